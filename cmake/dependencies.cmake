@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Where the dependencies come from, in this order: a target that a parent project has already made,
+# a package of the system in a version that is known to work, a pinned release that CMake downloads
+# (its SHA-256 is checked). What was taken is printed.
+include_guard()
+include(FetchContent)
+
+# mla_dtype_dependency(NAME <package> TARGET <target> VERSIONS <range> URL <url> SHA256 <hash>
+#                      [OPTIONS <variable>=<value>...])
+# OPTIONS hold for the dependency's own build, where it is downloaded.
+function(mla_dtype_dependency)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TARGET;VERSIONS;URL;SHA256" "OPTIONS")
+  if(TARGET ${arg_TARGET})
+    message(STATUS "mla_dtype: ${arg_NAME} is the parent project's")
+    return()
+  endif()
+  foreach(assignment IN LISTS arg_OPTIONS)
+    string(REPLACE "=" ";" assignment "${assignment}")
+    list(GET assignment 0 variable)
+    list(GET assignment 1 value)
+    set(${variable} ${value})
+  endforeach()
+  # Global, since a parent's targets link what this library links.
+  set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
+  FetchContent_Declare(${arg_NAME}
+    URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM
+    FIND_PACKAGE_ARGS ${arg_VERSIONS} CONFIG GLOBAL)
+  FetchContent_MakeAvailable(${arg_NAME})
+  if(${arg_NAME}_FOUND)
+    message(STATUS "mla_dtype: ${arg_NAME} ${${arg_NAME}_VERSION} is the system's (${${arg_NAME}_DIR})")
+  else()
+    message(STATUS "mla_dtype: ${arg_NAME} is downloaded, no system package is ${arg_VERSIONS}")
+  endif()
+  if(NOT TARGET ${arg_TARGET})
+    message(FATAL_ERROR "mla_dtype: ${arg_NAME} does not define ${arg_TARGET}")
+  endif()
+endfunction()
+
+# Sets mla_dtype_spdlog to the spdlog target to link, with fmt::fmt beside it.
+function(mla_dtype_find_spdlog)
+  set(flavour spdlog::spdlog)
+  if(MLA_DTYPE_SPDLOG_HEADER_ONLY)
+    set(flavour spdlog::spdlog_header_only)
+  endif()
+  mla_dtype_dependency(NAME fmt TARGET fmt::fmt VERSIONS 9.1...<13
+    URL https://github.com/fmtlib/fmt/archive/refs/tags/10.2.1.tar.gz
+    SHA256 1250e4cc58bf06ee631567523f48848dc4596133e163f02615c97f78bab6c811
+    OPTIONS FMT_INSTALL=${MLA_DTYPE_INSTALL})
+  mla_dtype_dependency(NAME spdlog TARGET ${flavour} VERSIONS 1.10...<2
+    URL https://github.com/gabime/spdlog/archive/refs/tags/v1.14.1.tar.gz
+    SHA256 1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b
+    OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=${MLA_DTYPE_INSTALL})
+  # A spdlog with a fmt of its own inside would put two of them into one program.
+  get_target_property(real ${flavour} ALIASED_TARGET)
+  if(NOT real)
+    set(real ${flavour})
+  endif()
+  get_target_property(definitions ${real} INTERFACE_COMPILE_DEFINITIONS)
+  if(NOT "${definitions}" MATCHES "SPDLOG_FMT_EXTERNAL")
+    message(FATAL_ERROR "mla_dtype: spdlog must be built with SPDLOG_FMT_EXTERNAL=ON")
+  endif()
+  set(mla_dtype_spdlog ${flavour} PARENT_SCOPE)
+endfunction()
+
+function(mla_dtype_find_cli11)
+  mla_dtype_dependency(NAME CLI11 TARGET CLI11::CLI11 VERSIONS 2.1...<3
+    URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
+    SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a
+    OPTIONS CLI11_PRECOMPILED=OFF)
+endfunction()
+
+function(mla_dtype_find_googletest)
+  mla_dtype_dependency(NAME GTest TARGET GTest::gmock_main VERSIONS 1.12...<2
+    URL https://github.com/google/googletest/archive/refs/tags/v1.14.0.tar.gz
+    SHA256 8ad598c73ad796e0d8280b082cebd82a630d73e73cd3c70057938a6501bba5d7
+    OPTIONS INSTALL_GTEST=OFF)
+endfunction()
+
+function(mla_dtype_find_benchmark)
+  mla_dtype_dependency(NAME benchmark TARGET benchmark::benchmark VERSIONS 1.7...<2
+    URL https://github.com/google/benchmark/archive/refs/tags/v1.7.1.tar.gz
+    SHA256 6430e4092653380d9dc4ccb45a1e2dc9259d581f4866dc0759713126056bc1d7
+    OPTIONS BENCHMARK_ENABLE_TESTING=OFF BENCHMARK_ENABLE_INSTALL=OFF)
+endfunction()
