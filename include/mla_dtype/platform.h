@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/data_type.h>
+#include <mla_dtype/export.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace mla_dtype {
+
+/// Which device this is: CUDA with a compute capability, ROCm with a gfx architecture, or neither
+/// (a default-made Platform). A value of a few bytes, made by cuda(), rocm() or parse_platform();
+/// whether anything is known about the device is a matter of the functions that take it.
+struct Platform {
+  friend constexpr bool operator==(const Platform& a, const Platform& b) noexcept {
+    return a.runtime_ == b.runtime_ && a.major_ == b.major_ && a.minor_ == b.minor_ &&
+           a.stepping_ == b.stepping_;
+  }
+  friend constexpr bool operator!=(const Platform& a, const Platform& b) noexcept {
+    return !(a == b);
+  }
+
+  friend MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
+  friend MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
+  friend MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform, int major) noexcept;
+  friend MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
+  friend MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
+
+ private:
+  enum class Runtime : std::uint8_t { none, cuda, rocm };
+
+  Runtime runtime_ = Runtime::none;
+  int major_ = 0;     // sm_103: 10, gfx942: 9
+  int minor_ = 0;     // sm_103: 3, gfx942: 4
+  int stepping_ = 0;  // gfx942: 2, gfx90a: 10
+};
+
+/// The CUDA device of compute capability `major`.`minor`, as cudaGetDeviceProperties() reports it.
+/// Known or not; std::invalid_argument for what no capability can be: a major below 1 or above 999,
+/// a minor outside 0 to 9.
+MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
+
+/// The ROCm device of a gfx architecture, as hipGetDeviceProperties() reports it in `gcnArchName`:
+/// `gfx942` or `gfx942:sramecc+:xnack-` (the features after a colon are checked and ignored). Known
+/// or not; std::invalid_argument for any other form.
+MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
+
+/// The device of any spelling that a runtime or compiler has for it: `10.3`, `sm_103`, `sm_103a`,
+/// `sm_100f`, `compute_103` (the suffixes a and f do not change the device), and what rocm() takes.
+/// std::invalid_argument for any other form.
+MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
+
+/// Whether this is a CUDA device of capability `major`.x: family 10 is B200 (10.0), B300 (10.3) and
+/// their kin, but not 12.0. Never true for ROCm, whose numbers only look the same. The rule is that
+/// of vllm/platforms/interface.py, is_device_capability_family().
+MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform, int major) noexcept;
+
+/// The FP8 type that the device computes in; none where the hardware has no FP8.
+///
+/// CUDA: float8_e4m3fn from capability 8.9 on. ROCm: float8_e4m3fnuz on gfx94x, float8_e4m3fn on
+/// gfx95x and from gfx12 on, none before gfx94x and on gfx10xx and gfx11xx (vllm/platforms/rocm.py,
+/// aiter/utility/dtypes.py). A device newer than these is taken to have what its predecessors have.
+MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
+
+/// `sm_103`, `gfx942`, or `none`.
+MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
+
+}  // namespace mla_dtype

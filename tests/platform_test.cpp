@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <mla_dtype/platform.h>
+
+#include <map>
+
+#include "support/expect_invalid.h"
+
+namespace mla_dtype {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+TEST(Platform, EverySpellingOfADeviceIsThatDevice) {
+  const Platform b300 = cuda(/*major=*/10, /*minor=*/3);
+  for (const char* text : {"10.3", "sm_103", "sm_103a", "sm_103f", "compute_103", "compute_103a"}) {
+    EXPECT_EQ(parse_platform(text), b300) << text;
+  }
+  EXPECT_EQ(parse_platform("sm_100f"), cuda(10, 0));
+  EXPECT_EQ(parse_platform("9.0"), cuda(9, 0));
+  const Platform mi300 = rocm("gfx942");
+  for (const char* text : {"gfx942", "gfx942:sramecc+:xnack-", "gfx942:xnack+"}) {
+    EXPECT_EQ(parse_platform(text), mi300) << text;
+    EXPECT_EQ(rocm(text), mi300) << text;
+  }
+}
+
+TEST(Platform, UnknownDevicesOfAKnownFormAreDevices) {
+  for (const char* text : {"sm_149", "sm_9990", "1.0", "99.9", "gfx1399", "gfx900", "gfx90c"}) {
+    EXPECT_NE(parse_platform(text), Platform{}) << text;
+  }
+}
+
+TEST(Platform, AnythingElseIsRefused) {
+  for (const std::string text : {"",
+                                 "10",
+                                 "103",
+                                 ".3",
+                                 "10.",
+                                 "10.33",
+                                 "010.3",
+                                 "10,3",
+                                 "10.3a",
+                                 "-1.0",
+                                 "+9.0",
+                                 "0.9",
+                                 "sm_",
+                                 "sm_1",
+                                 "sm_9",
+                                 "sm_a",
+                                 "sm_10.3",
+                                 "sm_103b",
+                                 "sm_103aa",
+                                 "sm_103af",
+                                 "sm_ 103",
+                                 "sm-103",
+                                 "sm103",
+                                 "SM_103",
+                                 "compute_",
+                                 "compute_10.3",
+                                 "sm_00",
+                                 "sm_090",
+                                 "sm_99999999999990",
+                                 "gfx",
+                                 "gfx9",
+                                 "gfx94",
+                                 "gfx94g",
+                                 "gfx94A",
+                                 "gfx12345",
+                                 "gfxa42",
+                                 "gfx042",
+                                 "gfx942:",
+                                 "gfx942:+",
+                                 "gfx942:xnack",
+                                 "gfx942:xnack*",
+                                 "gfx942:xnack+x",
+                                 "gfx942xnack+",
+                                 "gfx942:XNACK+",
+                                 "GFX942",
+                                 "cuda",
+                                 "B200",
+                                 " sm_103",
+                                 "sm_103 ",
+                                 "none"}) {
+    testing::expect_invalid(
+        [&] { parse_platform(text); },
+        AllOf(HasSubstr("device: \"" + text + "\""), HasSubstr("sm_103"), HasSubstr("gfx942")));
+    testing::expect_invalid([&] { rocm(text); }, HasSubstr("device: \"" + text + "\""));
+  }
+  testing::expect_invalid([] { rocm("sm_103"); }, HasSubstr("gfx942"));
+  testing::expect_invalid([] { parse_platform(std::string_view("sm_103\0", 7)); },
+                          HasSubstr("\"sm_103\\x00\""));
+}
+
+TEST(Platform, TheNearestDeviceComesFirst) {
+  testing::expect_invalid([] { parse_platform("sm103"); },
+                          HasSubstr("accepted: sm_103 (nearest), "));
+  testing::expect_invalid([] { parse_platform("SM_90"); },
+                          HasSubstr("accepted: sm_90 (nearest), "));
+  testing::expect_invalid([] { rocm("GFX950"); }, HasSubstr("accepted: gfx950 (nearest), "));
+}
+
+TEST(Platform, CapabilitiesThatCannotBeAreRefused) {
+  EXPECT_NO_THROW(cuda(1, 0));
+  EXPECT_NO_THROW(cuda(999, 9));
+  for (const auto& [major, minor] :
+       {std::pair(0, 0), {-1, 0}, {0, 9}, {1000, 0}, {10, -1}, {10, 10}, {10, 33}}) {
+    testing::expect_invalid(
+        [&, a = major, b = minor] { cuda(a, b); },
+        AllOf(HasSubstr("device"), HasSubstr(std::to_string(major) + "." + std::to_string(minor))));
+  }
+}
+
+TEST(Platform, AFamilyIsEveryMinorOfACudaMajor) {
+  for (int major = 1; major < 20; ++major) {
+    for (int minor = 0; minor < 10; ++minor) {
+      for (int family = 0; family < 20; ++family) {
+        EXPECT_EQ(is_capability_family(cuda(major, minor), family), family == major);
+      }
+    }
+  }
+  EXPECT_FALSE(is_capability_family(rocm("gfx942"), 9));
+  EXPECT_FALSE(is_capability_family(rocm("gfx1030"), 10));
+  EXPECT_FALSE(is_capability_family(Platform{}, 0));
+}
+
+TEST(Platform, Fp8DataType) {
+  constexpr auto fn = DataType::float8_e4m3fn;
+  constexpr auto fnuz = DataType::float8_e4m3fnuz;
+  const std::map<std::string, std::optional<DataType>> expected = {
+      {"7.0", {}},      {"8.0", {}},      {"8.6", {}},
+      {"8.7", {}},      {"8.9", fn},      {"9.0", fn},
+      {"10.0", fn},     {"10.3", fn},     {"10.7", fn},
+      {"11.0", fn},     {"12.0", fn},     {"12.1", fn},
+      {"gfx906", {}},   {"gfx908", {}},   {"gfx90a", {}},
+      {"gfx90c", {}},   {"gfx940", fnuz}, {"gfx941", fnuz},
+      {"gfx942", fnuz}, {"gfx950", fn},   {"gfx1030", {}},
+      {"gfx1100", {}},  {"gfx1151", {}},  {"gfx1200", fn},
+      {"gfx1201", fn},  {"gfx1250", fn},  {"gfx942:sramecc+:xnack-", fnuz},
+  };
+  for (const auto& [device, type] : expected) {
+    EXPECT_EQ(fp8_data_type(parse_platform(device)), type) << device;
+  }
+  EXPECT_EQ(fp8_data_type(Platform{}), std::nullopt);
+}
+
+TEST(Platform, PrintsWhatItParses) {
+  EXPECT_EQ(to_string(Platform{}), "none");
+  for (const char* text : {"sm_89", "sm_103", "sm_120", "gfx90a", "gfx942", "gfx1201"}) {
+    EXPECT_EQ(to_string(parse_platform(text)), text);
+  }
+}
+
+}  // namespace
+}  // namespace mla_dtype
