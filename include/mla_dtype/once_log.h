@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/export.h>
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+namespace spdlog {
+class logger;
+}
+
+namespace mla_dtype {
+
+/// Which of an engine's processes say a thing.
+enum class LogScope : std::uint8_t {
+  process,  ///< every process
+  local,    ///< the first on each node: local rank 0
+  global,   ///< the first of all: global rank 0
+};
+
+/// The position of this process among the engine's processes; 0 is the first. By default a process
+/// takes itself for the first one.
+struct RankInfo {
+  int global_rank = 0;  ///< among all of the engine's processes
+  int local_rank = 0;   ///< among those on this node
+};
+
+/// Says each distinct (level, text) once per scope, through an spdlog logger.
+///
+/// "Once" is exact under any number of threads: never twice and, unless the logger fails, never
+/// zero times. Said means: the rank, the logger's level and at least one of its sinks' levels let
+/// the record through, and the write returned. What was held back has not been said, and may be
+/// said by a later call. A call that meets its own record being written by another thread returns
+/// false without waiting for it. (A level that another thread changes during the call may count as
+/// either.)
+///
+/// The scopes do not silence each other, nor do two OnceLogs.
+///
+/// Texts are remembered as 64-bit hashes, 4,096 per scope; past that a new text still passes, and
+/// may then repeat. The chance that a new text is lost because its hash equals a remembered one is
+/// at most 4096 / 2^64, about 2e-16. Memory is constant: 192 KiB for each OnceLog.
+///
+/// All functions may be called from any thread at any time. A call for what has been said takes no
+/// lock, allocates nothing and writes nothing shared. After fork() the child inherits what was
+/// said.
+///
+/// A OnceLog over a logger that itself holds a OnceSink cannot see that filter: use one of the two.
+///
+///     mla_dtype::OnceLog log(engine_logger, rank);
+///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // true: written
+///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // false
+class MLA_DTYPE_EXPORT OnceLog {
+ public:
+  /// Writes to `logger`, whose level, pattern, sinks and name hold, also when changed later; null:
+  /// to spdlog's default logger at the time of each call. A negative rank: std::invalid_argument.
+  explicit OnceLog(std::shared_ptr<spdlog::logger> logger = nullptr, RankInfo rank = {});
+  ~OnceLog();
+  OnceLog(const OnceLog&) = delete;
+  OnceLog& operator=(const OnceLog&) = delete;
+
+  /// True if the message was written by this call. It is written as it is: braces mean nothing.
+  /// What the logger throws does not reach the caller: the call returns false, and the message may
+  /// be said again. What spdlog itself swallows (a std::exception from a sink) counts as said. A
+  /// LogScope that is no enumerator: std::invalid_argument.
+  bool info_once(LogScope scope, std::string_view message);
+  bool warning_once(LogScope scope, std::string_view message);
+
+  /// For an engine that learns its rank after making the log. Negative: std::invalid_argument.
+  void set_rank(RankInfo rank);
+
+  /// Forgets what was said (for tests, or when a model is loaded again), also what is being said at
+  /// this moment.
+  void reset();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The log of those who inject none: over spdlog's default logger, rank 0 until set_rank() is
+/// called. One per process, or one per shared library that links this library statically. Never
+/// destroyed.
+MLA_DTYPE_EXPORT OnceLog& default_once_log();
+
+}  // namespace mla_dtype

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/export.h>
+#include <spdlog/common.h>
+#include <spdlog/sinks/sink.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace mla_dtype {
+
+namespace detail {
+class SaidSet;
+}
+
+/// An spdlog sink that lets each distinct (level, text) pass once to the sinks it wraps, unlike
+/// spdlog's dup_filter_sink also when other messages come between and however late. "Once", memory
+/// (64 KiB), and the cost of a record that is held back are those of OnceLog; there is one scope
+/// and no rank.
+///
+/// A record passes to every wrapped sink whose level lets it through; one that no sink's level lets
+/// through has not been said. If a wrapped sink throws, the others still get the record, then the
+/// first exception is rethrown, so that spdlog's error handler hears of a full disk, and the record
+/// may be said again.
+///
+/// As thread-safe as the wrapped sinks: wrap `_mt` sinks where several threads log.
+///
+///     auto sink = std::make_shared<mla_dtype::OnceSink>(engine_logger->sinks());
+///     auto once = std::make_shared<spdlog::logger>("once", sink);
+class MLA_DTYPE_EXPORT OnceSink final : public spdlog::sinks::sink {
+ public:
+  /// No sinks, or a null one: std::invalid_argument.
+  explicit OnceSink(std::vector<spdlog::sink_ptr> sinks);
+  ~OnceSink() override;
+
+  void log(const spdlog::details::log_msg& msg) override;
+  void flush() override;
+  void set_pattern(const std::string& pattern) override;
+  void set_formatter(std::unique_ptr<spdlog::formatter> sink_formatter) override;
+
+  /// Forgets what was said; from any thread at any time.
+  void reset();
+
+ private:
+  std::vector<spdlog::sink_ptr> sinks_;
+  std::unique_ptr<detail::SaidSet> said_;
+};
+
+}  // namespace mla_dtype

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <mla_dtype/once_sink.h>
+#include <spdlog/details/log_msg.h>
+#include <spdlog/formatter.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <exception>
+#include <string_view>
+#include <utility>
+
+#include "invalid_argument.h"
+#include "said_set.h"
+
+namespace mla_dtype {
+namespace {
+
+// Calls `action` for every sink, whatever it throws for some; then rethrows the first exception.
+template <class Action>
+void for_each_sink(const std::vector<spdlog::sink_ptr>& sinks, Action action) {
+  std::exception_ptr first;
+  for (const spdlog::sink_ptr& sink : sinks) {
+    try {
+      action(*sink);
+    } catch (...) {
+      if (first == nullptr) first = std::current_exception();
+    }
+  }
+  if (first != nullptr) std::rethrow_exception(first);
+}
+
+std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
+  constexpr std::string_view accepted = "one or more sinks, none of them null";
+  if (sinks.empty()) detail::throw_invalid_argument("sinks", "an empty list", accepted);
+  const auto null = std::find(sinks.begin(), sinks.end(), nullptr);
+  if (null != sinks.end()) {
+    detail::throw_invalid_argument("sinks", fmt::format("null at index {}", null - sinks.begin()),
+                                   accepted);
+  }
+  return sinks;
+}
+
+}  // namespace
+
+OnceSink::OnceSink(std::vector<spdlog::sink_ptr> sinks)
+    : sinks_(checked(std::move(sinks))), said_(std::make_unique<detail::SaidSet>()) {}
+
+OnceSink::~OnceSink() = default;
+
+void OnceSink::log(const spdlog::details::log_msg& msg) {
+  const bool wanted =
+      std::any_of(sinks_.begin(), sinks_.end(),
+                  [&](const spdlog::sink_ptr& wrapped) { return wrapped->should_log(msg.level); });
+  if (!wanted) return;
+  const std::uint64_t key =
+      detail::said_key(msg.level, std::string_view(msg.payload.data(), msg.payload.size()));
+  if (said_->contains(key)) return;
+  said_->once(key, [&] {
+    bool written = false;
+    for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) {
+      if (!wrapped.should_log(msg.level)) return;
+      wrapped.log(msg);
+      written = true;
+    });
+    return written;
+  });
+}
+
+void OnceSink::flush() {
+  for_each_sink(sinks_, [](spdlog::sinks::sink& wrapped) { wrapped.flush(); });
+}
+
+void OnceSink::set_pattern(const std::string& pattern) {
+  for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) { wrapped.set_pattern(pattern); });
+}
+
+void OnceSink::set_formatter(std::unique_ptr<spdlog::formatter> sink_formatter) {
+  for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) {
+    wrapped.set_formatter(sink_formatter->clone());
+  });
+}
+
+void OnceSink::reset() { said_->reset(); }
+
+}  // namespace mla_dtype
