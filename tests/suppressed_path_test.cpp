@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the steady state costs, counted instead of timed: allocations, locks, and writes to memory
+// that threads share. A program of its own, since it replaces operator new and pthread_mutex_lock.
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <mla_dtype/mla_dtype.h>
+#include <mla_dtype/once_sink.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <string>
+
+#include "support/recording_sink.h"
+
+namespace {
+
+std::atomic<int> allocations{0};
+std::atomic<int> locks{0};
+
+// Large blocks get pages of their own, so that a test can make them read-only.
+constexpr std::size_t page = 4096;
+constexpr std::size_t large = 16 * page;
+struct Pages {
+  void* at;
+  std::size_t size;
+};
+Pages page_blocks[64];
+
+void* allocate(std::size_t size) {
+  ++allocations;
+  if (size >= large) {
+    for (Pages& block : page_blocks) {
+      if (block.at != nullptr) continue;
+      block.size = (size + page - 1) / page * page;
+      block.at = std::aligned_alloc(page, block.size);
+      if (block.at == nullptr) throw std::bad_alloc();
+      return block.at;
+    }
+  }
+  void* const at = std::malloc(size != 0 ? size : 1);
+  if (at == nullptr) throw std::bad_alloc();
+  return at;
+}
+
+void release(void* at) noexcept {
+  for (Pages& block : page_blocks) {
+    if (at != nullptr && block.at == at) block.at = nullptr;
+  }
+  std::free(at);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return allocate(size); }
+void* operator new[](std::size_t size) { return allocate(size); }
+void operator delete(void* at) noexcept { release(at); }
+void operator delete[](void* at) noexcept { release(at); }
+void operator delete(void* at, std::size_t) noexcept { release(at); }
+void operator delete[](void* at, std::size_t) noexcept { release(at); }
+
+extern "C" int pthread_mutex_lock(pthread_mutex_t* mutex) noexcept {
+  using Lock = int (*)(pthread_mutex_t*);
+  static const Lock real = reinterpret_cast<Lock>(dlsym(RTLD_NEXT, "pthread_mutex_lock"));
+  ++locks;
+  return real(mutex);
+}
+
+namespace mla_dtype {
+namespace {
+
+using testing::RecordingLogger;
+
+struct Cost {
+  int allocations, locks;
+};
+
+template <class Call>
+Cost cost_of(Call call) {
+  const int allocations_before = allocations;
+  const int locks_before = locks;
+  call();
+  return {allocations - allocations_before, locks - locks_before};
+}
+
+template <class Call>
+void expect_free(Call call) {
+  call();
+  const Cost cost = cost_of([&] {
+    for (int i = 0; i < 1000; ++i) call();
+  });
+  EXPECT_EQ(cost.allocations, 0);
+  EXPECT_EQ(cost.locks, 0);
+}
+
+// Runs `call` in a child in which every large block is read-only. True if it wrote to none.
+template <class Call>
+bool writes_nothing(Call call) {
+  const pid_t child = fork();
+  if (child == 0) {
+    for (const Pages& block : page_blocks) {
+      if (block.at != nullptr && mprotect(block.at, block.size, PROT_READ) != 0) _exit(2);
+    }
+    call();
+    _exit(0);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+  return !WIFSIGNALED(status);
+}
+
+const std::string text(100, 'x');
+
+TEST(SuppressedPath, TheCountersCount) {
+  RecordingLogger output;
+  OnceLog log(output.logger);
+  const Cost cost = cost_of([&] { log.info_once(LogScope::local, text); });
+  EXPECT_GT(cost.allocations, 0);
+  EXPECT_GT(cost.locks, 0);
+  EXPECT_FALSE(writes_nothing([&] { log.info_once(LogScope::local, "new"); }));
+}
+
+TEST(SuppressedPath, OnceLogNeitherAllocatesLocksNorWrites) {
+  RecordingLogger output;
+  OnceLog log(output.logger);
+  const auto call = [&] { log.info_once(LogScope::local, text); };
+  expect_free(call);
+  EXPECT_TRUE(writes_nothing(call));
+  EXPECT_EQ(output.sink->records().size(), 1U);
+}
+
+TEST(SuppressedPath, NorOverTheDefaultLogger) {
+  const auto before = spdlog::default_logger();
+  RecordingLogger output;
+  spdlog::set_default_logger(output.logger);
+  OnceLog log;
+  const auto call = [&] { log.warning_once(LogScope::global, text); };
+  expect_free(call);
+  EXPECT_TRUE(writes_nothing(call));
+  spdlog::set_default_logger(before);
+}
+
+TEST(SuppressedPath, NorForARankThatMayNotSpeak) {
+  RecordingLogger output;
+  RankInfo rank;
+  rank.local_rank = 1;
+  OnceLog log(output.logger, rank);
+  const auto call = [&] { log.info_once(LogScope::local, text); };
+  expect_free(call);
+  EXPECT_TRUE(writes_nothing(call));
+}
+
+TEST(SuppressedPath, NorForALevelThatIsHeldBack) {
+  RecordingLogger output;
+  output.logger->set_level(spdlog::level::err);
+  OnceLog log(output.logger);
+  expect_free([&] { log.info_once(LogScope::local, text); });
+}
+
+TEST(SuppressedPath, NorOnceSink) {
+  RecordingLogger output;
+  OnceSink sink({output.sink});
+  const spdlog::details::log_msg msg("engine", spdlog::level::info, text);
+  const auto call = [&] { sink.log(msg); };
+  expect_free(call);
+  EXPECT_TRUE(writes_nothing(call));
+}
+
+TEST(SuppressedPath, MemoryIsConstant) {
+  OnceLog log(std::make_shared<spdlog::logger>(
+      "engine", testing::make_callback_sink([](const spdlog::details::log_msg&) {})));
+  std::string message = "00000000";
+  const Cost cost = cost_of([&] {
+    for (int i = 0; i < 100'000; ++i) {
+      for (std::size_t digit = 0; ++message[digit] > '9'; ++digit) message[digit] = '0';
+      log.info_once(LogScope::local, message);
+    }
+  });
+  EXPECT_EQ(cost.allocations, 0) << "neither below the bound nor past it";
+}
+
+TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
+  for (const bool requested : {true, false}) {
+    for (const char* cache_dtype : {"fp8", "auto"}) {
+      for (const char* spelling : {"", "--fp8-prefill"}) {
+        RecordingLogger output;
+        Environment env = make_environment(cuda(10, 0), "FLASHINFER");
+        env.log = std::make_shared<OnceLog>(output.logger);
+        if (*spelling != '\0') env.flag_spelling = spelling;
+        EngineConfig config;
+        config.cache_config.cache_dtype = cache_dtype;
+        config.attention_config.use_prefill_query_quantization = requested;
+        const auto call = [&] {
+          determine_prefill_query_data_type(config, DataType::bfloat16, env);
+        };
+        expect_free(call);
+        EXPECT_TRUE(writes_nothing(call));
+      }
+    }
+  }
+}
+
+TEST(SteadyState, ARefusalWithoutAReasonDoesNotAllocateEither) {
+  RecordingLogger output;
+  Environment env = make_environment(cuda(9, 0), "FLASHINFER");  // "On this device", too
+  env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
+    return false;
+  };
+  env.log = std::make_shared<OnceLog>(output.logger);
+  EngineConfig config;
+  config.cache_config.cache_dtype = "fp8";
+  config.attention_config.use_prefill_query_quantization = true;
+  expect_free([&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); });
+}
+
+TEST(SteadyState, ABackendsReasonIsTheOnlyAllocation) {
+  RecordingLogger output;
+  Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  env.log = std::make_shared<OnceLog>(output.logger);
+  EngineConfig config;
+  config.cache_config.cache_dtype = "fp8";
+  config.attention_config.use_prefill_query_quantization = true;
+  const auto call = [&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); };
+  call();
+  const Cost cost = cost_of(call);
+  EXPECT_EQ(cost.allocations, 1);
+  EXPECT_EQ(cost.locks, 0);
+}
+
+}  // namespace
+}  // namespace mla_dtype
