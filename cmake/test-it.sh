@@ -1,0 +1,15 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds and runs the tests. Needs what run-it.sh needs.
+set -eu
+cd "$(dirname "$0")/.."
+. cmake/debian.sh
+
+need_toolchain
+need_packages libcli11-dev libgtest-dev libgmock-dev
+echo "Building build/test-it"
+quietly cmake -S . -B build/test-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
+  -DMLA_DTYPE_BUILD_TESTS=ON -DMLA_DTYPE_BUILD_TOOL=ON
+quietly cmake --build build/test-it
+ctest --test-dir build/test-it --output-on-failure --no-tests=error -j 2

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every C++ block of README.md is built and run; where a text block follows, it is what the program
+# prints (but for the times of log records).
+
+set(readme "${PROJECT_SOURCE_DIR}/README.md")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${readme}")
+file(READ "${readme}" rest)
+set(fence "```")
+set(index 0)
+while(TRUE)
+  string(FIND "${rest}" "${fence}cpp\n" begin)
+  if(begin EQUAL -1)
+    break()
+  endif()
+  math(EXPR begin "${begin} + 7")
+  string(SUBSTRING "${rest}" ${begin} -1 rest)
+  string(FIND "${rest}" "${fence}" end)
+  string(SUBSTRING "${rest}" 0 ${end} code)
+  math(EXPR end "${end} + 3")
+  string(SUBSTRING "${rest}" ${end} -1 rest)
+
+  math(EXPR index "${index} + 1")
+  set(target mla_dtype_readme_${index})
+  set(path "${CMAKE_CURRENT_BINARY_DIR}/readme/${index}")
+  file(CONFIGURE OUTPUT "${path}.cpp" CONTENT "${code}" @ONLY)
+  if(code MATCHES "\nTEST\\(")
+    mla_dtype_add_tests(${target} "${path}.cpp")
+    continue()
+  endif()
+  add_executable(${target} "${path}.cpp")
+  target_link_libraries(${target} PRIVATE mla_dtype::mla_dtype)
+  mla_dtype_warnings(${target})
+  if(rest MATCHES "^\n\n${fence}text\n([^`]*)${fence}")
+    file(CONFIGURE OUTPUT "${path}.txt" CONTENT "${CMAKE_MATCH_1}" @ONLY)
+  else()
+    message(FATAL_ERROR "README.md: no output follows C++ block ${index}")
+  endif()
+  add_test(NAME readme_${index}
+    COMMAND ${CMAKE_COMMAND} "-DPROGRAM=$<TARGET_FILE:${target}>" "-DEXPECTED=${path}.txt"
+            -P "${CMAKE_CURRENT_SOURCE_DIR}/compare_output.cmake")
+endwhile()
