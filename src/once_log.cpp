@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "catch_all.h"
 #include "invalid_argument.h"
 #include "said_set.h"
 
@@ -66,11 +67,12 @@ class OnceLog::Impl {
       if (logger == nullptr || !lets_through(*logger, level)) return false;
       return said.once(key, [&] {
         logger->log(level, spdlog::string_view_t(message.data(), message.size()));
-        return true;
+        // The logger tests the levels once more. If another thread closed them meanwhile, nobody
+        // knows whether the record got through: rather said again than lost.
+        return lets_through(*logger, level);
       });
-    } catch (...) {
-      return false;
     }
+    MLA_DTYPE_CATCH_ALL { return false; }
   }
 
   void set_rank(RankInfo rank) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "catch_all.h"
 #include "invalid_argument.h"
 #include "said_set.h"
 
@@ -23,7 +24,8 @@ void for_each_sink(const std::vector<spdlog::sink_ptr>& sinks, Action action) {
   for (const spdlog::sink_ptr& sink : sinks) {
     try {
       action(*sink);
-    } catch (...) {
+    }
+    MLA_DTYPE_CATCH_ALL {
       if (first == nullptr) first = std::current_exception();
     }
   }

@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -17,19 +16,21 @@ std::uint64_t said_key(int level, std::string_view text) noexcept;
 /// Which keys have been said. The one place that knows "once": claim, write, then commit or
 /// release.
 ///
-/// Claims go through a mutex, which orders everything that happens at most once for each key.
-/// contains() reads only the table of what has been said; a key enters it after its write returned,
-/// and a key it misses is looked up again under the mutex, so it needs no lock to be exact.
+/// A table without locks: nobody waits for anybody, and a fork at any moment leaves a child that
+/// works. A slot that a key has taken stays the key's until a reset, and all who look for a key
+/// look through the same slots in the same order, so that only one of them can take the first free
+/// one.
 class SaidSet {
  public:
+  /// How many keys are remembered at least.
   static constexpr std::size_t capacity = 4096;
 
-  /// Whether the key has been said. No lock, no write.
+  /// Whether the key has been said; if so, that happened before. Writes nothing.
   bool contains(std::uint64_t key) const noexcept;
 
-  /// Calls `write` unless the key has been said or another call is writing it at this moment. True
-  /// if `write` was called and returned true; the key has then been said. False or an exception
-  /// from `write` leaves it unsaid.
+  /// Calls `write` unless the key has been said, or another call is writing it at this moment. True
+  /// if `write` was called and returned true; the key has then been said. If `write` returns false
+  /// or throws, it has not.
   template <class Write>
   bool once(std::uint64_t key, Write&& write) {
     Claim claim(*this, key);
@@ -38,16 +39,16 @@ class SaidSet {
     return true;
   }
 
-  /// Forgets all keys. A write in progress will not be remembered either: after the reset its key
-  /// can be said again at once.
+  /// Forgets all keys, also those being written: each can be said again at once.
   void reset() noexcept;
 
  private:
-  // A key being written, on the stack of the thread that writes it.
+  using Slot = std::atomic<std::uint64_t>;  // 0: free; a key: said; claimed or released: see Claim
+
   class Claim {
    public:
     Claim(SaidSet& set, std::uint64_t key) noexcept;
-    ~Claim();
+    ~Claim();  // releases what was not committed
     Claim(const Claim&) = delete;
     Claim& operator=(const Claim&) = delete;
 
@@ -55,23 +56,23 @@ class SaidSet {
     void commit() noexcept;
 
    private:
-    friend class SaidSet;
-    void leave() noexcept;  // with the mutex held
-
-    SaidSet& set_;
     const std::uint64_t key_;
-    Claim* next_ = nullptr;
+    const std::uint64_t claimed_;   // in the slot while this claim lasts
+    const std::uint64_t released_;  // in the slot afterwards, for the next claim of the key
+    Slot* slot_ = nullptr;
     bool granted_ = false;
-    bool listed_ = false;  // guarded by the mutex; a reset takes claims off the list
   };
 
-  // At most half full, so that a look-up meets few keys but its own.
-  static constexpr std::size_t slot_count = 2 * capacity;
+  std::uint64_t claim_mask() const noexcept;
 
-  std::array<std::atomic<std::uint64_t>, slot_count> slots_{};  // 0: free
-  std::mutex mutex_;
-  std::size_t size_ = 0;     // guarded by mutex_
-  Claim* claims_ = nullptr;  // guarded by mutex_
+  // A look-up meets few keys but its own in a table that is never more than three quarters full.
+  // The keys past `capacity` are room for those that failed to be written.
+  static constexpr std::size_t slot_count = 2 * capacity;
+  static constexpr std::size_t max_used = slot_count / 4 * 3;
+
+  std::array<Slot, slot_count> slots_{};
+  std::atomic<std::size_t> used_{0};
+  std::atomic<std::uint64_t> generation_{0};  // how many resets there were
 };
 
 }  // namespace mla_dtype::detail

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
 #include <mla_dtype/once_log.h>
+#include <pthread.h>
 #include <spdlog/async.h>
 #include <spdlog/spdlog.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <future>
 #include <map>
 #include <stdexcept>
@@ -48,6 +50,12 @@ class OnceLogTest : public ::testing::Test {
 template <class OnLog>
 std::shared_ptr<spdlog::logger> make_callback_logger(OnLog on_log) {
   return std::make_shared<spdlog::logger>("engine", make_callback_sink(std::move(on_log)));
+}
+
+int exit_code_of(pid_t child) {
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 TEST_F(OnceLogTest, SaysEachThingOnce) {
@@ -444,10 +452,130 @@ TEST_F(OnceLogTest, AChildInheritsWhatWasSaid) {
     const bool inherited = !say("A") && say("B") && !say("B");
     _exit(inherited ? 0 : 1);
   }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT_EQ(exit_code_of(child), 0);
   EXPECT_TRUE(say("B")) << "what the child says is the child's";
+}
+
+// A fork at any moment: while one thread is within a write, and while others claim.
+TEST_F(OnceLogTest, AChildDoesNotWaitForThreadsThatOnlyItsParentHas) {
+  std::promise<void> inside, go_on;
+  std::atomic<bool> block{false};
+  OnceLog slow(make_callback_logger([&](const spdlog::details::log_msg&) {
+    if (!block.exchange(false)) return;
+    inside.set_value();
+    go_on.get_future().wait();
+  }));
+  EXPECT_TRUE(slow.info_once(LogScope::local, "said before"));
+  block = true;
+  std::thread writer([&] { slow.info_once(LogScope::local, "A"); });
+  inside.get_future().wait();
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool works =
+        !slow.info_once(LogScope::local, "said before") && slow.info_once(LogScope::local, "A") &&
+        !slow.info_once(LogScope::local, "A") && slow.info_once(LogScope::local, "B");
+    _exit(works ? 0 : 1);
+  }
+  go_on.set_value();
+  writer.join();
+  EXPECT_EQ(exit_code_of(child), 0);
+}
+
+TEST_F(OnceLogTest, AChildOfManyThreadsWorks) {
+  OnceLog busy(make_callback_logger([](const spdlog::details::log_msg&) {}));
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 2; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; !stop; ++i) {
+        busy.info_once(LogScope::local, std::to_string(thread) + ' ' + std::to_string(i));
+      }
+    });
+  }
+  for (int round = 0; round < 20; ++round) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(20);
+      busy.reset();
+      const bool works = busy.info_once(LogScope::local, "A") &&
+                         !busy.info_once(LogScope::local, "A") &&
+                         busy.info_once(LogScope::local, "B");
+      _exit(works ? 0 : 1);
+    }
+    EXPECT_EQ(exit_code_of(child), 0);
+    busy.reset();
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+}
+
+// The logger tests its levels a second time; what that test holds back has not been said.
+TEST_F(OnceLogTest, ALevelRaisedDuringTheCallLosesNothing) {
+  struct ClosingLogger final : spdlog::logger {
+    using spdlog::logger::logger;
+    bool close = false;
+    void sink_it_(const spdlog::details::log_msg& msg) override {
+      if (close) {
+        for (const auto& sink : sinks()) sink->set_level(spdlog::level::off);
+      }
+      spdlog::logger::sink_it_(msg);
+    }
+  };
+  const auto logger = std::make_shared<ClosingLogger>("engine", output.sink);
+  OnceLog closing(logger);
+  logger->close = true;
+  EXPECT_FALSE(closing.info_once(LogScope::local, "A"));
+  logger->close = false;
+  output.sink->set_level(spdlog::level::trace);
+  EXPECT_TRUE(closing.info_once(LogScope::local, "A"));
+  EXPECT_FALSE(closing.info_once(LogScope::local, "A"));
+  EXPECT_THAT(output.sink->records(), ElementsAre(info("A")));
+}
+
+#ifdef __GLIBCXX__
+// Cancellation unwinds the stack as an exception that must not be swallowed.
+TEST_F(OnceLogTest, AThreadMayBeCancelledWithinAWrite) {
+  static std::promise<void> inside;
+  static OnceLog* sleeping;
+  std::atomic<bool> sleep{true};
+  OnceLog made(make_callback_logger([&](const spdlog::details::log_msg&) {
+    if (!sleep) return;
+    inside.set_value();
+    ::sleep(60);
+  }));
+  sleeping = &made;
+  pthread_t thread;
+  const auto body = [](void*) -> void* {
+    sleeping->info_once(LogScope::local, "A");
+    return nullptr;
+  };
+  ASSERT_EQ(pthread_create(&thread, nullptr, body, nullptr), 0);
+  inside.get_future().wait();
+  EXPECT_EQ(pthread_cancel(thread), 0);
+  void* result = nullptr;
+  EXPECT_EQ(pthread_join(thread, &result), 0);
+  EXPECT_EQ(result, PTHREAD_CANCELED);
+  sleep = false;
+  EXPECT_TRUE(made.info_once(LogScope::local, "A")) << "it had not been said";
+}
+#endif
+
+// Also what a static destructor or an exit handler has to say.
+TEST_F(DefaultLoggerTest, TheDefaultLogIsThereUntilTheEnd) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::atexit([] {
+      const bool said = default_once_log().info_once(LogScope::local, "late") &&
+                        !default_once_log().info_once(LogScope::local, "late") &&
+                        !default_once_log().info_once(LogScope::local, "early");
+      _exit(said ? 0 : 1);
+    });
+    RecordingLogger output;
+    spdlog::set_default_logger(output.logger);
+    default_once_log().info_once(LogScope::local, "early");
+    std::exit(2);
+  }
+  EXPECT_EQ(exit_code_of(child), 0);
 }
 
 }  // namespace

@@ -118,6 +118,20 @@ TEST_F(OnceSinkTest, AThrowingSinkIsHeardAndTheRecordComesAgain) {
   EXPECT_THAT(wrapped->records(), ElementsAre(info("A")));
 }
 
+TEST_F(OnceSinkTest, TheFirstExceptionIsTheOneRethrown) {
+  const auto throwing = [](const char* text) {
+    return make_callback_sink(
+        [text](const spdlog::details::log_msg&) { throw std::runtime_error(text); });
+  };
+  OnceSink two({throwing("first"), throwing("second")});
+  try {
+    two.log({"engine", spdlog::level::info, "A"});
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "first");
+  }
+}
+
 TEST_F(OnceSinkTest, TheLoggersErrorHandlerHearsOfAFullDisk) {
   spdlog::logger failing(
       "engine",

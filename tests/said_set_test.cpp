@@ -16,7 +16,8 @@ namespace {
 TEST(MultiplyFold, IsTheSameWithAndWithoutA128BitInteger) {
   constexpr std::uint64_t most = ~std::uint64_t{0};
   EXPECT_EQ(multiply_fold_portable(most, most), std::uint64_t{1} ^ (most - 1));
-  EXPECT_EQ(multiply_fold_portable(std::uint64_t{1} << 63, 2), 1U);
+  EXPECT_EQ(multiply_fold_portable(std::uint64_t{1} << 63, 4), 2U ^ (std::uint64_t{1} << 63) ^ 4U);
+  EXPECT_EQ(multiply_fold_portable(0, 7), 7U);
   std::mt19937_64 random(1);
   for (int i = 0; i < 100'000; ++i) {
     const std::uint64_t a = random() >> (random() % 64);
@@ -42,6 +43,31 @@ TEST(SaidKey, TextsThatEnginesLogHaveKeysOfTheirOwn) {
   }
   EXPECT_EQ(keys.size(), texts);
   EXPECT_EQ(keys.count(0), 0U);
+}
+
+// Words that make a factor zero must not wipe out what stood before them.
+TEST(SaidKey, NoWordWipesOutAnother) {
+  const auto bytes = [](std::uint64_t word) {
+    return std::string(reinterpret_cast<const char*>(&word), sizeof word);
+  };
+  std::unordered_set<std::uint64_t> keys;
+  std::size_t texts = 0;
+  for (const std::uint64_t word :
+       {0x9E3779B97F4A7C15U, 0x6A09E667F3BCC909U, 0x243F6A8885A308D3U, 0xB7E151628AED2A6BU}) {
+    std::string same;
+    for (int i = 0; i < 8; ++i) same += bytes(word);
+    for (std::uint64_t other = 0; other < 100; ++other) {
+      for (std::size_t at = 0; at < same.size(); at += 8) {
+        for (const int level : {2, 3}) {
+          std::string text = same;
+          text.replace(at, 8, bytes(other));
+          keys.insert(said_key(level, text));
+          ++texts;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(keys.size(), texts);
 }
 
 // Each bit of a text, whatever its place, changes each bit of the key half of the time.
@@ -117,14 +143,29 @@ TEST_F(SaidSetTest, KeysThatShareASlotAreToldApart) {
   EXPECT_FALSE(set->contains(8191 + 100 * step));
 }
 
-TEST_F(SaidSetTest, KeepsExactlyItsCapacity) {
-  for (std::uint64_t key = 1; key <= SaidSet::capacity; ++key) EXPECT_TRUE(once(key));
-  EXPECT_TRUE(once(SaidSet::capacity + 1)) << "written";
-  EXPECT_FALSE(set->contains(SaidSet::capacity + 1)) << "but not remembered";
-  for (std::uint64_t key = 1; key <= SaidSet::capacity; ++key) EXPECT_TRUE(set->contains(key));
+TEST_F(SaidSetTest, PastItsBoundItStillWritesAndForgetsNothing) {
+  std::uint64_t key = 1;
+  while (once(key), set->contains(key)) ++key;
+  EXPECT_GT(key, SaidSet::capacity);
+  EXPECT_TRUE(once(key)) << "written, again";
+  for (std::uint64_t said = 1; said < key; ++said) EXPECT_TRUE(set->contains(said));
   set->reset();
-  EXPECT_TRUE(once(SaidSet::capacity + 1));
-  EXPECT_TRUE(set->contains(SaidSet::capacity + 1));
+  EXPECT_TRUE(once(key));
+  EXPECT_TRUE(set->contains(key));
+}
+
+TEST_F(SaidSetTest, FailedWritesLeaveRoomForItsCapacity) {
+  for (std::uint64_t key = 1; key <= 2048; ++key) EXPECT_FALSE(once(key << 20, false));
+  for (std::uint64_t key = 1; key <= SaidSet::capacity; ++key) EXPECT_TRUE(once(key));
+  for (std::uint64_t key = 1; key <= SaidSet::capacity; ++key) EXPECT_TRUE(set->contains(key));
+}
+
+TEST_F(SaidSetTest, FailingAgainAndAgainTakesNoRoom) {
+  for (int i = 0; i < 100'000; ++i) EXPECT_FALSE(once(7, false));
+  EXPECT_TRUE(once(7));
+  EXPECT_TRUE(set->contains(7));
+  EXPECT_TRUE(once(8));
+  EXPECT_TRUE(set->contains(8));
 }
 
 }  // namespace

@@ -33,18 +33,19 @@ struct RankInfo {
 /// zero times. Said means: the rank, the logger's level and at least one of its sinks' levels let
 /// the record through, and the write returned. What was held back has not been said, and may be
 /// said by a later call. A call that meets its own record being written by another thread returns
-/// false without waiting for it. (A level that another thread changes during the call may count as
-/// either.)
+/// false without waiting for it. (If another thread raises a level during the call, the message may
+/// be said again later.)
 ///
 /// The scopes do not silence each other, nor do two OnceLogs.
 ///
-/// Texts are remembered as 64-bit hashes, 4,096 per scope; past that a new text still passes, and
-/// may then repeat. The chance that a new text is lost because its hash equals a remembered one is
-/// at most 4096 / 2^64, about 2e-16. Memory is constant: 192 KiB for each OnceLog.
+/// Texts are remembered as 64-bit hashes, at least 4,096 per scope; past that a new text still
+/// passes, and may then repeat. The chance that a new text is lost because its hash equals one in a
+/// full table is 6144 / 2^64, about 3e-16, for texts that were not made to collide. Memory is
+/// constant: 192 KiB for each OnceLog.
 ///
-/// All functions may be called from any thread at any time. A call for what has been said takes no
-/// lock, allocates nothing and writes nothing shared. After fork() the child inherits what was
-/// said.
+/// All functions may be called from any thread at any time, and take no lock of their own. A call
+/// for what has been said allocates nothing and writes nothing shared. After fork() the child
+/// inherits what was said; what another thread was saying at that moment, the child may say itself.
 ///
 /// A OnceLog over a logger that itself holds a OnceSink cannot see that filter: use one of the two.
 ///
