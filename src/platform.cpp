@@ -6,14 +6,12 @@
 #include <charconv>
 #include <cstddef>
 #include <string>
+#include <utility>
 
 #include "invalid_argument.h"
 
 namespace mla_dtype {
 namespace {
-
-// Leaves room for every major version to come, and none for overflow.
-constexpr int max_major = 999;
 
 constexpr std::string_view rocm_forms = "a ROCm device like gfx942 or gfx942:sramecc+:xnack-";
 constexpr std::string_view all_forms =
@@ -35,7 +33,7 @@ bool remove_prefix(std::string_view& text, std::string_view prefix) {
   return true;
 }
 
-// A decimal number from 1 to max_major without leading zeros, else 0.
+// A decimal number from 1 on without leading zeros, else 0.
 int parse_major(std::string_view digits) {
   if (digits.empty() || digits.front() == '0' ||
       !std::all_of(digits.begin(), digits.end(), is_digit)) {
@@ -43,8 +41,7 @@ int parse_major(std::string_view digits) {
   }
   int value = 0;
   const auto end = digits.data() + digits.size();
-  const bool fits = std::from_chars(digits.data(), end, value).ec == std::errc{};
-  return fits && value <= max_major ? value : 0;
+  return std::from_chars(digits.data(), end, value).ec == std::errc{} ? value : 0;
 }
 
 struct Version {
@@ -82,7 +79,7 @@ std::optional<Version> parse_rocm(std::string_view text) {
     }
     text.remove_prefix(static_cast<std::size_t>(stop - text.begin()) + 1);
   }
-  if (!text.empty() || version.size() < 3 || version.size() > 4) return std::nullopt;
+  if (!text.empty() || version.size() < 3) return std::nullopt;
   const int stepping = hex_value(version.back());
   version.remove_suffix(1);
   const int minor = hex_value(version.back());
@@ -95,9 +92,9 @@ std::optional<Version> parse_rocm(std::string_view text) {
 }  // namespace
 
 Platform cuda(int major, int minor) {
-  if (major < 1 || major > max_major || minor < 0 || minor > 9) {
+  if (major < 1 || minor < 0 || minor > 9) {
     detail::throw_invalid_argument("device", fmt::format("CUDA capability {}.{}", major, minor),
-                                   "a major from 1 to 999 and a minor from 0 to 9");
+                                   "a major from 1 on and a minor from 0 to 9");
   }
   Platform platform;
   platform.runtime_ = Platform::Runtime::cuda;
@@ -136,18 +133,18 @@ bool is_capability_family(const Platform& platform, int major) noexcept {
 }
 
 std::optional<DataType> fp8_data_type(const Platform& platform) {
-  const int version = 10 * platform.major_ + platform.minor_;
+  const std::pair version(platform.major_, platform.minor_);
   switch (platform.runtime_) {
     case Platform::Runtime::none:
-      return std::nullopt;
+      break;
     case Platform::Runtime::cuda:
-      if (version >= 89) return DataType::float8_e4m3fn;
-      return std::nullopt;
+      if (version >= std::pair(8, 9)) return DataType::float8_e4m3fn;
+      break;
     case Platform::Runtime::rocm:
-      if (platform.major_ == 9 && platform.minor_ == 4) return DataType::float8_e4m3fnuz;
-      if (platform.major_ == 9 && platform.minor_ > 4) return DataType::float8_e4m3fn;
-      if (platform.major_ >= 12) return DataType::float8_e4m3fn;
-      return std::nullopt;
+      if (version == std::pair(9, 4)) return DataType::float8_e4m3fnuz;
+      if (version > std::pair(9, 4) && version < std::pair(10, 0)) return DataType::float8_e4m3fn;
+      if (version >= std::pair(12, 0)) return DataType::float8_e4m3fn;
+      break;
   }
   return std::nullopt;
 }

@@ -39,7 +39,7 @@ struct Platform {
 };
 
 /// The CUDA device of compute capability `major`.`minor`, as cudaGetDeviceProperties() reports it.
-/// Known or not; std::invalid_argument for what no capability can be: a major below 1 or above 999,
+/// Known or not; std::invalid_argument for what no capability can be: a major below 1,
 /// a minor outside 0 to 9.
 MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
 
