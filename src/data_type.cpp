@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
 #include <mla_dtype/data_type.h>
 
+#include <string>
+
+#include "bad_data_type.h"
 #include "invalid_argument.h"
 
 namespace mla_dtype {
@@ -16,8 +20,15 @@ constexpr DataType all_data_types[] = {
 
 }  // namespace
 
+void detail::throw_bad_data_type(std::string_view field, DataType type, std::string_view accepted) {
+  const std::string value = is_data_type(type)
+                                ? in_quotes(to_string(type))
+                                : fmt::format("DataType({})", static_cast<unsigned>(type));
+  throw_invalid_argument(field, value, accepted);
+}
+
 void detail::throw_data_type_out_of_range(DataType type) {
-  throw_invalid_argument("data_type", in_quotes(type), "the enumerators of DataType");
+  throw_bad_data_type("data_type", type, "the enumerators of DataType");
 }
 
 std::optional<DataType> parse_data_type(std::string_view name) noexcept {

@@ -15,8 +15,16 @@ namespace {
 
 constexpr std::size_t max_quoted_bytes = 64;
 
-// The length of the printable character that `text` begins with; 0 if it begins with a control
-// character or is not UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
+// How many characters at the beginning stand for themselves.
+std::size_t plain_length(std::string_view text) {
+  const auto end = std::find_if_not(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+  });
+  return static_cast<std::size_t>(end - text.begin());
+}
+
+// The length of the printable character beyond ASCII that `text` begins with; 0 if it begins with
+// any other, or is not UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF).
 std::size_t printable_length(std::string_view text) {
   const auto byte = [&](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -25,7 +33,7 @@ std::size_t printable_length(std::string_view text) {
     return byte(i) >= low && byte(i) <= high;
   };
   const unsigned lead = byte(0);
-  if (lead < 0x80) return lead >= 0x20 && lead != 0x7F ? 1 : 0;
+  if (lead < 0x80) return 0;  // plain, or to be escaped
   if (lead >= 0xC2 && lead <= 0xDF) {
     // U+0080 to U+009F are control characters, too.
     return continues(1, lead == 0xC2 ? 0xA0 : 0x80) ? 2 : 0;
@@ -43,13 +51,24 @@ std::size_t printable_length(std::string_view text) {
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-bool begins_with(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() &&
-         std::equal(prefix.begin(), prefix.end(), text.begin(),
-                    [](char a, char b) { return lower(a) == lower(b); });
+// The name as people mean it: in lower case, without separators, and `float` as short as KV-cache
+// dtypes have it, so that `BF16` is near to `bfloat16` and `float8` to `fp8`.
+std::string canonical(std::string_view name) {
+  std::string result;
+  for (const char c : name) {
+    if (c != '_' && c != '-' && c != ' ') result += lower(c);
+  }
+  if (const auto at = result.find("float"); at != std::string::npos) {
+    result.replace(at, 5, at == 0 ? "fp" : "f");
+  }
+  return result;
 }
 
-// Levenshtein's distance, upper and lower case being the same. `b` has at most max_quoted_bytes.
+bool begins_with(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
+
+// Levenshtein's distance. `b` has at most max_quoted_bytes.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::array<std::size_t, max_quoted_bytes + 1> row;
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -57,7 +76,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     std::size_t diagonal = row[0];
     row[0] = i + 1;
     for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t substituted = diagonal + (lower(a[i]) == lower(b[j]) ? 0 : 1);
+      const std::size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
       diagonal = row[j + 1];
       row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, substituted});
     }
@@ -65,23 +84,26 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// The name that was probably meant: the one with the fewest typing errors if they are at most a
-// third of it, else the first that begins with the value (`int8` for `int8_per_token_head`).
+// The name that was probably meant, if any: the one with the fewest typing errors, if they are at
+// most a third of it; or one that begins with the value (`int8` for `int8_per_token_head`) or that
+// the value begins with.
 std::string_view nearest(std::string_view value, const std::vector<std::string_view>& names) {
-  if (value.size() < 2 || value.size() > max_quoted_bytes) return {};
-  std::string_view best;
+  const std::string meant = canonical(value.substr(0, max_quoted_bytes));
+  if (meant.size() < 2 || value.size() > max_quoted_bytes) return {};
+  std::string_view best, longer, shorter;
   std::size_t best_distance = max_quoted_bytes;
   for (const std::string_view name : names) {
-    const std::size_t distance = edit_distance(name, value);
-    if (distance <= name.size() / 3 && distance < best_distance) {
+    const std::string known = canonical(name);
+    const std::size_t distance = edit_distance(known, meant);
+    if (distance <= known.size() / 3 && distance < best_distance) {
       best = name;
       best_distance = distance;
     }
+    if (longer.empty() && begins_with(known, meant)) longer = name;
+    if (begins_with(meant, known) && name.size() > shorter.size()) shorter = name;
   }
   if (!best.empty()) return best;
-  const auto longer = std::find_if(names.begin(), names.end(),
-                                   [&](std::string_view name) { return begins_with(name, value); });
-  return longer != names.end() ? *longer : std::string_view{};
+  return longer.empty() ? shorter : longer;
 }
 
 }  // namespace
@@ -90,24 +112,23 @@ std::string in_quotes(std::string_view value) {
   std::string result = "\"";
   std::size_t taken = 0;
   while (taken < value.size()) {
-    const std::string_view rest = value.substr(taken);
-    const std::size_t length = std::max<std::size_t>(printable_length(rest), 1);
-    if (taken + length > max_quoted_bytes) break;
-    if (printable_length(rest) == 0) {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(rest[0]));
+    const std::string_view rest = value.substr(taken, max_quoted_bytes - taken);
+    const std::size_t plain = plain_length(rest);
+    const std::size_t printable = plain != 0 ? plain : printable_length(rest);
+    result.append(rest, 0, printable);
+    taken += printable;
+    if (printable != 0) continue;
+    // The first byte of a character that is cut off is not a bad one.
+    if (rest.empty() || printable_length(value.substr(taken)) > rest.size()) break;
+    if (rest[0] == '"' || rest[0] == '\\') {
+      result += {'\\', rest[0]};
     } else {
-      if (rest[0] == '"' || rest[0] == '\\') result += '\\';
-      result += rest.substr(0, length);
+      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(rest[0]));
     }
-    taken += length;
+    ++taken;
   }
   result += taken < value.size() ? "\"..." : "\"";
   return result;
-}
-
-std::string in_quotes(DataType type) {
-  if (!is_data_type(type)) return fmt::format("DataType({})", static_cast<unsigned>(type));
-  return in_quotes(to_string(type));
 }
 
 void throw_invalid_argument(std::string_view field, std::string_view value,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/data_type.h>
-
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,12 +10,6 @@ namespace mla_dtype::detail {
 /// The value between double quotes, fit for a log: control characters, invalid UTF-8, quotes and
 /// backslashes escaped, cut after 64 bytes (followed by `...`).
 std::string in_quotes(std::string_view value);
-
-/// Whether the value is one of the enumerators.
-constexpr bool is_data_type(DataType type) { return type <= DataType::uint8; }
-
-/// The type's name between double quotes, or `DataType(99)`.
-std::string in_quotes(DataType type);
 
 /// Throws std::invalid_argument: "<field>: <value> is not accepted; accepted: <what>".
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "invalid_argument.h"
@@ -40,25 +41,22 @@ Support supports_prefill_query_quantization(const Platform& platform,
     for (const Backend& known : backends) names.push_back(known.name);
     detail::throw_unknown_name("prefill_backend", prefill_backend, names);
   }
+  std::string why_not = prefill_query_device_limit(platform);
   if (!backend->takes_fp8_queries) {
-    return {false, fmt::format("Prefill backend {} does not take FP8 queries; on CUDA capability "
-                               "{}.x FLASHINFER, TRTLLM_RAGGED and TOKENSPEED_MLA do.",
-                               backend->name, fp8_query_family)};
+    why_not += fmt::format("{}Prefill backend {} does not take FP8 queries",
+                           why_not.empty() ? "" : " ", backend->name);
+    why_not += is_capability_family(platform, fp8_query_family)
+                   ? "; FLASHINFER, TRTLLM_RAGGED and TOKENSPEED_MLA do."
+                   : ".";
   }
-  if (!is_capability_family(platform, fp8_query_family)) {
-    return {false, fmt::format("Prefill backend {} takes FP8 queries on CUDA capability {}.x only, "
-                               "and this is {}.",
-                               backend->name, fp8_query_family, description(platform))};
-  }
-  return true;
+  return {why_not.empty(), std::move(why_not)};
 }
 
 std::string prefill_query_device_limit(const Platform& platform) {
   if (is_capability_family(platform, fp8_query_family)) return {};
   return fmt::format(
       "On this device ({}) no setting helps: FP8 prefill queries need CUDA capability {}.x. "
-      "Prefill "
-      "in the model's data type is the right choice here.",
+      "Prefill in the model's data type is the right choice here.",
       description(platform), fp8_query_family);
 }
 

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "bad_data_type.h"
 #include "invalid_argument.h"
 
 namespace mla_dtype {
@@ -20,6 +21,24 @@ constexpr std::string_view hint_text =
     "workloads (ISL >= 4K), enabling FP8 prefill attention can significantly optimize prefill "
     "latency. To enable, add: ";
 
+constexpr std::string_view no_reason =
+    "The prefill backend does not support FP8 queries and gave no reason.";
+
+// The predicate of make_environment(). Where the KV cache is not quantized, and so the backend is
+// not asked, its device_limit is written all the same; a predicate put in its place may know
+// better.
+struct BuiltInBackend {
+  Support support;
+  std::string device_limit;
+  Support operator()(const EngineConfig&, DataType) const { return support; }
+};
+
+std::string_view device_limit(const Environment& env) {
+  const auto* const built_in =
+      env.backend_supports_prefill_query_quantization.target<BuiltInBackend>();
+  return built_in != nullptr ? std::string_view(built_in->device_limit) : std::string_view();
+}
+
 // A record of the usual length is composed without allocating.
 using RecordText = fmt::basic_memory_buffer<char, 1024>;
 
@@ -33,6 +52,12 @@ void append(RecordText& text, const Parts&... parts) {
 
 std::string_view view(const RecordText& text) { return {text.data(), text.size()}; }
 
+[[noreturn]] void throw_out_of_range(PrefillQueryOutcome outcome) {
+  detail::throw_invalid_argument(
+      "outcome", fmt::format("PrefillQueryOutcome({})", static_cast<unsigned>(outcome)),
+      "the enumerators of PrefillQueryOutcome");
+}
+
 void check(DataType model_dtype, const Environment& env) {
   constexpr std::string_view accepted_predicate = "a callable";
   if (!env.is_quantized_kv_cache) {
@@ -44,12 +69,11 @@ void check(DataType model_dtype, const Environment& env) {
   }
   if (model_dtype != DataType::bfloat16 && model_dtype != DataType::float16 &&
       model_dtype != DataType::float32) {
-    detail::throw_invalid_argument("model_dtype", detail::in_quotes(model_dtype),
-                                   "bfloat16, float16, float32");
+    detail::throw_bad_data_type("model_dtype", model_dtype, "bfloat16, float16, float32");
   }
   if (!detail::is_data_type(env.fp8_data_type) || !is_fp8(env.fp8_data_type)) {
-    detail::throw_invalid_argument("fp8_data_type", detail::in_quotes(env.fp8_data_type),
-                                   "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz");
+    detail::throw_bad_data_type("fp8_data_type", env.fp8_data_type,
+                                "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz");
   }
 }
 
@@ -66,19 +90,16 @@ std::string_view to_string(PrefillQueryOutcome outcome) {
     case PrefillQueryOutcome::not_applicable:
       return "not_applicable";
   }
-  detail::throw_invalid_argument("outcome",
-                                 fmt::format("PrefillQueryOutcome({})", static_cast<int>(outcome)),
-                                 "the enumerators of PrefillQueryOutcome");
+  throw_out_of_range(outcome);
 }
 
 Environment make_environment(const Platform& platform, std::string_view prefill_backend) {
   Environment env;
   env.backend_supports_prefill_query_quantization =
-      [support = supports_prefill_query_quantization(platform, prefill_backend)](
-          const EngineConfig&, DataType) { return support; };
+      BuiltInBackend{supports_prefill_query_quantization(platform, prefill_backend),
+                     prefill_query_device_limit(platform)};
   // Where the hardware has no FP8 the backend refuses, and the value is never returned.
   env.fp8_data_type = fp8_data_type(platform).value_or(DataType::float8_e4m3fn);
-  env.device_limit = prefill_query_device_limit(platform);
   return env;
 }
 
@@ -108,23 +129,22 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
       return log.info_once(LogScope::local, enabled_text);
     case PrefillQueryOutcome::request_refused:
       append(text, refused_text);
-      if (!env.device_limit.empty()) append(text, " ", env.device_limit);
-      if (!decision.facts.kv_cache_quantized) {
-        append(text, " The KV cache is not quantized: --kv-cache-dtype is ",
-               detail::in_quotes(config.cache_config.cache_dtype), ".");
-      } else if (!decision.backend_reason.empty()) {
-        append(text, " ", decision.backend_reason);
+      if (decision.facts.kv_cache_quantized) {
+        append(text, " ", decision.backend_reason.empty() ? no_reason : decision.backend_reason);
       } else {
-        append(text, " The prefill backend does not support FP8 queries and gave no reason.");
+        const std::string_view limit = device_limit(env);
+        append(text, limit.empty() ? "" : " ", limit,
+               " The KV cache is not quantized: --kv-cache-dtype is ",
+               detail::in_quotes(config.cache_config.cache_dtype), ".");
       }
       return log.info_once(LogScope::local, view(text));
     case PrefillQueryOutcome::available_but_off:
       append(text, hint_text, env.flag_spelling);
       return log.warning_once(LogScope::local, view(text));
     case PrefillQueryOutcome::not_applicable:
-      break;
+      return false;
   }
-  return false;
+  throw_out_of_range(decision.outcome);
 }
 
 DataType determine_prefill_query_data_type(const EngineConfig& config, DataType model_dtype,

@@ -72,6 +72,11 @@ TEST(KvCache, TheNearestSpellingComesFirst) {
   nearest("bfloat", "bfloat16");
   nearest("int8", "int8_per_token_head");
   nearest("turboquant", "turboquant_k8v4");
+  nearest("float8", "fp8");
+  nearest("float8_e4m3fn", "fp8_e4m3");
+  nearest("fp8_e4m3fnuz", "fp8_e4m3");
+  nearest("bf16", "bfloat16");
+  nearest("fp16", "float16");
   testing::expect_invalid([] { is_quantized_kv_cache("q"); },
                           AllOf(HasSubstr("accepted: auto, "), Not(HasSubstr("nearest"))));
   testing::expect_invalid([] { is_quantized_kv_cache("gguf_q4_0"); }, Not(HasSubstr("nearest")));

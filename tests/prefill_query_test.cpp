@@ -176,6 +176,18 @@ TEST(PrefillQuery, ARefusalSaysWhichConditionFailed) {
       ElementsAre(info(row_2 + " The KV cache is not quantized: --kv-cache-dtype is \"auto\".")));
 }
 
+TEST(PrefillQuery, AReasonGivenWithAYesIsIgnored) {
+  Fixture fixture(true, true);
+  fixture.env.backend_supports_prefill_query_quantization = [](const EngineConfig&,
+                                                               DataType) -> Support {
+    return {true, "Because."};
+  };
+  const auto decision =
+      evaluate_prefill_query(make_config("fp8", true), DataType::bfloat16, fixture.env);
+  EXPECT_EQ(decision.outcome, Outcome::quantized);
+  EXPECT_EQ(decision.backend_reason, "");
+}
+
 TEST(PrefillQuery, RefusalsThatDifferAreBothLogged) {
   Fixture fixture(false, true);
   determine_prefill_query_data_type(make_config("auto", true), DataType::bfloat16, fixture.env);
@@ -305,8 +317,14 @@ TEST(PrefillQuery, OutcomesHaveNames) {
   EXPECT_EQ(to_string(Outcome::request_refused), "request_refused");
   EXPECT_EQ(to_string(Outcome::available_but_off), "available_but_off");
   EXPECT_EQ(to_string(Outcome::not_applicable), "not_applicable");
-  expect_invalid([] { to_string(static_cast<Outcome>(4)); },
-                 AllOf(StartsWith("outcome: PrefillQueryOutcome(4)"), HasSubstr("enumerators")));
+  const auto expected =
+      AllOf(StartsWith("outcome: PrefillQueryOutcome(4)"), HasSubstr("enumerators"));
+  expect_invalid([] { to_string(static_cast<Outcome>(4)); }, expected);
+  Fixture fixture(true, true);
+  PrefillQueryDecision decision{};
+  decision.outcome = static_cast<Outcome>(4);
+  expect_invalid([&] { log_prefill_query(decision, {}, fixture.env); }, expected);
+  EXPECT_THAT(fixture.records(), IsEmpty());
 }
 
 // The built-in predicates.
@@ -344,14 +362,13 @@ TEST(MakeEnvironment, TheWholeMatrix) {
             EXPECT_EQ(records[0].level, spdlog::level::info);
             EXPECT_THAT(records[0].text,
                         StartsWith(row_2 + (family_10 ? " " : " On this device (")));
-            EXPECT_THAT(records[0].text,
-                        HasSubstr(plain.count(cache_dtype) == 1
-                                      ? " The KV cache is not quantized: --kv-cache-dtype is \"" +
-                                            cache_dtype + "\"."
-                                      : " Prefill backend " + backend + ' '));
-            if (family_10) {
-              EXPECT_THAT(records[0].text, Not(HasSubstr("On this device")));
-            }
+            EXPECT_EQ(
+                records[0].text.find(" The KV cache is not quantized: --kv-cache-dtype is \"" +
+                                     cache_dtype + "\".") != std::string::npos,
+                plain.count(cache_dtype) == 1);
+            EXPECT_EQ(records[0].text.find("On this device") != std::string::npos, !family_10);
+            EXPECT_EQ(records[0].text.find("Prefill backend " + backend + ' ') != std::string::npos,
+                      plain.count(cache_dtype) == 0 && fp8_backends.count(backend) == 0);
           } else {
             EXPECT_THAT(records, IsEmpty());
           }
@@ -389,6 +406,23 @@ TEST(MakeEnvironment, AnUnknownKvCacheDtypeIsRefusedAndNothingLogged) {
       },
       AllOf(StartsWith("cache_dtype: \"fp8_e4m4\""), HasSubstr("accepted: fp8_e4m3 (nearest), ")));
   EXPECT_THAT(output.sink->records(), IsEmpty());
+}
+
+// What the built-in predicate says of the device must not outlive it.
+TEST(MakeEnvironment, APredicatePutInItsPlaceKnowsBetter) {
+  RecordingLogger output;
+  Environment env = make_environment(cuda(9, 0), "FLASHINFER");
+  env.log = std::make_shared<OnceLog>(output.logger);
+  env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
+    return true;
+  };
+  determine_prefill_query_data_type(make_config("auto", true), DataType::bfloat16, env);
+  EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, env),
+            DataType::float8_e4m3fn);
+  EXPECT_THAT(
+      output.sink->records(),
+      ElementsAre(info(row_2 + " The KV cache is not quantized: --kv-cache-dtype is \"auto\"."),
+                  info(row_1)));
 }
 
 TEST(MakeEnvironment, AnEngineMayKnowFormatsOfItsOwn) {

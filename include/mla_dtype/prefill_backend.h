@@ -18,11 +18,12 @@ namespace mla_dtype {
 ///
 /// It converts from exactly bool, so that `return "no";` is an error and not a yes.
 struct Support {
+  Support() = default;  ///< no, without a reason
   template <class Bool, std::enable_if_t<std::is_same_v<Bool, bool>, int> = 0>
   Support(Bool is_supported, std::string why_not = {})  // NOLINT: implicit, see above
       : supported(is_supported), reason(std::move(why_not)) {}
 
-  bool supported;
+  bool supported = false;
   std::string reason;  ///< whole sentences; ignored where supported
 };
 

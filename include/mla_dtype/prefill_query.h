@@ -68,10 +68,6 @@ struct Environment {
 
   /// How this engine's own command line turns the flag on: what row 3's hint ends with.
   std::string flag_spelling = R"(--attention-config '{"use_prefill_query_quantization": true}')";
-
-  /// Sentences that follow row 2's text, beginning `On this device`, where the advice in that text
-  /// can not help on the device; else empty. make_environment() fills it in.
-  std::string device_limit;
 };
 
 /// The environment of an engine that runs one of the prefill backends in prefill_backend.h on the
@@ -97,8 +93,9 @@ MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
 /// null predicate, a model dtype other than float32, float16 and bfloat16, an fp8_data_type that is
 /// no FP8 type. With the built-in predicates: an unknown KV-cache dtype.
 ///
-/// Thread-safe if the predicates are. Takes no lock of its own once its record has been said, and
-/// allocates only for the reason of a backend that refuses.
+/// Thread-safe if the predicates are. Once its record has been said it takes no lock, and allocates
+/// only for the reason of a backend that refuses, for a record of more than 1,024 bytes, and to
+/// show an unquantized KV-cache dtype of more than 13.
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -123,7 +120,8 @@ MLA_DTYPE_EXPORT PrefillQueryDecision evaluate_prefill_query(const EngineConfig&
                                                              const Environment& env);
 
 /// Logs the record of a decision that was made with this config and environment, once. True if a
-/// record was written by this call. Asks no predicate.
+/// record was written by this call. Asks no predicate. An outcome out of range:
+/// std::invalid_argument.
 MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                         const EngineConfig& config, const Environment& env);
 
