@@ -28,13 +28,18 @@ struct Arguments {
   RankInfo rank;
 };
 
+// CLI11 takes an empty text, as of a shell variable that is not set, for 0.
+const CLI::Validator is_number([](const std::string& text) { return text.empty() ? "empty" : ""; },
+                               "", "number");
+
 void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--kv-cache-dtype", arguments.config.cache_config.cache_dtype,
                  "KV-cache dtype: auto, bfloat16, fp8, fp8_e4m3, ...")
       ->capture_default_str();
   app.add_flag("--use-prefill-query-quantization",
                arguments.config.attention_config.use_prefill_query_quantization,
-               "ask for FP8 prefill queries, keys and values");
+               "ask for FP8 prefill queries, keys and values")
+      ->check(CLI::IsMember({"true", "false"}));
   app.add_option("--model-dtype", arguments.model_dtype, "bfloat16, float16 or float32")
       ->capture_default_str();
   app.add_option("--device", arguments.device,
@@ -45,8 +50,10 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--local-rank", arguments.rank.local_rank,
                  "rank on this node; only 0 logs the decision")
+      ->check(is_number)
       ->capture_default_str();
   app.add_option("--global-rank", arguments.rank.global_rank, "rank among all processes")
+      ->check(is_number)
       ->capture_default_str();
   app.set_version_flag("--version", fmt::format("mla-dtype {}.{}.{}", MLA_DTYPE_VERSION_MAJOR,
                                                 MLA_DTYPE_VERSION_MINOR, MLA_DTYPE_VERSION_PATCH));
@@ -89,7 +96,7 @@ int fail(std::string text, int exit_code) {
   for (char& c : text) {
     if (c < ' ' || c > '~') c = '?';
   }
-  fmt::print(stderr, "mla-dtype: {}\n", text);
+  std::fprintf(stderr, "mla-dtype: %s\n", text.c_str());
   return exit_code;
 }
 
@@ -109,7 +116,8 @@ int main(int argc, char** argv) {
     } catch (const CLI::Success& help_or_version) {
       app.exit(help_or_version);
     }
-    return std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : 1;
+    const bool written = std::fflush(stdout) == 0 && !std::ferror(stdout) && !std::ferror(stderr);
+    return written ? 0 : 1;
   } catch (const CLI::ParseError& error) {
     return fail(error.what(), 2);
   } catch (const std::invalid_argument& error) {

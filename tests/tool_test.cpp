@@ -128,7 +128,10 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--global-rank -1", "global_rank: -1"},
         {"--local-rank one", "--local-rank"},
         {"--local-rank 99999999999", "--local-rank"},
+        {"--local-rank ''", "--local-rank"},
+        {"--global-rank=", "--global-rank"},
         {"--use-prefill-query-quantization=maybe", "--use-prefill-query-quantization"},
+        {"--use-prefill-query-quantization=5", "--use-prefill-query-quantization"},
         {"--no-such-option", "--no-such-option"},
         {"stray", "stray"},
         {"\"$(printf '\\033[31m\\nstray\\377')\"", "stray"},
@@ -142,9 +145,11 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
 }
 
 TEST(Tool, OutputThatCannotBeWrittenIsAnError) {
-  const std::string command = "'" MLA_DTYPE_TOOL "' >/dev/full 2>/dev/null";
-  const int status = std::system(command.c_str());
-  EXPECT_EQ(WEXITSTATUS(status), 1);
+  for (const char* redirection : {">/dev/full 2>/dev/null", ">/dev/null 2>/dev/full"}) {
+    const std::string command = "'" MLA_DTYPE_TOOL "' " + fp8_on_b200 + redirection;
+    const int status = std::system(command.c_str());
+    EXPECT_EQ(WEXITSTATUS(status), 1) << redirection;
+  }
 }
 
 }  // namespace
