@@ -2,12 +2,15 @@
 #
 # Sourced by the scripts beside it. What they share: what a bare Debian needs, and a build.
 
-need_packages() { # <package>...: installs those that are missing, on Debian as root
-  if ! command -v dpkg-query >/dev/null; then
-    return 0 # not Debian: CMake finds the dependencies, or downloads them
-  fi
+# install_missing <package>[=<command>]...: installs, on Debian and as root, the packages that are
+# missing; one whose command is there already, from wherever, is not missing.
+install_missing() {
   missing=
-  for package in "$@"; do
+  for item in "$@"; do
+    package=${item%%=*}
+    if [ "$item" != "$package" ] && command -v "${item#*=}" >/dev/null; then
+      continue
+    fi
     case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
       *' installed') ;;
       *) missing="$missing $package" ;;
@@ -16,9 +19,12 @@ need_packages() { # <package>...: installs those that are missing, on Debian as 
   if [ -z "$missing" ]; then
     return 0
   fi
-  if [ "$(id -u)" -ne 0 ]; then
-    echo "Not root, so not installed:$missing" >&2
-    return 0 # CMake says what it cannot find
+  if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+    echo "Not here as packages, and not installed (on Debian, as root: apt-get install$missing)" >&2
+    for command in "${CXX:-c++}" cmake ninja; do
+      command -v "$command" >/dev/null || { echo "Without $command there is no building" >&2; exit 1; }
+    done
+    return 0 # CMake may know where the libraries are, or download them
   fi
   echo "Installing$missing"
   apt-get update -qq
@@ -26,12 +32,7 @@ need_packages() { # <package>...: installs those that are missing, on Debian as 
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
 }
 
-need_toolchain() { # what building takes; a compiler or generator from elsewhere is as good
-  command -v "${CXX:-c++}" >/dev/null || need_packages g++
-  command -v cmake >/dev/null || need_packages cmake
-  command -v ninja >/dev/null || need_packages ninja-build
-  need_packages libspdlog-dev libfmt-dev
-}
+library="g++=${CXX:-c++} cmake=cmake ninja-build=ninja libspdlog-dev libfmt-dev"
 
 quietly() { # <command>...: shows what it printed only if it failed
   log=$(mktemp)

@@ -4,7 +4,6 @@
 # a package of the system in a version that is known to work, a pinned release that CMake downloads
 # (its SHA-256 is checked). What was taken is printed.
 include_guard()
-include(FetchContent)
 
 # mla_dtype_dependency(NAME <package> TARGET <target> VERSIONS <range> URL <url> SHA256 <hash>
 #                      [OPTIONS <variable>=<value>...])
@@ -15,27 +14,33 @@ function(mla_dtype_dependency)
     message(STATUS "mla_dtype: ${arg_NAME} is the parent project's")
     return()
   endif()
-  foreach(assignment IN LISTS arg_OPTIONS)
-    string(REPLACE "=" ";" assignment "${assignment}")
-    list(GET assignment 0 variable)
-    list(GET assignment 1 value)
-    set(${variable} ${value})
-  endforeach()
+
   # Global, since a parent's targets link what this library links.
   set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
-  FetchContent_Declare(${arg_NAME}
-    URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP ON SYSTEM
-    FIND_PACKAGE_ARGS ${arg_VERSIONS} CONFIG GLOBAL)
-  FetchContent_MakeAvailable(${arg_NAME})
+  find_package(${arg_NAME} ${arg_VERSIONS} CONFIG QUIET GLOBAL)
   if(${arg_NAME}_FOUND)
     message(STATUS "mla_dtype: ${arg_NAME} ${${arg_NAME}_VERSION} is the system's (${${arg_NAME}_DIR})")
   else()
-    message(STATUS "mla_dtype: ${arg_NAME} is downloaded, no system package is ${arg_VERSIONS}")
+    set(found "${${arg_NAME}_CONSIDERED_VERSIONS}")
+    message(STATUS "mla_dtype: ${arg_NAME} ${arg_VERSIONS} is not on this system (found: "
+                   "${found}), taking ${arg_URL}")
+    foreach(assignment IN LISTS arg_OPTIONS)
+      string(REGEX MATCH "([^=]*)=(.*)" assignment "${assignment}")
+      set(${CMAKE_MATCH_1} "${CMAKE_MATCH_2}")
+    endforeach()
+    include(FetchContent)
+    FetchContent_Declare(${arg_NAME}
+      URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP ON)
+    FetchContent_MakeAvailable(${arg_NAME})
   endif()
   if(NOT TARGET ${arg_TARGET})
     message(FATAL_ERROR "mla_dtype: ${arg_NAME} does not define ${arg_TARGET}")
   endif()
 endfunction()
+
+# The versions that the library is known to work with, also for those who find it installed.
+set(mla_dtype_fmt_versions 9.1...<13)
+set(mla_dtype_spdlog_versions 1.10...<2)
 
 # Sets mla_dtype_spdlog to the spdlog target to link, with fmt::fmt beside it.
 function(mla_dtype_find_spdlog)
@@ -43,11 +48,11 @@ function(mla_dtype_find_spdlog)
   if(MLA_DTYPE_SPDLOG_HEADER_ONLY)
     set(flavour spdlog::spdlog_header_only)
   endif()
-  mla_dtype_dependency(NAME fmt TARGET fmt::fmt VERSIONS 9.1...<13
+  mla_dtype_dependency(NAME fmt TARGET fmt::fmt VERSIONS ${mla_dtype_fmt_versions}
     URL https://github.com/fmtlib/fmt/archive/refs/tags/10.2.1.tar.gz
     SHA256 1250e4cc58bf06ee631567523f48848dc4596133e163f02615c97f78bab6c811
     OPTIONS FMT_INSTALL=${MLA_DTYPE_INSTALL})
-  mla_dtype_dependency(NAME spdlog TARGET ${flavour} VERSIONS 1.10...<2
+  mla_dtype_dependency(NAME spdlog TARGET ${flavour} VERSIONS ${mla_dtype_spdlog_versions}
     URL https://github.com/gabime/spdlog/archive/refs/tags/v1.14.1.tar.gz
     SHA256 1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b
     OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=${MLA_DTYPE_INSTALL})
@@ -58,7 +63,9 @@ function(mla_dtype_find_spdlog)
   endif()
   get_target_property(definitions ${real} INTERFACE_COMPILE_DEFINITIONS)
   if(NOT "${definitions}" MATCHES "SPDLOG_FMT_EXTERNAL")
-    message(FATAL_ERROR "mla_dtype: spdlog must be built with SPDLOG_FMT_EXTERNAL=ON")
+    message(FATAL_ERROR "mla_dtype: ${flavour} brings a fmt of its own (SPDLOG_FMT_EXTERNAL is not "
+            "defined by it). Two of them in one program clash: build spdlog with "
+            "-DSPDLOG_FMT_EXTERNAL=ON, or set(SPDLOG_FMT_EXTERNAL ON) before adding it.")
   endif()
   set(mla_dtype_spdlog ${flavour} PARENT_SCOPE)
 endfunction()
@@ -68,6 +75,13 @@ function(mla_dtype_find_cli11)
     URL https://github.com/CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
     SHA256 f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a
     OPTIONS CLI11_PRECOMPILED=OFF)
+endfunction()
+
+function(mla_dtype_find_json)
+  mla_dtype_dependency(NAME nlohmann_json TARGET nlohmann_json::nlohmann_json VERSIONS 3.11
+    URL https://github.com/nlohmann/json/archive/refs/tags/v3.11.3.tar.gz
+    SHA256 0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406
+    OPTIONS JSON_BuildTests=OFF JSON_Install=OFF)
 endfunction()
 
 function(mla_dtype_find_googletest)

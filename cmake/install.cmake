@@ -3,17 +3,18 @@
 # The library for find_package(mla_dtype), from an install prefix that may be moved or from this
 # build tree, and for pkg-config.
 include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
 
 set(MLA_DTYPE_INSTALL_CMAKEDIR "${CMAKE_INSTALL_LIBDIR}/cmake/mla_dtype"
     CACHE STRING "Where the CMake package is installed")
 
-install(TARGETS mla_dtype EXPORT mla_dtype-targets
-  FILE_SET HEADERS
-  ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-  LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
-  RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+install(TARGETS mla_dtype EXPORT mla_dtype-targets FILE_SET HEADERS)
+install(EXPORT mla_dtype-targets NAMESPACE mla_dtype:: DESTINATION "${MLA_DTYPE_INSTALL_CMAKEDIR}")
+if(PROJECT_IS_TOP_LEVEL) # a parent's fmt and spdlog need not be exported from its build tree
+  export(EXPORT mla_dtype-targets NAMESPACE mla_dtype:: FILE mla_dtype-targets.cmake)
+endif()
 if(MLA_DTYPE_BUILD_TOOL)
-  install(TARGETS mla_dtype_tool RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(TARGETS mla_dtype_tool)
 endif()
 
 configure_package_config_file(cmake/mla_dtype-config.cmake.in mla_dtype-config.cmake
@@ -22,5 +23,32 @@ write_basic_package_version_file(mla_dtype-config-version.cmake COMPATIBILITY Sa
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/mla_dtype-config.cmake"
               "${CMAKE_CURRENT_BINARY_DIR}/mla_dtype-config-version.cmake"
   DESTINATION "${MLA_DTYPE_INSTALL_CMAKEDIR}")
-install(EXPORT mla_dtype-targets NAMESPACE mla_dtype:: DESTINATION "${MLA_DTYPE_INSTALL_CMAKEDIR}")
-export(EXPORT mla_dtype-targets NAMESPACE mla_dtype:: FILE mla_dtype-targets.cmake)
+
+# Relative to the .pc file where that is possible, so that the prefix may be moved.
+if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}")
+  set(pc_prefix "${CMAKE_INSTALL_PREFIX}")
+  set(pc_libdir "${CMAKE_INSTALL_LIBDIR}")
+else()
+  file(RELATIVE_PATH up "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(pc_prefix "\${pcfiledir}/${up}")
+  set(pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+endif()
+set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+if(IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  set(pc_includedir "${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+get_target_property(pc_definitions mla_dtype INTERFACE_COMPILE_DEFINITIONS)
+set(pc_cflags "")
+if(pc_definitions)
+  string(APPEND pc_cflags " -D${pc_definitions}")
+endif()
+set(pc_requires "spdlog fmt")
+if(MLA_DTYPE_SPDLOG_HEADER_ONLY) # spdlog's own .pc file is that of the compiled flavour
+  set(pc_requires "fmt")
+  get_target_property(spdlog_include ${mla_dtype_spdlog} INTERFACE_INCLUDE_DIRECTORIES)
+  string(APPEND pc_cflags " -DSPDLOG_FMT_EXTERNAL -I${spdlog_include} -pthread")
+endif()
+configure_file(cmake/mla_dtype.pc.in mla_dtype.pc @ONLY)
+install(FILES "${CMAKE_CURRENT_BINARY_DIR}/mla_dtype.pc"
+  DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

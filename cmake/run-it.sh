@@ -7,9 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 . cmake/debian.sh
 
-need_toolchain
-need_packages libcli11-dev
-echo "Building build/run-it/mla-dtype"
+# shellcheck disable=SC2086  # one word a package
+install_missing $library libcli11-dev
+echo "Building build/run-it/mla-dtype, a minute or so"
 quietly cmake -S . -B build/run-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DMLA_DTYPE_BUILD_TOOL=ON -DMLA_DTYPE_BUILD_TESTS=OFF
 quietly cmake --build build/run-it
@@ -18,7 +18,7 @@ show() { # <row> <argument>...
   echo
   echo "Row $1"
   shift
-  echo "\$ mla-dtype $*"
+  echo "\$ build/run-it/mla-dtype $*"
   build/run-it/mla-dtype "$@" 2>&1
 }
 show 1 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype fp8 --use-prefill-query-quantization

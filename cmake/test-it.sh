@@ -6,9 +6,10 @@ set -eu
 cd "$(dirname "$0")/.."
 . cmake/debian.sh
 
-need_toolchain
-need_packages libcli11-dev libgtest-dev libgmock-dev
-echo "Building build/test-it"
+# shellcheck disable=SC2086  # one word a package
+install_missing $library libcli11-dev libgtest-dev libgmock-dev nlohmann-json3-dev \
+  pkg-config=pkg-config
+echo "Building build/test-it, a few minutes"
 quietly cmake -S . -B build/test-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DMLA_DTYPE_BUILD_TESTS=ON -DMLA_DTYPE_BUILD_TOOL=ON
 quietly cmake --build build/test-it

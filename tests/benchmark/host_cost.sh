@@ -19,7 +19,7 @@ printf '#include <%s>\n' functional memory optional string >"$work/standard.cpp"
 echo '#include <mla_dtype/mla_dtype.h>' >"$work/library.cpp"
 echo '#include <spdlog/spdlog.h>' >"$work/spdlog.cpp"
 
-milliseconds() { # <source>
+microseconds() { # <source>
   begin=$(date +%s%N)
   "$cxx" -std=c++17 -O2 -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -Iinclude \
     -I"$work/build/generated" -c "$1" -o "$work/out.o"
@@ -27,11 +27,11 @@ milliseconds() { # <source>
   echo $(((end - begin) / 1000))
 }
 for source in standard library spdlog; do
-  milliseconds "$work/$source.cpp" >/dev/null
+  microseconds "$work/$source.cpp" >/dev/null
 done
 for round in $(seq "$rounds"); do # side by side, so that noise falls on all alike
   for source in standard library spdlog; do
-    milliseconds "$work/$source.cpp" >>"$work/$source.times"
+    microseconds "$work/$source.cpp" >>"$work/$source.times"
   done
 done
 median() { sort -n "$work/$1.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}'; }

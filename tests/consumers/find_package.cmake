@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# find_package() from an install prefix, static and shared; from the build tree; from a prefix that
+# was moved after the install; and the versions it accepts.
+include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
+set(project "${WORK}/find_package")
+set(build "${WORK}/find_package-build")
+
+foreach(kind static shared)
+  build("${project}" "${build}" "-DCMAKE_PREFIX_PATH=${WORK}/prefix-${kind}")
+  expect_decision("${build}/my_engine")
+endforeach()
+
+build("${project}" "${build}" "-Dmla_dtype_DIR=${WORK}/static")
+expect_decision("${build}/my_engine")
+
+file(REMOVE_RECURSE "${WORK}/before" "${WORK}/moved")
+run(${CMAKE_COMMAND} --install "${WORK}/static" --prefix "${WORK}/before")
+file(RENAME "${WORK}/before" "${WORK}/moved")
+build("${project}" "${build}" "-DCMAKE_PREFIX_PATH=${WORK}/moved")
+expect_decision("${build}/my_engine")
+file(STRINGS "${build}/CMakeCache.txt" found REGEX "^mla_dtype_DIR")
+expect("taken from ${found}" found MATCHES "/moved/")
+
+file(READ "${project}/CMakeLists.txt" lines)
+function(with_version version)
+  string(REGEX REPLACE "find_package\\(mla_dtype [0-9.]+" "find_package(mla_dtype ${version}" lines
+         "${lines}")
+  file(WRITE "${WORK}/find_package-version/CMakeLists.txt" "${lines}")
+  file(COPY_FILE "${project}/main.cpp" "${WORK}/find_package-version/main.cpp")
+endfunction()
+set(configure_version ${configure} -S "${WORK}/find_package-version"
+    -B "${WORK}/find_package-version-build" "-DCMAKE_PREFIX_PATH=${WORK}/prefix-static")
+with_version(99)
+run_to_fail("compatible with.*requested version.*\"99\"" ${configure_version})
+string(REGEX MATCH "^[0-9]+" major "${VERSION}")
+with_version(${major})
+run(${configure_version})

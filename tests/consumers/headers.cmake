@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every public header compiles alone, and only once_sink.h includes spdlog, at any depth. The version
+# stands in one place.
+include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
+set(include "${WORK}/prefix-static/include")
+
+file(GLOB headers RELATIVE "${include}" "${include}/mla_dtype/*.h")
+list(LENGTH headers count)
+expect("only ${count} headers" count GREATER 10)
+foreach(header IN LISTS headers)
+  foreach(standard 17 20 23)
+    run(${COMPILER} -std=c++${standard} -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+        -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -I "${include}" -x c++ -fsyntax-only
+        -include "${header}" /dev/null)
+  endforeach()
+  run(${COMPILER} -std=c++17 -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -I "${include}"
+      -x c++ -M -include "${header}" /dev/null)
+  string(FIND "${output}" "/spdlog/" spdlog)
+  if(header STREQUAL mla_dtype/once_sink.h)
+    expect("this test cannot see spdlog" spdlog GREATER -1)
+  else()
+    expect("${header} includes spdlog" spdlog EQUAL -1)
+  endif()
+endforeach()
+
+string(REPLACE "." "\\." version "${VERSION}")
+file(GLOB_RECURSE files "${SOURCE}/CMakeLists.txt" "${SOURCE}/cmake/*" "${SOURCE}/include/*"
+     "${SOURCE}/src/*" "${SOURCE}/README.md")
+foreach(file IN LISTS files)
+  file(STRINGS "${file}" lines REGEX "(^|[^0-9.])${version}([^0-9.]|$)")
+  expect("${file} repeats the version: ${lines}" NOT lines)
+endforeach()
