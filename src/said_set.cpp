@@ -80,9 +80,19 @@ bool SaidSet::contains(std::uint64_t key) const noexcept {
 
 void SaidSet::reset() noexcept {
   generation_.fetch_add(1, std::memory_order_relaxed);
-  for (Slot& slot : slots_) slot.store(0, std::memory_order_relaxed);
-  used_.store(0, std::memory_order_relaxed);
+  for (Slot& slot : slots_) {
+    if (slot.load(std::memory_order_relaxed) == 0) continue;
+    if (slot.exchange(0, std::memory_order_relaxed) != 0) give_back_slot();
+  }
 }
+
+bool SaidSet::reserve_slot() noexcept {
+  if (used_.fetch_add(1, std::memory_order_relaxed) < max_used) return true;
+  give_back_slot();
+  return false;
+}
+
+void SaidSet::give_back_slot() noexcept { used_.fetch_sub(1, std::memory_order_relaxed); }
 
 // A claim counts in the process and between the resets that it was made in. In any other it is
 // somebody else's key: a child does not wait for a thread that only its parent has, and what was
@@ -98,17 +108,17 @@ SaidSet::Claim::Claim(SaidSet& set, std::uint64_t key) noexcept
     Slot& slot = set.slots_[i % slot_count];
     std::uint64_t found = slot.load(std::memory_order_acquire);
     while (found == 0 || found == released_) {
-      if (found == 0 && set.used_.load(std::memory_order_relaxed) >= max_used) {
+      const bool is_free = found == 0;
+      if (is_free && !set.reserve_slot()) {
         granted_ = true;  // past the bound: written, and not remembered
         return;
       }
-      const std::size_t newly_used = found == 0 ? 1 : 0;
-      if (slot.compare_exchange_weak(found, claimed_, std::memory_order_acq_rel)) {
-        set.used_.fetch_add(newly_used, std::memory_order_relaxed);
+      if (slot.compare_exchange_strong(found, claimed_, std::memory_order_acq_rel)) {
         slot_ = &slot;
         granted_ = true;
         return;
       }
+      if (is_free) set.give_back_slot();
     }
     if (found == key_ || found == claimed_) return;
   }

@@ -64,6 +64,8 @@ class SaidSet {
   };
 
   std::uint64_t claim_mask() const noexcept;
+  bool reserve_slot() noexcept;  // false if the table is as full as it may get
+  void give_back_slot() noexcept;
 
   // A look-up meets few keys but its own in a table that is never more than three quarters full.
   // The keys past `capacity` are room for those that failed to be written.
@@ -71,7 +73,7 @@ class SaidSet {
   static constexpr std::size_t max_used = slot_count / 4 * 3;
 
   std::array<Slot, slot_count> slots_{};
-  std::atomic<std::size_t> used_{0};
+  std::atomic<std::size_t> used_{0};          // never less than the slots that are not free
   std::atomic<std::uint64_t> generation_{0};  // how many resets there were
 };
 

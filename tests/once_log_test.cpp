@@ -336,6 +336,30 @@ TEST_F(OnceLogTest, ResetDuringCallsLosesNothing) {
   EXPECT_THAT(output.sink->records(), SizeIs(16));
 }
 
+TEST_F(OnceLogTest, ResetDuringCallsLosesNoRoom) {
+  OnceLog busy(make_callback_logger([](const spdlog::details::log_msg&) {}));
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 2; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; !stop; ++i) {
+        busy.info_once(LogScope::local, std::to_string(thread) + ' ' + std::to_string(i));
+      }
+    });
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i) busy.reset();
+    });
+  }
+  threads[1].join();
+  threads[3].join();
+  stop = true;
+  threads[0].join();
+  threads[2].join();
+  busy.reset();
+  for (int i = 0; i < 4096; ++i) ASSERT_TRUE(busy.info_once(LogScope::local, std::to_string(i)));
+  for (int i = 0; i < 4096; ++i) ASSERT_FALSE(busy.info_once(LogScope::local, std::to_string(i)));
+}
+
 TEST_F(OnceLogTest, AResetIsSeenByTheNextCallOfAnyThread) {
   // Each round: one thread resets, then all say the message; it must come out exactly once.
   constexpr int thread_count = 4;
@@ -481,6 +505,7 @@ TEST_F(OnceLogTest, AChildDoesNotWaitForThreadsThatOnlyItsParentHas) {
   EXPECT_EQ(exit_code_of(child), 0);
 }
 
+#ifndef _GLIBCXX_DEBUG  // whose iterators lock, and a lock that is held at a fork stays held
 TEST_F(OnceLogTest, AChildOfManyThreadsWorks) {
   OnceLog busy(make_callback_logger([](const spdlog::details::log_msg&) {}));
   std::atomic<bool> stop{false};
@@ -508,6 +533,7 @@ TEST_F(OnceLogTest, AChildOfManyThreadsWorks) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
 }
+#endif
 
 // The logger tests its levels a second time; what that test holds back has not been said.
 TEST_F(OnceLogTest, ALevelRaisedDuringTheCallLosesNothing) {
