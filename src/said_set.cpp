@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <thread>
 
 #include "multiply.h"
 
@@ -71,46 +72,66 @@ std::uint64_t said_key(int level, std::string_view text) noexcept {
 }
 
 bool SaidSet::contains(std::uint64_t key) const noexcept {
+  const Table& table = tables_[generation_.load(std::memory_order_acquire) % 2];
   for (std::uint64_t i = key;; ++i) {
-    const std::uint64_t found = slots_[i % slot_count].load(std::memory_order_acquire);
+    const std::uint64_t found = table.slots[i % slot_count].load(std::memory_order_acquire);
     if (found == key) return true;
     if (found == 0) return false;
   }
 }
 
+// One reset at a time; one that was going on in a parent at the fork is not going on here.
 void SaidSet::reset() noexcept {
-  generation_.fetch_add(1, std::memory_order_relaxed);
-  for (Slot& slot : slots_) {
-    if (slot.load(std::memory_order_relaxed) == 0) continue;
-    if (slot.exchange(0, std::memory_order_relaxed) != 0) give_back_slot();
+  const pid_t self = getpid();
+  for (pid_t owner = 0;
+       !resetting_.compare_exchange_weak(owner, self, std::memory_order_acquire);) {
+    if (owner == self) {
+      std::this_thread::yield();
+      owner = 0;
+    }
   }
+  const std::uint64_t next = generation_.load(std::memory_order_relaxed) + 1;
+  tables_[next % 2].clear();
+  generation_.store(next, std::memory_order_release);
+  resetting_.store(0, std::memory_order_release);
 }
 
-bool SaidSet::reserve_slot() noexcept {
-  if (used_.fetch_add(1, std::memory_order_relaxed) < max_used) return true;
+bool SaidSet::Table::reserve_slot() noexcept {
+  if (used.fetch_add(1, std::memory_order_relaxed) < max_used) return true;
   give_back_slot();
   return false;
 }
 
-void SaidSet::give_back_slot() noexcept { used_.fetch_sub(1, std::memory_order_relaxed); }
+void SaidSet::Table::give_back_slot() noexcept { used.fetch_sub(1, std::memory_order_relaxed); }
 
-// A claim counts in the process and between the resets that it was made in. In any other it is
-// somebody else's key: a child does not wait for a thread that only its parent has, and what was
-// claimed before a reset cannot commit after it.
-std::uint64_t SaidSet::claim_mask() const noexcept {
-  const std::uint64_t generation = generation_.load(std::memory_order_relaxed);
-  return multiply_fold(generation ^ pi, static_cast<std::uint64_t>(getpid()) ^ e);
+void SaidSet::Table::clear() noexcept {
+  for (Slot& slot : slots) {
+    if (slot.load(std::memory_order_relaxed) == 0) continue;
+    // Exchanged, since one who began before the last reset may still write here.
+    if (slot.exchange(0, std::memory_order_relaxed) != 0) give_back_slot();
+  }
 }
 
-SaidSet::Claim::Claim(SaidSet& set, std::uint64_t key) noexcept
-    : key_(key), claimed_(key ^ set.claim_mask()), released_(~key) {
-  for (std::uint64_t i = key;; ++i) {
-    Slot& slot = set.slots_[i % slot_count];
+SaidSet::Claim::Claim(SaidSet& set, std::uint64_t key) noexcept : key_(key) {
+  std::uint64_t generation = 0;
+  do {
+    release();
+    generation = set.generation_.load(std::memory_order_acquire);
+    claimed_ = key ^ multiply_fold(generation ^ pi, static_cast<std::uint64_t>(getpid()) ^ e);
+    released_ = ~claimed_;
+    claim(set.tables_[generation % 2]);
+  } while (slot_ != nullptr && set.generation_.load(std::memory_order_acquire) != generation);
+}
+
+void SaidSet::Claim::claim(Table& table) noexcept {
+  granted_ = false;
+  for (std::uint64_t i = key_;; ++i) {
+    Slot& slot = table.slots[i % slot_count];
     std::uint64_t found = slot.load(std::memory_order_acquire);
     while (found == 0 || found == released_) {
       const bool is_free = found == 0;
-      if (is_free && !set.reserve_slot()) {
-        granted_ = true;  // past the bound: written, and not remembered
+      if (is_free && !table.reserve_slot()) {
+        granted_ = true;
         return;
       }
       if (slot.compare_exchange_strong(found, claimed_, std::memory_order_acq_rel)) {
@@ -118,20 +139,21 @@ SaidSet::Claim::Claim(SaidSet& set, std::uint64_t key) noexcept
         granted_ = true;
         return;
       }
-      if (is_free) set.give_back_slot();
+      if (is_free) table.give_back_slot();
     }
     if (found == key_ || found == claimed_) return;
   }
 }
 
-SaidSet::Claim::~Claim() {
-  std::uint64_t expected = claimed_;
-  if (slot_ != nullptr) slot_->compare_exchange_strong(expected, released_);
-}
-
 void SaidSet::Claim::commit() noexcept {
   std::uint64_t expected = claimed_;
   if (slot_ != nullptr) slot_->compare_exchange_strong(expected, key_);
+  slot_ = nullptr;
+}
+
+void SaidSet::Claim::release() noexcept {
+  std::uint64_t expected = claimed_;
+  if (slot_ != nullptr) slot_->compare_exchange_strong(expected, released_);
   slot_ = nullptr;
 }
 

@@ -336,6 +336,37 @@ TEST_F(OnceLogTest, ResetDuringCallsLosesNothing) {
   EXPECT_THAT(output.sink->records(), SizeIs(16));
 }
 
+TEST_F(OnceLogTest, OneResetDuringCallsLetsEachMessageOutOnceMoreAtMost) {
+  constexpr int thread_count = 4;
+  constexpr std::size_t message_count = 8;
+  testing::StartingLine line(thread_count);
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < thread_count; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int round = 0; round < 500; ++round) {
+        line.wait();
+        for (int i = 0; i < 4; ++i) {
+          if (thread == 0 && i == 2) log.reset();
+          for (std::size_t message = 0; message < message_count; ++message) {
+            say(std::to_string(message));
+          }
+        }
+        line.wait();
+        if (thread == 0) {
+          std::map<std::string, int> written;
+          for (const testing::Record& record : output.sink->records()) ++written[record.text];
+          EXPECT_EQ(written.size(), message_count);
+          for (const auto& [text, times] : written) EXPECT_EQ(times, 2) << text;
+          output.sink->clear();
+          log.reset();
+        }
+        line.wait();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
 TEST_F(OnceLogTest, ResetDuringCallsLosesNoRoom) {
   OnceLog busy(make_callback_logger([](const spdlog::details::log_msg&) {}));
   std::atomic<bool> stop{false};

@@ -17,7 +17,7 @@ class SaidSet;
 
 /// An spdlog sink that lets each distinct (level, text) pass once to the sinks it wraps, unlike
 /// spdlog's dup_filter_sink also when other messages come between and however late. "Once", memory
-/// (64 KiB), and the cost of a record that is held back are those of OnceLog; there is one scope
+/// (128 KiB), and the cost of a record that is held back are those of OnceLog; there is one scope
 /// and no rank.
 ///
 /// A record passes to every wrapped sink whose level lets it through; one that no sink's level lets
