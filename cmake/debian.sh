@@ -19,26 +19,31 @@ install_missing() {
   if [ -z "$missing" ]; then
     return 0
   fi
+  advice="on Debian, as root: apt-get install$missing"
   if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-    echo "Not here as packages, and not installed (on Debian, as root: apt-get install$missing)" >&2
     for command in "${CXX:-c++}" cmake ninja; do
-      command -v "$command" >/dev/null || { echo "Without $command there is no building" >&2; exit 1; }
+      command -v "$command" >/dev/null || { echo "No $command here; $advice" >&2; exit 1; }
     done
-    return 0 # CMake may know where the libraries are, or download them
+    echo "Missing as packages:$missing. CMake looks elsewhere, then tries to download them."
+    return 0
   fi
   echo "Installing$missing"
   apt-get update -qq
   # shellcheck disable=SC2086  # one word a package
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
+  advice=
 }
 
-library="g++=${CXX:-c++} cmake=cmake ninja-build=ninja libspdlog-dev libfmt-dev"
+# make is for those who go on by hand.
+library="g++=${CXX:-c++} cmake=cmake ninja-build=ninja make=make libspdlog-dev libfmt-dev"
+advice=
 
 quietly() { # <command>...: shows what it printed only if it failed
   log=$(mktemp)
   if ! "$@" >"$log" 2>&1; then
     cat "$log" >&2
     rm -f "$log"
+    if [ -n "$advice" ]; then echo "If something is missing: $advice" >&2; fi
     return 1
   fi
   sed -n 's/^-- mla_dtype: /  /p' "$log" # where each dependency came from

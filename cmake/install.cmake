@@ -46,8 +46,11 @@ endif()
 set(pc_requires "spdlog fmt")
 if(MLA_DTYPE_SPDLOG_HEADER_ONLY) # spdlog's own .pc file is that of the compiled flavour
   set(pc_requires "fmt")
+  string(APPEND pc_cflags " -DSPDLOG_FMT_EXTERNAL -pthread")
   get_target_property(spdlog_include ${mla_dtype_spdlog} INTERFACE_INCLUDE_DIRECTORIES)
-  string(APPEND pc_cflags " -DSPDLOG_FMT_EXTERNAL -I${spdlog_include} -pthread")
+  if(IS_ABSOLUTE "${spdlog_include}") # else it is installed beside this library
+    string(APPEND pc_cflags " -I${spdlog_include}")
+  endif()
 endif()
 configure_file(cmake/mla_dtype.pc.in mla_dtype.pc @ONLY)
 install(FILES "${CMAKE_CURRENT_BINARY_DIR}/mla_dtype.pc"

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 
 # shellcheck disable=SC2086  # one word a package
 install_missing $library libcli11-dev
-echo "Building build/run-it/mla-dtype, a minute or so"
+echo "Building build/run-it/mla-dtype"
 quietly cmake -S . -B build/run-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DMLA_DTYPE_BUILD_TOOL=ON -DMLA_DTYPE_BUILD_TESTS=OFF
 quietly cmake --build build/run-it

@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
 # shellcheck disable=SC2086  # one word a package
 install_missing $library libcli11-dev libgtest-dev libgmock-dev nlohmann-json3-dev \
   pkg-config=pkg-config
-echo "Building build/test-it, a few minutes"
+echo "Building build/test-it"
 quietly cmake -S . -B build/test-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DMLA_DTYPE_BUILD_TESTS=ON -DMLA_DTYPE_BUILD_TOOL=ON
 quietly cmake --build build/test-it
-ctest --test-dir build/test-it --output-on-failure --no-tests=error -j 2
+ctest --test-dir build/test-it --output-on-failure --no-tests=error -j "$(nproc)"

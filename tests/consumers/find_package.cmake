@@ -6,7 +6,7 @@ include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
 set(project "${WORK}/find_package")
 set(build "${WORK}/find_package-build")
 
-foreach(kind static shared)
+foreach(kind static shared header_only)
   build("${project}" "${build}" "-DCMAKE_PREFIX_PATH=${WORK}/prefix-${kind}")
   expect_decision("${build}/my_engine")
 endforeach()

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# A static and a shared library in prefixes of their own, from builds that have neither GoogleTest
+# A static and a shared library, and one over header-only spdlog, in prefixes of their own, from builds that have neither GoogleTest
 # nor CLI11 nor a network.
 include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
 
-foreach(kind static shared)
-  set(is_shared OFF)
-  if(kind STREQUAL "shared")
-    set(is_shared ON)
-  endif()
-  build("${SOURCE}" "${WORK}/${kind}" -DBUILD_SHARED_LIBS=${is_shared} -DMLA_DTYPE_BUILD_TESTS=OFF
+set(static "")
+set(shared -DBUILD_SHARED_LIBS=ON)
+set(header_only -DMLA_DTYPE_SPDLOG_HEADER_ONLY=ON)
+foreach(kind static shared header_only)
+  build("${SOURCE}" "${WORK}/${kind}" ${${kind}} -DMLA_DTYPE_BUILD_TESTS=OFF
         -DMLA_DTYPE_BUILD_TOOL=OFF -DCMAKE_DISABLE_FIND_PACKAGE_GTest=ON
         -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON)
   file(REMOVE_RECURSE "${WORK}/prefix-${kind}")

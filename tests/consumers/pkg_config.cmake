@@ -13,7 +13,7 @@ function(build_with folder)
   expect_decision(${CMAKE_COMMAND} -E env "LD_LIBRARY_PATH=${folder}" "${project}/my_engine")
 endfunction()
 
-foreach(kind static shared)
+foreach(kind static shared header_only)
   build_with("${WORK}/prefix-${kind}/lib")
 endforeach()
 

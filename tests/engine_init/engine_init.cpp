@@ -96,9 +96,9 @@ void init_engine(const Flags& flags, const std::shared_ptr<spdlog::logger>& logg
   }
   env.log->info_once(
       LogScope::process,
-      fmt::format("{} layers, {} heads, qk {}+{}, v {}, latent {}: prefill query {}", model.layers,
-                  model.heads, model.qk_nope_head_dim, model.qk_rope_head_dim, model.v_head_dim,
-                  model.kv_lora_rank, answers[0][0]));
+      fmt::format("{} threads, {} layers, {} heads, qk {}+{}, v {}, latent {}: prefill query {}",
+                  answers.size(), model.layers, model.heads, model.qk_nope_head_dim,
+                  model.qk_rope_head_dim, model.v_head_dim, model.kv_lora_rank, answers[0][0]));
   env.log->info_once(LogScope::global, "the engine is ready");
 }
 
