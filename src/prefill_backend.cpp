@@ -49,7 +49,8 @@ Support supports_prefill_query_quantization(const Platform& platform,
                    ? "; FLASHINFER, TRTLLM_RAGGED and TOKENSPEED_MLA do."
                    : ".";
   }
-  return {why_not.empty(), std::move(why_not)};
+  const bool supported = why_not.empty();
+  return {supported, std::move(why_not)};
 }
 
 std::string prefill_query_device_limit(const Platform& platform) {

@@ -38,10 +38,11 @@ struct RankInfo {
 ///
 /// The scopes do not silence each other, nor do two OnceLogs.
 ///
-/// Texts are remembered as 64-bit hashes, 6,144 per scope, of which those that could not be written
-/// are some until reset(); past that a new text still passes, and may then repeat. The chance that
-/// a new text is lost because its hash equals one in a full table is 6144 / 2^64, about 3e-16, for
-/// texts that were not made to collide. Memory is constant: 384 KiB for each OnceLog.
+/// Texts are remembered as 64-bit hashes, in 6,144 places per scope; a text that could not be
+/// written keeps its place, too, until reset(). Once all are taken a new text still passes, and may
+/// then repeat. The chance that a new text is lost because its hash equals one of 6,144 is
+/// 6144 / 2^64, about 3e-16, for texts that were not made to collide. Memory is constant: 384 KiB
+/// for each OnceLog.
 ///
 /// All functions may be called from any thread at any time, and take no lock of their own. A call
 /// for what has been said allocates nothing and writes nothing shared. After fork() the child

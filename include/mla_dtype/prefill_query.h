@@ -99,7 +99,8 @@ MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
-///     const auto env = mla_dtype::make_environment(mla_dtype::cuda(10, 3), "TRTLLM_RAGGED");
+///     const auto env = mla_dtype::make_environment(
+///         mla_dtype::cuda(/*major=*/10, /*minor=*/3), "TRTLLM_RAGGED");
 ///     const auto type = mla_dtype::determine_prefill_query_data_type(
 ///         config, mla_dtype::DataType::bfloat16, env);
 MLA_DTYPE_EXPORT DataType determine_prefill_query_data_type(const EngineConfig& config,
