@@ -10,7 +10,6 @@
 #include <string_view>
 #include <utility>
 
-#include "catch_all.h"
 #include "invalid_argument.h"
 #include "said_set.h"
 
@@ -24,9 +23,10 @@ void for_each_sink(const std::vector<spdlog::sink_ptr>& sinks, Action action) {
   for (const spdlog::sink_ptr& sink : sinks) {
     try {
       action(*sink);
-    }
-    MLA_DTYPE_CATCH_ALL {
-      if (first == nullptr) first = std::current_exception();
+    } catch (...) {
+      const std::exception_ptr thrown = std::current_exception();
+      if (thrown == nullptr) throw;  // no C++ exception: a cancelled thread
+      if (first == nullptr) first = thrown;
     }
   }
   if (first != nullptr) std::rethrow_exception(first);
