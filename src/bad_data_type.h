@@ -14,4 +14,7 @@ constexpr bool is_data_type(DataType type) { return type <= DataType::uint8; }
 [[noreturn]] void throw_bad_data_type(std::string_view field, DataType type,
                                       std::string_view accepted);
 
+/// Throws std::invalid_argument for a data type that no model has.
+void check_model_data_type(DataType model_dtype);
+
 }  // namespace mla_dtype::detail

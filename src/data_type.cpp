@@ -27,6 +27,13 @@ void detail::throw_bad_data_type(std::string_view field, DataType type, std::str
   throw_invalid_argument(field, value, accepted);
 }
 
+void detail::check_model_data_type(DataType model_dtype) {
+  if (model_dtype != DataType::bfloat16 && model_dtype != DataType::float16 &&
+      model_dtype != DataType::float32) {
+    throw_bad_data_type("model_dtype", model_dtype, "bfloat16, float16, float32");
+  }
+}
+
 void detail::throw_data_type_out_of_range(DataType type) {
   throw_bad_data_type("data_type", type, "the enumerators of DataType");
 }

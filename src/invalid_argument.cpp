@@ -137,6 +137,11 @@ void throw_invalid_argument(std::string_view field, std::string_view value,
       fmt::format("{}: {} is not accepted; accepted: {}", field, value, accepted));
 }
 
+void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {
+  throw_invalid_argument(field, fmt::format("{}({})", type, value),
+                         fmt::format("the enumerators of {}", type));
+}
+
 void throw_unknown_name(std::string_view field, std::string_view value,
                         const std::vector<std::string_view>& names, std::string_view forms) {
   const std::string_view meant = nearest(value, names);

@@ -15,6 +15,9 @@ std::string in_quotes(std::string_view value);
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,
                                          std::string_view accepted);
 
+/// The same for a value of the enumeration `type` that is none of its enumerators.
+[[noreturn]] void throw_out_of_range(std::string_view field, std::string_view type, unsigned value);
+
 /// The same where the accepted values have names. The one nearest to `value`, if one is near, comes
 /// first; then `forms` if there are too many names to list them all, else the other names.
 [[noreturn]] void throw_unknown_name(std::string_view field, std::string_view value,

@@ -22,8 +22,7 @@ constexpr std::size_t scope_count = 3;
 std::size_t index_of(LogScope scope) {
   const auto index = static_cast<std::size_t>(scope);
   if (index >= scope_count) {
-    detail::throw_invalid_argument("scope", fmt::format("LogScope({})", index),
-                                   "the enumerators of LogScope");
+    detail::throw_out_of_range("scope", "LogScope", static_cast<unsigned>(index));
   }
   return index;
 }

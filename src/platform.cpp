@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstddef>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "invalid_argument.h"
@@ -159,6 +160,37 @@ std::string to_string(const Platform& platform) {
       return fmt::format("gfx{}{:x}{:x}", platform.major_, platform.minor_, platform.stepping_);
   }
   return "none";
+}
+
+DeviceRange::DeviceRange(const Platform& device) : DeviceRange(device, device) {}
+
+DeviceRange::DeviceRange(const Platform& first_device, const Platform& last_device)
+    : first(first_device), last(last_device) {
+  if (first == Platform{} || !contains(first) || !contains(last)) {
+    detail::throw_invalid_argument("device range",
+                                   fmt::format("{} to {}", to_string(first), to_string(last)),
+                                   "two CUDA or two ROCm devices, the older one first");
+  }
+}
+
+bool DeviceRange::contains(const Platform& platform) const noexcept {
+  const auto version = [](const Platform& device) {
+    return std::tie(device.major_, device.minor_, device.stepping_);
+  };
+  return platform.runtime_ == first.runtime_ && platform.runtime_ == last.runtime_ &&
+         version(first) <= version(platform) && version(platform) <= version(last);
+}
+
+DeviceRange cuda_family(int major) { return {cuda(major, 0), cuda(major, 9)}; }
+
+std::string to_string(const DeviceRange& range) {
+  if (range.first == range.last) return to_string(range.first);
+  const int major = range.first.major_;
+  if (is_capability_family(range.last, major) && range.first.minor_ == 0 &&
+      range.last.minor_ == 9) {
+    return fmt::format("CUDA capability {}.x", major);
+  }
+  return fmt::format("{} to {}", to_string(range.first), to_string(range.last));
 }
 
 }  // namespace mla_dtype

@@ -164,5 +164,49 @@ TEST(Platform, PrintsWhatItParses) {
   }
 }
 
+TEST(DeviceRange, ContainsWhatIsBetween) {
+  const DeviceRange family = cuda_family(10);
+  for (const char* device : {"10.0", "10.1", "10.3", "10.7", "10.9"}) {
+    EXPECT_TRUE(family.contains(parse_platform(device))) << device;
+  }
+  for (const char* device : {"9.0", "9.9", "11.0", "12.0", "1.0", "gfx1030", "gfx942"}) {
+    EXPECT_FALSE(family.contains(parse_platform(device))) << device;
+  }
+  EXPECT_FALSE(family.contains(Platform{}));
+
+  const DeviceRange one = rocm("gfx942");
+  EXPECT_TRUE(one.contains(rocm("gfx942:xnack-")));
+  for (const char* device : {"gfx941", "gfx943", "gfx950", "9.4"}) {
+    EXPECT_FALSE(one.contains(parse_platform(device))) << device;
+  }
+  const DeviceRange several(rocm("gfx90a"), rocm("gfx950"));
+  EXPECT_TRUE(several.contains(rocm("gfx90c")));
+  EXPECT_TRUE(several.contains(rocm("gfx942")));
+  EXPECT_FALSE(several.contains(rocm("gfx908")));
+  EXPECT_FALSE(several.contains(rocm("gfx951")));
+}
+
+TEST(DeviceRange, RefusesWhatNoDeviceIsIn) {
+  const auto refused = [](const Platform& first, const Platform& last) {
+    testing::expect_invalid([&] { DeviceRange(first, last); },
+                            HasSubstr("two CUDA or two ROCm devices, the older one first"));
+  };
+  refused(cuda(10, 0), cuda(9, 0));
+  refused(cuda(9, 0), rocm("gfx942"));
+  refused(Platform{}, cuda(9, 0));
+  refused(cuda(9, 0), Platform{});
+  refused(Platform{}, Platform{});
+  testing::expect_invalid([] { cuda_family(0); }, HasSubstr("CUDA capability 0.0"));
+}
+
+TEST(DeviceRange, PrintsAsPeopleSayIt) {
+  EXPECT_EQ(to_string(DeviceRange(cuda(9, 0))), "sm_90");
+  EXPECT_EQ(to_string(DeviceRange(rocm("gfx950"))), "gfx950");
+  EXPECT_EQ(to_string(cuda_family(10)), "CUDA capability 10.x");
+  EXPECT_EQ(to_string(DeviceRange(cuda(8, 0), cuda(12, 9))), "sm_80 to sm_129");
+  EXPECT_EQ(to_string(DeviceRange(cuda(10, 0), cuda(10, 3))), "sm_100 to sm_103");
+  EXPECT_EQ(to_string(DeviceRange(rocm("gfx90a"), rocm("gfx942"))), "gfx90a to gfx942");
+}
+
 }  // namespace
 }  // namespace mla_dtype

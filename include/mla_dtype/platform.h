@@ -11,6 +11,8 @@
 
 namespace mla_dtype {
 
+struct DeviceRange;
+
 /// Which device this is: CUDA with a compute capability, ROCm with a gfx architecture, or neither
 /// (a default-made Platform). A value of a few bytes, made by cuda(), rocm() or parse_platform();
 /// whether anything is known about the device is a matter of the functions that take it.
@@ -25,6 +27,8 @@ struct Platform {
 
   friend MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
   friend MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
+  friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
+  friend struct DeviceRange;
   friend MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform, int major) noexcept;
   friend MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
   friend MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
@@ -67,5 +71,23 @@ MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform)
 
 /// `sm_103`, `gfx942`, or `none`.
 MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
+
+/// The devices of one runtime from one version to another, both included: what a row of
+/// prefill_backend.h runs on. Converts from a Platform, for that device alone.
+struct MLA_DTYPE_EXPORT DeviceRange {
+  DeviceRange(const Platform& device);  // NOLINT: implicit
+  /// std::invalid_argument where no device can be between the two, or one of them is none.
+  DeviceRange(const Platform& first, const Platform& last);
+
+  bool contains(const Platform& platform) const noexcept;
+
+  Platform first, last;
+};
+
+/// CUDA devices of capability `major`.x.
+MLA_DTYPE_EXPORT DeviceRange cuda_family(int major);
+
+/// `sm_103`, `CUDA capability 10.x`, or `sm_80 to sm_129`.
+MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
 
 }  // namespace mla_dtype
