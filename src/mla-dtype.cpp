@@ -88,7 +88,7 @@ void decide(const Arguments& arguments) {
 
   const PrefillQueryDecision decision = evaluate_prefill_query(arguments.config, model_dtype, env);
   fmt::print("data type: {}\noutcome: {}\n", decision.data_type, decision.outcome);
-  log_prefill_query(decision, arguments.config, env);
+  log_prefill_query(decision, arguments.config, model_dtype, env);
 }
 
 // One line of plain ASCII on stderr, whatever the arguments held.

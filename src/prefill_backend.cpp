@@ -1,64 +1,125 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
+#include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
 
-#include <algorithm>
-#include <iterator>
-#include <utility>
-#include <vector>
-
+#include "bad_data_type.h"
+#include "effective_cache_dtype.h"
 #include "invalid_argument.h"
+#include "prefill_candidates.h"
 
 namespace mla_dtype {
 namespace {
 
-struct Backend {
-  std::string_view name;
-  bool takes_fp8_queries;  // on CUDA capability 10.x
-};
+constexpr MlaDimensions deepseek_r1 = {128, 64, 128};
+constexpr MlaDimensions wide = {192, 64, 256};
 
-// vllm/model_executor/layers/attention/mla_attention.py,
-// backend_supports_prefill_query_quantization
-constexpr Backend backends[] = {
-    {"FLASH_ATTN", false},    {"FLASHINFER", true},     {"TRTLLM_RAGGED", true},
-    {"TOKENSPEED_MLA", true}, {"ROCM_AITER_FA", false},
-};
-constexpr int fp8_query_family = 10;
+// Plain E4M3 with a scale per tensor.
+const char* const plain_fp8[] = {"fp8", "fp8_e4m3"};
 
-std::string description(const Platform& platform) {
-  return platform == Platform{} ? "no CUDA or ROCm device" : to_string(platform);
+PrefillBackend with_fp8_queries(PrefillBackend backend) {
+  backend.fp8_queries = Fp8Queries::optional;
+  backend.fp8_kv_cache_dtypes.assign(std::begin(plain_fp8), std::end(plain_fp8));
+  return backend;
+}
+
+// Order, devices, model dtypes and dimensions: vllm/v1/attention/backends/mla/prefill/, selector.py
+// and a file for each backend. FP8 queries: vllm/model_executor/layers/attention/mla_attention.py,
+// backend_supports_prefill_query_quantization. KV-cache formats: they cast queries, keys and values
+// with one scale per tensor, which fp8_ds_mla (vllm/models/kimi_k3/nvidia/mla.py) and the formats
+// with more scales have no place for, and to E4M3, which fp8_e5m2 is not.
+std::vector<PrefillBackend> make_vllm_backends() {
+  PrefillBackend aiter;
+  aiter.name = "ROCM_AITER_FA";  // first on ROCm: vllm#45033
+  aiter.devices = {rocm("gfx942"), rocm("gfx950")};
+
+  PrefillBackend flash_attn;  // any device, and any dimensions: it pads
+  flash_attn.name = "FLASH_ATTN";
+
+  PrefillBackend trtllm_ragged;
+  trtllm_ragged.name = "TRTLLM_RAGGED";
+  trtllm_ragged.devices = {cuda_family(10)};
+  trtllm_ragged.dimensions = {deepseek_r1, wide};
+  trtllm_ragged.preferred_dimensions = {wide};
+
+  PrefillBackend flashinfer;
+  flashinfer.name = "FLASHINFER";
+  flashinfer.devices = {cuda_family(10)};
+  flashinfer.dimensions = {deepseek_r1};
+
+  PrefillBackend tokenspeed = flashinfer;
+  tokenspeed.name = "TOKENSPEED_MLA";
+
+  return {aiter, flash_attn, with_fp8_queries(trtllm_ragged), with_fp8_queries(flashinfer),
+          with_fp8_queries(tokenspeed)};
+}
+
+// FP8 queries: TensorRT-LLM, cpp/tensorrt_llm/thop/attentionOp.cpp, mFP8ContextMLA; capability 12.1
+// counts as 12.0 there (cpp/tensorrt_llm/common/cudaUtils.h, getSMVersion). On other devices the
+// context phase runs in 16 bits.
+std::vector<PrefillBackend> make_tensorrt_llm_backends() {
+  PrefillBackend fmha;
+  fmha.name = "TRTLLM_FMHA";
+  fmha.devices = {DeviceRange(cuda(8, 0), cuda(12, 9))};
+  fmha.fp8_devices = {cuda(9, 0), cuda(10, 0), cuda(10, 3), cuda(12, 0), cuda(12, 1)};
+  return {with_fp8_queries(fmha)};
 }
 
 }  // namespace
 
-Support supports_prefill_query_quantization(const Platform& platform,
-                                            std::string_view prefill_backend) {
-  const auto* const backend =
-      std::find_if(std::begin(backends), std::end(backends),
-                   [&](const Backend& known) { return known.name == prefill_backend; });
-  if (backend == std::end(backends)) {
-    std::vector<std::string_view> names;
-    for (const Backend& known : backends) names.push_back(known.name);
-    detail::throw_unknown_name("prefill_backend", prefill_backend, names);
-  }
-  std::string why_not = prefill_query_device_limit(platform);
-  if (!backend->takes_fp8_queries) {
-    why_not += fmt::format("{}Prefill backend {} does not take FP8 queries",
-                           why_not.empty() ? "" : " ", backend->name);
-    why_not += is_capability_family(platform, fp8_query_family)
-                   ? "; FLASHINFER, TRTLLM_RAGGED and TOKENSPEED_MLA do."
-                   : ".";
-  }
-  const bool supported = why_not.empty();
-  return {supported, std::move(why_not)};
+// Never destroyed: an engine may ask while it shuts down.
+const std::vector<PrefillBackend>& vllm_prefill_backends() {
+  static const auto& backends = *new const std::vector<PrefillBackend>(make_vllm_backends());
+  return backends;
 }
 
-std::string prefill_query_device_limit(const Platform& platform) {
-  if (is_capability_family(platform, fp8_query_family)) return {};
-  return fmt::format(
-      "On this device ({}) no setting helps: FP8 prefill queries need CUDA capability {}.x. "
-      "Prefill in the model's data type is the right choice here.",
-      description(platform), fp8_query_family);
+const std::vector<PrefillBackend>& tensorrt_llm_prefill_backends() {
+  static const auto& backends =
+      *new const std::vector<PrefillBackend>(make_tensorrt_llm_backends());
+  return backends;
+}
+
+std::string_view to_string(BlockerKind kind) {
+  switch (kind) {
+    case BlockerKind::not_requested:
+      return "not_requested";
+    case BlockerKind::kv_cache_not_quantized:
+      return "kv_cache_not_quantized";
+    case BlockerKind::kv_cache_format:
+      return "kv_cache_format";
+    case BlockerKind::backend_device:
+      return "backend_device";
+    case BlockerKind::backend_without_fp8:
+      return "backend_without_fp8";
+    case BlockerKind::fp8_device:
+      return "fp8_device";
+    case BlockerKind::model_dtype:
+      return "model_dtype";
+    case BlockerKind::dimensions:
+      return "dimensions";
+    case BlockerKind::backend_unavailable:
+      return "backend_unavailable";
+    case BlockerKind::backend_refused:
+      return "backend_refused";
+    case BlockerKind::backend_needs_fp8:
+      return "backend_needs_fp8";
+  }
+  detail::throw_out_of_range("kind", "BlockerKind", static_cast<unsigned>(kind));
+}
+
+PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataType model_dtype,
+                                               const Platform& platform,
+                                               const std::vector<PrefillBackend>& backends,
+                                               const PrefillBackendAvailability& is_available) {
+  detail::check_config(config);
+  detail::check_model_data_type(model_dtype);
+  const std::string_view cache_dtype = detail::effective_cache_dtype(
+      config.cache_config.cache_dtype, config.cache_config.checkpoint_kv_cache_quant_algo);
+  const bool quantized = is_quantized_kv_cache(cache_dtype);
+  const detail::PrefillCandidates candidates(platform, backends, is_available);
+  return candidates.selection(
+      candidates.chosen(config.attention_config),
+      {cache_dtype, quantized, detail::is_requested(config.attention_config), model_dtype,
+       config.mla_dimensions});
 }
 
 }  // namespace mla_dtype

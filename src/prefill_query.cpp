@@ -2,10 +2,13 @@
 #include <fmt/format.h>
 #include <mla_dtype/prefill_query.h>
 
+#include <memory>
 #include <utility>
 
 #include "bad_data_type.h"
+#include "effective_cache_dtype.h"
 #include "invalid_argument.h"
+#include "prefill_candidates.h"
 
 namespace mla_dtype {
 namespace {
@@ -21,44 +24,88 @@ constexpr std::string_view hint_text =
     "workloads (ISL >= 4K), enabling FP8 prefill attention can significantly optimize prefill "
     "latency. To enable, add: ";
 
+constexpr std::string_view remedy_text = "To enable FP8 prefill attention, set: ";
 constexpr std::string_view no_reason =
     "The prefill backend does not support FP8 queries and gave no reason.";
 
-// The predicate of make_environment(). Where the KV cache is not quantized, and so the backend is
-// not asked, its device_limit is written all the same; a predicate put in its place may know
-// better.
-struct BuiltInBackend {
-  Support support;
-  std::string device_limit;
-  Support operator()(const EngineConfig&, DataType) const { return support; }
-};
-
-std::string_view device_limit(const Environment& env) {
-  const auto* const built_in =
-      env.backend_supports_prefill_query_quantization.target<BuiltInBackend>();
-  return built_in != nullptr ? std::string_view(built_in->device_limit) : std::string_view();
-}
-
-// A record of the usual length is composed without allocating.
-using RecordText = fmt::basic_memory_buffer<char, 1024>;
-
-template <class... Parts>
-void append(RecordText& text, const Parts&... parts) {
-  const auto append_one = [&](std::string_view part) {
-    text.append(part.data(), part.data() + part.size());
-  };
-  (append_one(parts), ...);
-}
-
-std::string_view view(const RecordText& text) { return {text.data(), text.size()}; }
+using detail::append;
+using detail::RecordText;
+using detail::view;
 
 [[noreturn]] void throw_out_of_range(PrefillQueryOutcome outcome) {
-  detail::throw_invalid_argument(
-      "outcome", fmt::format("PrefillQueryOutcome({})", static_cast<unsigned>(outcome)),
-      "the enumerators of PrefillQueryOutcome");
+  detail::throw_out_of_range("outcome", "PrefillQueryOutcome", static_cast<unsigned>(outcome));
 }
 
-void check(DataType model_dtype, const Environment& env) {
+OnceLog& log_of(const Environment& env) {
+  return env.log != nullptr ? *env.log : default_once_log();
+}
+
+// The predicate of make_environment(). The decision finds it in the Environment and looks into the
+// table itself: a refusal then needs no reason to be composed, and advice no predicate to be asked.
+// A predicate put in its place may know better.
+struct BuiltInBackend {
+  std::shared_ptr<const detail::PrefillCandidates> candidates;
+  const detail::Candidate* fixed;  // null: the operator's choice, or whichever is selected
+
+  Support operator()(const EngineConfig& config, DataType model_dtype) const;
+};
+
+const BuiltInBackend* built_in_backend(const Environment& env) {
+  return env.backend_supports_prefill_query_quantization.target<BuiltInBackend>();
+}
+
+// Whether other KV-cache dtypes than the given one can be judged without asking a predicate.
+bool has_built_in_cache_predicate(const Environment& env) {
+  const auto* const function = env.is_quantized_kv_cache.target<bool (*)(std::string_view)>();
+  return function != nullptr && *function == &is_quantized_kv_cache;
+}
+
+std::string_view effective_cache_dtype(const EngineConfig& config) {
+  return detail::effective_cache_dtype(config.cache_config.cache_dtype,
+                                       config.cache_config.checkpoint_kv_cache_quant_algo);
+}
+
+// A decision with a table of backends.
+struct TableDecision {
+  TableDecision(const BuiltInBackend& backend, const EngineConfig& config, DataType model_dtype,
+                bool kv_cache_quantized)
+      : candidates(*backend.candidates),
+        fixed(backend.fixed != nullptr ? backend.fixed
+                                       : candidates.chosen(config.attention_config)),
+        inputs{effective_cache_dtype(config), kv_cache_quantized,
+               detail::is_requested(config.attention_config), model_dtype, config.mla_dimensions} {}
+
+  const detail::Candidate* candidate() const {
+    return fixed != nullptr ? fixed : candidates.select(inputs);
+  }
+
+  // Whether the backend takes FP8 queries; where the KV cache is not quantized, whether it would if
+  // the KV cache were.
+  bool supports() const {
+    const auto* const with = candidate();
+    if (with == nullptr) return false;
+    return inputs.kv_cache_quantized ? candidates.takes_fp8(*with, inputs)
+                                     : candidates.is_capable(*with, inputs);
+  }
+
+  const detail::PrefillCandidates& candidates;
+  const detail::Candidate* const fixed;
+  const detail::Inputs inputs;
+};
+
+Support BuiltInBackend::operator()(const EngineConfig& config, DataType model_dtype) const {
+  const TableDecision table(*this, config, model_dtype, /*kv_cache_quantized=*/true);
+  if (table.supports()) return true;
+  RecordText reason;
+  const auto verdict = table.candidates.judge(table.candidate(), table.inputs);
+  (verdict.blockers - BlockerKind::not_requested).for_each([&](BlockerKind kind) {
+    append(reason, reason.size() == 0 ? "" : " ");
+    table.candidates.append_sentence(reason, kind, verdict.candidate, table.inputs);
+  });
+  return {false, std::string(view(reason))};
+}
+
+void check(const EngineConfig& config, DataType model_dtype, const Environment& env) {
   constexpr std::string_view accepted_predicate = "a callable";
   if (!env.is_quantized_kv_cache) {
     detail::throw_invalid_argument("is_quantized_kv_cache", "null", accepted_predicate);
@@ -67,14 +114,163 @@ void check(DataType model_dtype, const Environment& env) {
     detail::throw_invalid_argument("backend_supports_prefill_query_quantization", "null",
                                    accepted_predicate);
   }
-  if (model_dtype != DataType::bfloat16 && model_dtype != DataType::float16 &&
-      model_dtype != DataType::float32) {
-    detail::throw_bad_data_type("model_dtype", model_dtype, "bfloat16, float16, float32");
-  }
+  detail::check_model_data_type(model_dtype);
   if (!detail::is_data_type(env.fp8_data_type) || !is_fp8(env.fp8_data_type)) {
     detail::throw_bad_data_type("fp8_data_type", env.fp8_data_type,
                                 "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz");
   }
+  if (env.refused_request_level > LogLevel::warning) {
+    detail::throw_out_of_range("refused_request_level", "LogLevel",
+                               static_cast<unsigned>(env.refused_request_level));
+  }
+  detail::check_config(config);
+}
+
+PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
+                            const Environment& env, bool always_ask_backend) {
+  check(config, model_dtype, env);
+  const BuiltInBackend* const built_in = built_in_backend(env);
+  PrefillQueryFacts facts{};
+  std::string backend_reason;
+  facts.requested = detail::is_requested(config.attention_config);
+  facts.kv_cache_quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
+  const bool ask_backend = facts.kv_cache_quantized || always_ask_backend;
+  if (built_in != nullptr) {
+    const TableDecision table(*built_in, config, model_dtype, facts.kv_cache_quantized);
+    facts.backend_supports = ask_backend && table.supports();
+  } else if (ask_backend) {
+    Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
+    facts.backend_supports = support.supported;
+    if (!support.supported) backend_reason = std::move(support.reason);
+  }
+  const PrefillQueryOutcome outcome = decide_prefill_query(facts);
+  const bool quantized = outcome == PrefillQueryOutcome::quantized;
+  return {quantized ? env.fp8_data_type : model_dtype, outcome, facts, std::move(backend_reason)};
+}
+
+// A spelling with the value in its place.
+void append_spelling(RecordText& text, std::string_view spelling, std::string_view value) {
+  const std::size_t place = spelling.find('%');
+  append(text, spelling.substr(0, place));
+  if (place != spelling.npos) append(text, value, spelling.substr(place + 1));
+}
+
+void append_remedy(RecordText& text, const Environment& env, bool request,
+                   std::string_view cache_dtype, std::string_view prefill_backend) {
+  if (!cache_dtype.empty()) append_spelling(text, env.kv_cache_dtype_spelling, cache_dtype);
+  if (!request && prefill_backend.empty()) return;
+  append(text, cache_dtype.empty() ? "" : " ");
+  if (prefill_backend.empty()) {
+    append(text, env.flag_spelling);
+  } else {
+    append_spelling(text, env.prefill_backend_spelling, prefill_backend);
+  }
+}
+
+std::string_view name_of(const detail::Candidate* candidate) {
+  return candidate == nullptr ? std::string_view() : candidate->backend.name;
+}
+
+// The record of a refused request: what failed, and what would help.
+void append_refusal(RecordText& text, const PrefillQueryDecision& decision,
+                    const EngineConfig& config, DataType model_dtype, const Environment& env) {
+  append(text, refused_text);
+  const BuiltInBackend* const built_in = built_in_backend(env);
+  if (built_in == nullptr) {
+    append(text, " ");
+    if (decision.facts.kv_cache_quantized) {
+      append(text, decision.backend_reason.empty() ? no_reason : decision.backend_reason);
+    } else {
+      detail::append_not_quantized(text, effective_cache_dtype(config));
+    }
+    return;
+  }
+  const TableDecision table(*built_in, config, model_dtype, decision.facts.kv_cache_quantized);
+  const bool may_change_cache = has_built_in_cache_predicate(env);
+  RecordText remedy;
+  bool nothing_helps = table.candidates.nothing_helps(table.inputs);
+  if (!nothing_helps) {
+    table.candidates.for_each_remedy(
+        table.fixed, table.inputs, may_change_cache,
+        [&](std::string_view cache_dtype, const detail::Candidate* backend) {
+          append_remedy(remedy, env, /*request=*/false, cache_dtype, name_of(backend));
+          return true;
+        });
+    nothing_helps = may_change_cache && remedy.size() == 0;
+  }
+  if (nothing_helps) append(text, " ", table.candidates.nothing_helps_text());
+  const auto verdict = table.candidates.judge(table.fixed, table.inputs);
+  verdict.blockers.for_each([&](BlockerKind kind) {
+    append(text, " ");
+    table.candidates.append_sentence(text, kind, verdict.candidate, table.inputs);
+  });
+  if (remedy.size() != 0) append(text, " ", remedy_text, view(remedy));
+}
+
+// All of an explanation that follows without asking a predicate. `backend_asked`: whether
+// decision.facts.backend_supports was found out.
+PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const EngineConfig& config,
+                                DataType model_dtype, const Environment& env, bool backend_asked) {
+  PrefillQueryExplanation result{};
+  result.data_type = decision.data_type;
+  result.outcome = decision.outcome;
+  result.facts = decision.facts;
+  const CacheConfig& cache = config.cache_config;
+  result.kv_cache_dtype =
+      parse_kv_cache_dtype(cache.cache_dtype)
+          ? resolve_kv_cache_dtype(cache.cache_dtype, model_dtype,
+                                   cache.checkpoint_kv_cache_quant_algo)
+          : KvCacheResolution{cache.cache_dtype, cache.cache_dtype, "the engine knows it"};
+  const bool quantized = decision.outcome == PrefillQueryOutcome::quantized;
+  const bool requested = decision.facts.requested;
+  const auto add_remedy = [&](std::string_view cache_dtype, const detail::Candidate* backend) {
+    RecordText spelling;
+    append_remedy(spelling, env, !requested, cache_dtype, name_of(backend));
+    result.remedies.push_back({!requested, std::string(cache_dtype), std::string(name_of(backend)),
+                               std::string(view(spelling))});
+    return false;
+  };
+
+  if (const BuiltInBackend* const built_in = built_in_backend(env)) {
+    const TableDecision table(*built_in, config, model_dtype, decision.facts.kv_cache_quantized);
+    result.prefill_backend = name_of(table.candidate());
+    result.hint = table.candidates.selection(table.fixed, table.inputs).hint;
+    if (quantized) return result;
+    const auto verdict = table.candidates.judge(table.fixed, table.inputs);
+    result.blockers = table.candidates.describe(verdict.blockers, verdict.candidate, table.inputs);
+    const bool may_change_cache = has_built_in_cache_predicate(env);
+    table.candidates.for_each_remedy(table.fixed, table.inputs, may_change_cache, add_remedy);
+    if (table.candidates.nothing_helps(table.inputs) ||
+        (may_change_cache && result.remedies.empty())) {
+      result.nothing_helps = table.candidates.nothing_helps_text();
+    }
+    return result;
+  }
+
+  const auto block = [&](BlockerKind kind, std::string_view value, std::string_view sentence) {
+    result.blockers.push_back({kind, std::string(value), std::string(sentence)});
+  };
+  if (!requested) block(BlockerKind::not_requested, "false", detail::not_requested_text);
+  if (!decision.facts.kv_cache_quantized) {
+    const std::string_view cache_dtype = effective_cache_dtype(config);
+    RecordText sentence;
+    detail::append_not_quantized(sentence, cache_dtype);
+    block(BlockerKind::kv_cache_not_quantized, cache_dtype, view(sentence));
+  }
+  if (backend_asked && !decision.facts.backend_supports) {
+    const std::string_view reason = decision.backend_reason;
+    block(BlockerKind::backend_refused, reason, reason.empty() ? no_reason : reason);
+  }
+  if (decision.outcome == PrefillQueryOutcome::available_but_off) add_remedy({}, nullptr);
+  return result;
+}
+
+Environment environment_of(const Platform& platform, BuiltInBackend backend) {
+  Environment env;
+  env.backend_supports_prefill_query_quantization = std::move(backend);
+  // Where the hardware has no FP8 the backend refuses, and the value is never returned.
+  env.fp8_data_type = fp8_data_type(platform).value_or(DataType::float8_e4m3fn);
+  return env;
 }
 
 }  // namespace
@@ -94,50 +290,45 @@ std::string_view to_string(PrefillQueryOutcome outcome) {
 }
 
 Environment make_environment(const Platform& platform, std::string_view prefill_backend) {
-  Environment env;
-  env.backend_supports_prefill_query_quantization =
-      BuiltInBackend{supports_prefill_query_quantization(platform, prefill_backend),
-                     prefill_query_device_limit(platform)};
-  // Where the hardware has no FP8 the backend refuses, and the value is never returned.
-  env.fp8_data_type = fp8_data_type(platform).value_or(DataType::float8_e4m3fn);
-  return env;
+  std::vector<std::string_view> names;
+  for (const auto* table : {&vllm_prefill_backends(), &tensorrt_llm_prefill_backends()}) {
+    for (const PrefillBackend& backend : *table) {
+      if (backend.name == prefill_backend) {
+        const auto candidates =
+            std::make_shared<const detail::PrefillCandidates>(platform, *table, nullptr);
+        return environment_of(platform, {candidates, &candidates->find(prefill_backend)});
+      }
+      names.push_back(backend.name);
+    }
+  }
+  detail::throw_unknown_name("prefill_backend", prefill_backend, names);
+}
+
+Environment make_environment(const Platform& platform,
+                             const std::vector<PrefillBackend>& prefill_backends,
+                             const PrefillBackendAvailability& is_available) {
+  return environment_of(platform, {std::make_shared<const detail::PrefillCandidates>(
+                                       platform, prefill_backends, is_available),
+                                   nullptr});
 }
 
 PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config, DataType model_dtype,
                                             const Environment& env) {
-  check(model_dtype, env);
-  PrefillQueryFacts facts{};
-  facts.kv_cache_quantized = env.is_quantized_kv_cache(config.cache_config.cache_dtype);
-  facts.requested = config.attention_config.use_prefill_query_quantization;
-  std::string backend_reason;
-  if (facts.kv_cache_quantized) {
-    Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
-    facts.backend_supports = support.supported;
-    if (!support.supported) backend_reason = std::move(support.reason);
-  }
-  const PrefillQueryOutcome outcome = decide_prefill_query(facts);
-  const bool quantized = outcome == PrefillQueryOutcome::quantized;
-  return {quantized ? env.fp8_data_type : model_dtype, outcome, facts, std::move(backend_reason)};
+  return decide(config, model_dtype, env, /*always_ask_backend=*/false);
 }
 
 bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig& config,
-                       const Environment& env) {
-  OnceLog& log = env.log != nullptr ? *env.log : default_once_log();
+                       DataType model_dtype, const Environment& env) {
+  OnceLog& log = log_of(env);
   RecordText text;
   switch (decision.outcome) {
     case PrefillQueryOutcome::quantized:
       return log.info_once(LogScope::local, enabled_text);
     case PrefillQueryOutcome::request_refused:
-      append(text, refused_text);
-      if (decision.facts.kv_cache_quantized) {
-        append(text, " ", decision.backend_reason.empty() ? no_reason : decision.backend_reason);
-      } else {
-        const std::string_view limit = device_limit(env);
-        append(text, limit.empty() ? "" : " ", limit,
-               " The KV cache is not quantized: --kv-cache-dtype is ",
-               detail::in_quotes(config.cache_config.cache_dtype), ".");
-      }
-      return log.info_once(LogScope::local, view(text));
+      append_refusal(text, decision, config, model_dtype, env);
+      return env.refused_request_level == LogLevel::warning
+                 ? log.warning_once(LogScope::local, view(text))
+                 : log.info_once(LogScope::local, view(text));
     case PrefillQueryOutcome::available_but_off:
       append(text, hint_text, env.flag_spelling);
       return log.warning_once(LogScope::local, view(text));
@@ -150,8 +341,62 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
 DataType determine_prefill_query_data_type(const EngineConfig& config, DataType model_dtype,
                                            const Environment& env) {
   const PrefillQueryDecision decision = evaluate_prefill_query(config, model_dtype, env);
-  log_prefill_query(decision, config, env);
+  if (decision.outcome == PrefillQueryOutcome::request_refused &&
+      config.attention_config.prefill_query_mode == PrefillQueryMode::required) {
+    RecordText text;
+    append_refusal(text, decision, config, model_dtype, env);
+    throw PrefillQueryRefused(std::string(view(text)), explain(decision, config, model_dtype, env,
+                                                               decision.facts.kv_cache_quantized));
+  }
+  log_prefill_query(decision, config, model_dtype, env);
   return decision.data_type;
+}
+
+PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
+                                                        DataType model_dtype,
+                                                        const Environment& env) {
+  const auto decision = decide(config, model_dtype, env, /*always_ask_backend=*/true);
+  return explain(decision, config, model_dtype, env, /*backend_asked=*/true);
+}
+
+std::string to_string(const PrefillQueryExplanation& explanation) {
+  std::string text = fmt::format("data type: {}\noutcome: {}\nKV-cache dtype: {}",
+                                 to_string(explanation.data_type), to_string(explanation.outcome),
+                                 detail::in_quotes(explanation.kv_cache_dtype.requested));
+  const KvCacheResolution& cache = explanation.kv_cache_dtype;
+  if (cache.resolved != cache.requested) {
+    text += fmt::format(", which is {}: {}", cache.resolved, cache.reason);
+  }
+  const auto add = [&](std::string_view key, std::string_view value) {
+    if (!value.empty()) text += fmt::format("\n{}: {}", key, value);
+  };
+  add("prefill backend", explanation.prefill_backend);
+  for (const Blocker& blocker : explanation.blockers) add("blocker", blocker.sentence);
+  for (const Remedy& remedy : explanation.remedies) add("remedy", remedy.spelling);
+  add("note", explanation.nothing_helps);
+  add("note", explanation.hint);
+  return text;
+}
+
+PrefillQueryRefused::PrefillQueryRefused(const std::string& what,
+                                         PrefillQueryExplanation explanation)
+    : std::runtime_error(what),
+      explanation_(std::make_shared<const PrefillQueryExplanation>(std::move(explanation))) {}
+PrefillQueryRefused::PrefillQueryRefused(const PrefillQueryRefused&) noexcept = default;
+PrefillQueryRefused& PrefillQueryRefused::operator=(const PrefillQueryRefused&) noexcept = default;
+PrefillQueryRefused::~PrefillQueryRefused() = default;
+
+bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
+  OnceLog& log = log_of(env);
+  std::string text = selection.name.empty()
+                         ? "No prefill backend can run."
+                         : fmt::format("Using prefill backend {}.", selection.name);
+  for (const RejectedPrefillBackend& rejected : selection.rejected) {
+    for (const Blocker& blocker : rejected.blockers) text += ' ' + blocker.sentence;
+  }
+  bool written = log.info_once(LogScope::local, text);
+  if (!selection.hint.empty()) written |= log.warning_once(LogScope::local, selection.hint);
+  return written;
 }
 
 }  // namespace mla_dtype

@@ -12,7 +12,19 @@ static_assert(std::is_aggregate_v<EngineConfig>);
 TEST(Config, ByDefaultNothingIsQuantized) {
   const EngineConfig config;
   EXPECT_EQ(config.cache_config.cache_dtype, "auto");
+  EXPECT_EQ(config.cache_config.checkpoint_kv_cache_quant_algo, "");
   EXPECT_FALSE(config.attention_config.use_prefill_query_quantization);
+  EXPECT_EQ(config.attention_config.prefill_query_mode, PrefillQueryMode::by_flag);
+  EXPECT_EQ(config.attention_config.mla_prefill_backend, "");
+}
+
+TEST(Config, DimensionsAreDeepSeeksAndCompare) {
+  constexpr MlaDimensions dimensions;
+  static_assert(dimensions == MlaDimensions{128, 64, 128});
+  static_assert(dimensions != MlaDimensions{192, 64, 128});
+  static_assert(dimensions != MlaDimensions{128, 32, 128});
+  static_assert(dimensions != MlaDimensions{128, 64, 256});
+  EXPECT_EQ(EngineConfig().mla_dimensions, dimensions);
 }
 
 }  // namespace

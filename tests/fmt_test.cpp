@@ -10,6 +10,14 @@ TEST(Fmt, PrintsNamesWithStringSpecs) {
   EXPECT_EQ(fmt::format("[{:>6}|{:<6}]", DataType::int8, DataType::int8), "[  int8|int8  ]");
   EXPECT_EQ(fmt::format("{}", PrefillQueryOutcome::available_but_off), "available_but_off");
   EXPECT_EQ(fmt::format("{:.^8}", cuda(/*major=*/9, /*minor=*/0)), ".sm_90..");
+  EXPECT_EQ(fmt::format("{}", BlockerKind::fp8_device), "fp8_device");
+  EXPECT_EQ(fmt::format("{:>5}", KvCacheScales::none), " none");
+}
+
+TEST(Fmt, PrintsAnExplanation) {
+  const auto explanation = explain_prefill_query_data_type(
+      EngineConfig(), DataType::bfloat16, make_environment(cuda(10, 0), "FLASHINFER"));
+  EXPECT_EQ(fmt::format("{}", explanation), to_string(explanation));
 }
 
 }  // namespace

@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gmock/gmock.h>
+#include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
 
 #include <functional>
+#include <map>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
+#include "support/engine_config.h"
 #include "support/expect_invalid.h"
 
 namespace mla_dtype {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
+using testing::expect_invalid;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::make_config;
+using testing::make_platform;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 // A text that should have been a reason must never count as "yes".
@@ -39,73 +50,322 @@ TEST(Support, ConvertsFromBool) {
   EXPECT_FALSE(Support{}.supported);
 }
 
-const std::set<std::string> fp8_backends = {"FLASHINFER", "TRTLLM_RAGGED", "TOKENSPEED_MLA"};
-constexpr const char* all_backends[] = {"FLASH_ATTN", "FLASHINFER", "TRTLLM_RAGGED",
-                                        "TOKENSPEED_MLA", "ROCM_AITER_FA"};
+const MlaDimensions deepseek = {128, 64, 128};
+const MlaDimensions wide = {192, 64, 256};
+const MlaDimensions odd = {64, 32, 64};
 
-TEST(PrefillBackend, Family10AndOneOfThree) {
-  for (const char* device : {"8.0", "8.9", "9.0", "10.0", "10.1", "10.3", "10.7", "11.0", "12.0",
-                             "12.1", "gfx90a", "gfx942", "gfx950", "gfx1030"}) {
-    for (const char* backend : all_backends) {
-      const Support support = supports_prefill_query_quantization(parse_platform(device), backend);
-      const bool expected =
-          std::string(device).substr(0, 3) == "10." && fp8_backends.count(backend) == 1;
-      EXPECT_EQ(support.supported, expected) << device << ' ' << backend;
-      EXPECT_EQ(support.reason.empty(), expected) << device << ' ' << backend;
+std::vector<std::string> names(const std::vector<PrefillBackend>& backends) {
+  std::vector<std::string> result;
+  for (const PrefillBackend& backend : backends) result.push_back(backend.name);
+  return result;
+}
+
+std::vector<std::string> names(const std::vector<RejectedPrefillBackend>& rejected) {
+  std::vector<std::string> result;
+  for (const RejectedPrefillBackend& backend : rejected) result.push_back(backend.name);
+  return result;
+}
+
+std::vector<BlockerKind> kinds(const std::vector<Blocker>& blockers) {
+  std::vector<BlockerKind> result;
+  for (const Blocker& blocker : blockers) result.push_back(blocker.kind);
+  return result;
+}
+
+// What each engine's source says, once more and in other words.
+TEST(PrefillBackends, TheTablesAreThoseOfTheEngines) {
+  EXPECT_THAT(
+      names(vllm_prefill_backends()),
+      ElementsAre("ROCM_AITER_FA", "FLASH_ATTN", "TRTLLM_RAGGED", "FLASHINFER", "TOKENSPEED_MLA"));
+  EXPECT_THAT(names(tensorrt_llm_prefill_backends()), ElementsAre("TRTLLM_FMHA"));
+  const std::set<std::string> blackwell = {"10.0", "10.1", "10.3", "10.7"};
+  const std::map<std::string, std::set<std::string>> fp8_devices = {
+      {"TRTLLM_RAGGED", blackwell},
+      {"FLASHINFER", blackwell},
+      {"TOKENSPEED_MLA", blackwell},
+      {"TRTLLM_FMHA", {"9.0", "10.0", "10.3", "12.0", "12.1"}},
+      {"FLASH_ATTN", {}},
+      {"ROCM_AITER_FA", {}}};
+  for (const auto* table : {&vllm_prefill_backends(), &tensorrt_llm_prefill_backends()}) {
+    for (const PrefillBackend& backend : *table) {
+      for (const std::string device : testing::all_devices) {
+        for (const KvCacheFormat& format : kv_cache_formats()) {
+          SCOPED_TRACE(backend.name + ' ' + device + ' ' + std::string(format.name));
+          EngineConfig config = make_config(std::string(format.name), true);
+          config.attention_config.mla_prefill_backend = backend.name;
+          const bool plain_fp8 = format.name == "fp8" || format.name == "fp8_e4m3";
+          EXPECT_EQ(
+              select_prefill_backend(config, DataType::bfloat16, make_platform(device), *table)
+                  .takes_fp8_queries,
+              plain_fp8 && fp8_devices.at(backend.name).count(device) == 1);
+        }
+      }
     }
   }
 }
 
-TEST(PrefillBackend, AReasonSaysWhatWouldHelpOrThatNothingDoes) {
-  const auto reason = [](const Platform& platform, const char* backend) {
-    return supports_prefill_query_quantization(platform, backend).reason;
+PrefillBackendSelection select(const std::string& device, bool requested,
+                               const MlaDimensions& dimensions = deepseek,
+                               const std::string& cache_dtype = "fp8") {
+  EngineConfig config = make_config(cache_dtype, requested);
+  config.mla_dimensions = dimensions;
+  return select_prefill_backend(config, DataType::bfloat16, make_platform(device));
+}
+
+TEST(SelectPrefillBackend, FollowsTheReferenceWhileFp8IsNotRequested) {
+  for (const std::string device : testing::all_devices) {
+    const bool family_10 = device.substr(0, 3) == "10.";
+    const bool aiter = device == "gfx942" || device == "gfx950";
+    const std::string usual = aiter ? "ROCM_AITER_FA" : "FLASH_ATTN";
+    EXPECT_EQ(select(device, false).name, usual) << device;
+    EXPECT_EQ(select(device, false, odd).name, usual) << device;
+    EXPECT_EQ(select(device, false, wide).name, family_10 ? "TRTLLM_RAGGED" : usual) << device;
+  }
+}
+
+// vllm#50181: the backend must not be chosen without a look at the flag.
+TEST(SelectPrefillBackend, TakesTheFirstThatCanDoWhatIsRequested_vllm50181) {
+  for (const std::string device : testing::all_devices) {
+    const bool family_10 = device.substr(0, 3) == "10.";
+    for (const auto& dimensions : {deepseek, wide, odd}) {
+      for (const std::string cache_dtype : {"fp8", "fp8_e4m3", "auto", "nvfp4", "fp8_ds_mla"}) {
+        const bool plain_fp8 = cache_dtype == "fp8" || cache_dtype == "fp8_e4m3";
+        const bool possible = family_10 && dimensions != odd && plain_fp8;
+        const auto selection = select(device, true, dimensions, cache_dtype);
+        EXPECT_EQ(selection.takes_fp8_queries, possible) << device << cache_dtype;
+        EXPECT_EQ(selection.name,
+                  possible ? "TRTLLM_RAGGED" : select(device, false, dimensions, cache_dtype).name);
+      }
+    }
+  }
+}
+
+TEST(SelectPrefillBackend, NamesWhatItPassedOverAndWhy) {
+  const auto selection = select("10.3", true);
+  ASSERT_THAT(names(selection.rejected), ElementsAre("ROCM_AITER_FA", "FLASH_ATTN"));
+  EXPECT_THAT(kinds(selection.rejected[0].blockers), ElementsAre(BlockerKind::backend_device));
+  EXPECT_EQ(selection.rejected[0].blockers[0].value, "sm_103");
+  EXPECT_EQ(selection.rejected[0].blockers[0].sentence,
+            "Prefill backend ROCM_AITER_FA does not run on this device (sm_103), only on gfx942 "
+            "and gfx950.");
+  EXPECT_THAT(kinds(selection.rejected[1].blockers), ElementsAre(BlockerKind::backend_without_fp8));
+  EXPECT_EQ(selection.rejected[1].blockers[0].value, "FLASH_ATTN");
+  EXPECT_EQ(selection.hint, "");
+}
+
+TEST(SelectPrefillBackend, WhereNoneCanRunAllAreRejected) {
+  const auto selection =
+      select_prefill_backend(make_config("fp8", true), DataType::float32, cuda(10, 0));
+  EXPECT_EQ(selection.name, "");
+  EXPECT_FALSE(selection.takes_fp8_queries);
+  EXPECT_THAT(selection.rejected, SizeIs(5));
+  EXPECT_THAT(selection.rejected[2].blockers[0].sentence,
+              "Prefill backend TRTLLM_RAGGED does not take float32 models.");
+  EXPECT_EQ(selection.rejected[2].blockers[0].value, "float32");
+}
+
+PrefillBackendSelection choose(const std::string& backend, const std::string& device,
+                               bool requested, const MlaDimensions& dimensions = deepseek) {
+  EngineConfig config = make_config("fp8", requested);
+  config.attention_config.mla_prefill_backend = backend;
+  config.mla_dimensions = dimensions;
+  return select_prefill_backend(config, DataType::bfloat16, make_platform(device));
+}
+
+TEST(SelectPrefillBackend, HonoursTheOperatorsChoice) {
+  for (const bool requested : {false, true}) {
+    for (const std::string name : {"FLASH_ATTN", "FLASHINFER", "TOKENSPEED_MLA"}) {
+      const auto selection = choose(name, "10.0", requested);
+      EXPECT_EQ(selection.name, name);
+      EXPECT_EQ(selection.takes_fp8_queries, name != "FLASH_ATTN");
+      EXPECT_THAT(selection.rejected, IsEmpty());
+    }
+  }
+}
+
+TEST(SelectPrefillBackend, RefusesAChoiceThatCannotRunWithAllReasons) {
+  const auto selection = choose("FLASHINFER", "12.0", true, wide);
+  EXPECT_EQ(selection.name, "");
+  ASSERT_THAT(names(selection.rejected), ElementsAre("FLASHINFER"));
+  const auto& blockers = selection.rejected[0].blockers;
+  ASSERT_THAT(kinds(blockers), ElementsAre(BlockerKind::backend_device, BlockerKind::dimensions));
+  EXPECT_EQ(blockers[0].sentence,
+            "Prefill backend FLASHINFER does not run on this device (sm_120), only on CUDA "
+            "capability 10.x.");
+  EXPECT_EQ(blockers[1].value, "(192, 64, 256)");
+  EXPECT_EQ(blockers[1].sentence,
+            "Prefill backend FLASHINFER does not take the head dimensions (qk_nope, qk_rope, v) "
+            "(192, 64, 256), only (128, 64, 128).");
+}
+
+// FA4 is the default on Blackwell, and who leaves it at that never hears of FP8 prefill.
+TEST(SelectPrefillBackend, TellsThatAnotherBackendCould) {
+  EXPECT_EQ(select("10.0", false).hint,
+            "Prefill backend FLASH_ATTN does not take FP8 queries here, but TRTLLM_RAGGED does: "
+            "turn use_prefill_query_quantization on to have it selected.");
+  for (const bool requested : {false, true}) {
+    EXPECT_EQ(choose("FLASH_ATTN", "10.0", requested).hint,
+              "Prefill backend FLASH_ATTN does not take FP8 queries here, but TRTLLM_RAGGED does: "
+              "choose it, or leave the choice open and turn use_prefill_query_quantization on.");
+  }
+  EXPECT_THAT(choose("FLASHINFER", "10.0", true, wide).hint,
+              StartsWith("Prefill backend FLASHINFER does not take FP8 queries here, but "
+                         "TRTLLM_RAGGED does: "));
+  EXPECT_EQ(select("10.0", false, odd).hint, "");
+  EXPECT_EQ(select("10.0", false, deepseek, "auto").hint, "");
+  EXPECT_EQ(select("9.0", false).hint, "");
+  EXPECT_EQ(choose("FLASHINFER", "10.0", false).hint, "");
+}
+
+TEST(SelectPrefillBackend, AutoIsTheCheckpointsDtype) {
+  EngineConfig config = make_config("auto", true);
+  EXPECT_EQ(select_prefill_backend(config, DataType::bfloat16, cuda(10, 0)).name, "FLASH_ATTN");
+  config.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
+  EXPECT_EQ(select_prefill_backend(config, DataType::bfloat16, cuda(10, 0)).name, "TRTLLM_RAGGED");
+}
+
+// Rows of an engine's own.
+
+PrefillBackend asm_fp8() {  // like the one that vllm#44544 proposes
+  PrefillBackend backend;
+  backend.name = "AITER_ASM";
+  backend.devices = {rocm("gfx950")};
+  backend.model_dtypes = {DataType::bfloat16};
+  backend.dimensions = {deepseek};
+  backend.fp8_queries = Fp8Queries::required;
+  backend.fp8_kv_cache_dtypes = {"fp8", "fp8_e4m3"};
+  return backend;
+}
+
+TEST(SelectPrefillBackend, ABackendThatNeedsFp8QueriesRunsOnlyWithThem) {
+  auto backends = vllm_prefill_backends();
+  backends.insert(backends.begin(), asm_fp8());
+  const auto select_on_gfx950 = [&](const EngineConfig& config, DataType model_dtype) {
+    return select_prefill_backend(config, model_dtype, rocm("gfx950"), backends);
   };
-  EXPECT_EQ(reason(cuda(10, 3), "FLASH_ATTN"),
-            "Prefill backend FLASH_ATTN does not take FP8 queries; FLASHINFER, TRTLLM_RAGGED and "
-            "TOKENSPEED_MLA do.");
-  const std::string on_hopper =
-      "On this device (sm_90) no setting helps: FP8 prefill queries need CUDA capability 10.x. "
-      "Prefill in the model's data type is the right choice here.";
-  EXPECT_EQ(reason(cuda(9, 0), "FLASHINFER"), on_hopper);
-  EXPECT_EQ(reason(cuda(9, 0), "FLASH_ATTN"),
-            on_hopper + " Prefill backend FLASH_ATTN does not take FP8 queries.");
+  EXPECT_EQ(select_on_gfx950(make_config("fp8", true), DataType::bfloat16).name, "AITER_ASM");
+  EXPECT_EQ(select_on_gfx950(make_config("fp8", true), DataType::float16).name, "ROCM_AITER_FA");
+
+  const auto off = select_on_gfx950(make_config("fp8", false), DataType::bfloat16);
+  EXPECT_EQ(off.name, "ROCM_AITER_FA");
+  ASSERT_THAT(names(off.rejected), ElementsAre("AITER_ASM"));
+  EXPECT_THAT(kinds(off.rejected[0].blockers),
+              ElementsAre(BlockerKind::not_requested, BlockerKind::backend_needs_fp8));
+  EXPECT_EQ(off.rejected[0].blockers[1].sentence,
+            "Prefill backend AITER_ASM takes only FP8 queries.");
+  EXPECT_THAT(off.hint, HasSubstr("but AITER_ASM does"));
+
+  const auto unquantized = select_on_gfx950(make_config("auto", true), DataType::bfloat16);
+  EXPECT_EQ(unquantized.name, "ROCM_AITER_FA");
+  EXPECT_THAT(kinds(unquantized.rejected[0].blockers),
+              ElementsAre(BlockerKind::kv_cache_not_quantized, BlockerKind::backend_needs_fp8));
+
+  EngineConfig chosen = make_config("fp8", true);
+  chosen.attention_config.mla_prefill_backend = "AITER_ASM";
+  EXPECT_EQ(select_on_gfx950(chosen, DataType::bfloat16).name, "AITER_ASM");
+
+  chosen = make_config("nvfp4", false);
+  chosen.attention_config.mla_prefill_backend = "AITER_ASM";
+  const auto refused = select_on_gfx950(chosen, DataType::bfloat16);
+  EXPECT_EQ(refused.name, "");
+  EXPECT_THAT(kinds(refused.rejected[0].blockers),
+              ElementsAre(BlockerKind::not_requested, BlockerKind::kv_cache_format,
+                          BlockerKind::backend_needs_fp8));
 }
 
-TEST(PrefillBackend, NoDeviceSupportsNothing) {
-  for (const char* backend : all_backends) {
-    EXPECT_FALSE(supports_prefill_query_quantization(Platform{}, backend).supported);
-  }
-  EXPECT_THAT(supports_prefill_query_quantization(Platform{}, "FLASHINFER").reason,
-              HasSubstr("no CUDA or ROCm device"));
+TEST(SelectPrefillBackend, AsksOnceWhetherABackendIsThere) {
+  std::vector<std::string> asked;
+  const auto is_available = [&](std::string_view name) -> Support {
+    asked.emplace_back(name);
+    if (name == "TRTLLM_RAGGED") return {false, "FlashInfer is not installed."};
+    return name != "FLASHINFER";
+  };
+  const auto selection = select_prefill_backend(make_config("fp8", true), DataType::bfloat16,
+                                                cuda(10, 0), vllm_prefill_backends(), is_available);
+  EXPECT_EQ(asked, names(vllm_prefill_backends()));
+  EXPECT_EQ(selection.name, "TOKENSPEED_MLA");
+  ASSERT_THAT(selection.rejected, SizeIs(4));
+  EXPECT_THAT(kinds(selection.rejected[2].blockers), ElementsAre(BlockerKind::backend_unavailable));
+  EXPECT_EQ(selection.rejected[2].blockers[0].value, "TRTLLM_RAGGED");
+  EXPECT_EQ(selection.rejected[2].blockers[0].sentence,
+            "Prefill backend TRTLLM_RAGGED is not available: FlashInfer is not installed.");
+  EXPECT_EQ(selection.rejected[3].blockers[0].sentence,
+            "Prefill backend FLASHINFER is not available.");
+
+  EXPECT_THROW(
+      select_prefill_backend(
+          make_config("fp8", true), DataType::bfloat16, cuda(10, 0), vllm_prefill_backends(),
+          [](std::string_view) -> Support { throw std::runtime_error("no driver"); }),
+      std::runtime_error);
 }
 
-TEST(PrefillBackend, AnUnknownBackendIsRefusedOnEveryDevice) {
-  for (const Platform& platform : {cuda(10, 0), cuda(9, 0), rocm("gfx942"), Platform{}}) {
-    for (const std::string name : {"", "flashinfer", "CUTLASS", "FLASHINFER "}) {
-      testing::expect_invalid(
-          [&] { supports_prefill_query_quantization(platform, name); },
-          AllOf(StartsWith("prefill_backend: \"" + name + "\""), HasSubstr("TOKENSPEED_MLA")));
+TEST(SelectPrefillBackend, BadInputIsRefused) {
+  const EngineConfig good = make_config("fp8", true);
+  const auto refused = [](const EngineConfig& config, const std::vector<PrefillBackend>& backends,
+                          const auto& expected) {
+    expect_invalid(
+        [&] { select_prefill_backend(config, DataType::bfloat16, cuda(10, 0), backends); },
+        expected);
+  };
+  refused(good, {}, StartsWith("prefill backends: none is not accepted; accepted: at least one"));
+  PrefillBackend row;
+  row.name = "X";
+  refused(good, {row, row}, StartsWith("prefill backends: \"X\" twice is not accepted"));
+  for (const std::string name : {"", "A B", "A\n", "A\"", "\xC3\xA9"}) {
+    row.name = name;
+    refused(good, {row}, StartsWith("prefill backend's name: \""));
+  }
+  row.name = "X";
+  row.fp8_queries = Fp8Queries::optional;
+  refused(good, {row}, StartsWith("prefill backend X, fp8_kv_cache_dtypes: none"));
+  row.fp8_queries = static_cast<Fp8Queries>(3);
+  refused(good, {row}, StartsWith("prefill backend X, fp8_queries: Fp8Queries(3)"));
+  row = {};
+  row.name = "X";
+  row.model_dtypes = {DataType::int8};
+  refused(good, {row}, StartsWith("model_dtype: \"int8\""));
+  row.model_dtypes = {};
+  row.dimensions = {{128, 0, 128}};
+  refused(good, {row}, StartsWith("qk_rope_head_dim: 0"));
+
+  EngineConfig config = good;
+  config.attention_config.mla_prefill_backend = "flash_infer";
+  refused(config, vllm_prefill_backends(),
+          AllOf(StartsWith("mla_prefill_backend: \"flash_infer\""),
+                HasSubstr("accepted: FLASHINFER (nearest), ROCM_AITER_FA, ")));
+  config = good;
+  config.cache_config.cache_dtype = "fp9";
+  refused(config, vllm_prefill_backends(), StartsWith("cache_dtype: \"fp9\""));
+  config = good;
+  config.attention_config.prefill_query_mode = static_cast<PrefillQueryMode>(2);
+  refused(config, vllm_prefill_backends(),
+          StartsWith("prefill_query_mode: PrefillQueryMode(2) is not accepted"));
+  for (const int bad : {0, -1, -1000000}) {
+    for (int MlaDimensions::*field :
+         {&MlaDimensions::qk_nope_head_dim, &MlaDimensions::qk_rope_head_dim,
+          &MlaDimensions::v_head_dim}) {
+      config = good;
+      config.mla_dimensions.*field = bad;
+      refused(config, vllm_prefill_backends(),
+              AllOf(HasSubstr("_head_dim: " + std::to_string(bad)),
+                    HasSubstr("accepted: 1 and above")));
     }
   }
-  testing::expect_invalid([] { supports_prefill_query_quantization(Platform{}, "flash_infer"); },
-                          HasSubstr("accepted: FLASHINFER (nearest), FLASH_ATTN, "));
+  for (const DataType type : {DataType::int8, DataType::float8_e4m3fn, static_cast<DataType>(99)}) {
+    expect_invalid([&] { select_prefill_backend(good, type, cuda(10, 0)); },
+                   StartsWith("model_dtype: "));
+  }
 }
 
-TEST(PrefillBackend, TheDeviceIsTheLimitWhereNoBackendSupportsFp8Queries) {
-  for (const char* device : {"8.0", "9.0", "10.0", "10.3", "11.0", "12.0", "gfx942"}) {
-    const Platform platform = parse_platform(device);
-    bool any = false;
-    for (const char* backend : all_backends) {
-      any = any || supports_prefill_query_quantization(platform, backend).supported;
-    }
-    EXPECT_EQ(prefill_query_device_limit(platform).empty(), any) << device;
-    if (!any) {
-      EXPECT_THAT(prefill_query_device_limit(platform),
-                  StartsWith("On this device (" + to_string(platform) + ") no setting helps"));
-    }
+TEST(BlockerKind, HasNames) {
+  std::set<std::string_view> all;
+  for (unsigned kind = 0; kind <= static_cast<unsigned>(BlockerKind::backend_needs_fp8); ++kind) {
+    all.insert(to_string(static_cast<BlockerKind>(kind)));
   }
-  EXPECT_THAT(prefill_query_device_limit(Platform{}),
-              StartsWith("On this device (no CUDA or ROCm device)"));
+  EXPECT_THAT(all, SizeIs(11));
+  EXPECT_EQ(to_string(BlockerKind::kv_cache_format), "kv_cache_format");
+  expect_invalid([] { to_string(static_cast<BlockerKind>(11)); },
+                 StartsWith("kind: BlockerKind(11) is not accepted"));
 }
 
 }  // namespace

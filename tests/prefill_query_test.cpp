@@ -3,11 +3,16 @@
 #include <mla_dtype/prefill_query.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
+#include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/recording_sink.h"
 
@@ -16,13 +21,17 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using testing::expect_invalid;
 using ::testing::HasSubstr;
 using testing::info;
 using ::testing::IsEmpty;
+using testing::make_config;
+using testing::make_platform;
 using ::testing::Not;
 using testing::Record;
 using testing::RecordingLogger;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 using testing::warning;
 
@@ -51,13 +60,6 @@ static_assert(decide(true, false, false) == Outcome::not_applicable);
 static_assert(decide(false, false, true) == Outcome::not_applicable);
 static_assert(decide(false, false, false) == Outcome::not_applicable);
 static_assert(noexcept(decide_prefill_query({})));
-
-EngineConfig make_config(std::string cache_dtype, bool requested) {
-  EngineConfig config;
-  config.cache_config.cache_dtype = std::move(cache_dtype);
-  config.attention_config.use_prefill_query_quantization = requested;
-  return config;
-}
 
 // An environment whose predicates say what the test wants, and write down that they were asked.
 struct Fixture {
@@ -138,8 +140,9 @@ TEST(PrefillQuery, TheDecisionAsAValueLogsNothing) {
     EXPECT_EQ(decision.backend_reason, row.kv_cache_quantized && !row.supports ? "Because." : "");
     EXPECT_THAT(fixture.records(), IsEmpty());
     const auto asked = fixture.asked;
-    EXPECT_EQ(log_prefill_query(decision, config, fixture.env), !row.records.empty());
-    EXPECT_FALSE(log_prefill_query(decision, config, fixture.env));
+    EXPECT_EQ(log_prefill_query(decision, config, DataType::float16, fixture.env),
+              !row.records.empty());
+    EXPECT_FALSE(log_prefill_query(decision, config, DataType::float16, fixture.env));
     EXPECT_EQ(fixture.records().size(), row.records.size());
     EXPECT_EQ(fixture.asked, asked) << "no predicate is asked to compose a message";
   }
@@ -173,7 +176,7 @@ TEST(PrefillQuery, ARefusalSaysWhichConditionFailed) {
   determine_prefill_query_data_type(make_config("auto", true), DataType::bfloat16, kv_cache.env);
   EXPECT_THAT(
       kv_cache.records(),
-      ElementsAre(info(row_2 + " The KV cache is not quantized: --kv-cache-dtype is \"auto\".")));
+      ElementsAre(info(row_2 + " The KV cache is not quantized: the KV-cache dtype is \"auto\".")));
 }
 
 TEST(PrefillQuery, AReasonGivenWithAYesIsIgnored) {
@@ -323,60 +326,12 @@ TEST(PrefillQuery, OutcomesHaveNames) {
   Fixture fixture(true, true);
   PrefillQueryDecision decision{};
   decision.outcome = static_cast<Outcome>(4);
-  expect_invalid([&] { log_prefill_query(decision, {}, fixture.env); }, expected);
+  expect_invalid([&] { log_prefill_query(decision, {}, DataType::float16, fixture.env); },
+                 expected);
   EXPECT_THAT(fixture.records(), IsEmpty());
 }
 
 // The built-in predicates.
-
-TEST(MakeEnvironment, TheWholeMatrix) {
-  const std::set<std::string> plain = {"auto", "float16", "bfloat16"};
-  const std::set<std::string> fp8_backends = {"FLASHINFER", "TRTLLM_RAGGED", "TOKENSPEED_MLA"};
-  for (const std::string cache_dtype :
-       {"auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla",
-        "nvfp4_ds_mla", "turboquant_k8v4", "turboquant_4bit_nc", "turboquant_k3v4_nc",
-        "turboquant_3bit_nc", "int4_per_token_head", "int8_per_token_head", "fp8_per_token_head",
-        "nvfp4", "nvfp4_4over6"}) {
-    for (const std::string device : {"8.0", "8.9", "9.0", "10.0", "10.3", "10.7", "11.0", "12.0",
-                                     "12.1", "gfx90a", "gfx942", "gfx950", "none"}) {
-      for (const std::string backend :
-           {"FLASH_ATTN", "FLASHINFER", "TRTLLM_RAGGED", "TOKENSPEED_MLA", "ROCM_AITER_FA"}) {
-        for (const bool requested : {false, true}) {
-          SCOPED_TRACE(cache_dtype + ' ' + device + ' ' + backend + (requested ? " on" : " off"));
-          const Platform platform = device == "none" ? Platform{} : parse_platform(device);
-          RecordingLogger output;
-          Environment env = make_environment(platform, backend);
-          env.log = std::make_shared<OnceLog>(output.logger);
-          const DataType type = determine_prefill_query_data_type(
-              make_config(cache_dtype, requested), DataType::bfloat16, env);
-
-          const bool family_10 = device.substr(0, 3) == "10.";
-          const bool possible =
-              plain.count(cache_dtype) == 0 && family_10 && fp8_backends.count(backend) == 1;
-          EXPECT_EQ(type, possible && requested ? DataType::float8_e4m3fn : DataType::bfloat16);
-          const auto records = output.sink->records();
-          if (possible) {
-            EXPECT_THAT(records, ElementsAre(requested ? info(row_1) : warning(row_3)));
-          } else if (requested) {
-            ASSERT_EQ(records.size(), 1U);
-            EXPECT_EQ(records[0].level, spdlog::level::info);
-            EXPECT_THAT(records[0].text,
-                        StartsWith(row_2 + (family_10 ? " " : " On this device (")));
-            EXPECT_EQ(
-                records[0].text.find(" The KV cache is not quantized: --kv-cache-dtype is \"" +
-                                     cache_dtype + "\".") != std::string::npos,
-                plain.count(cache_dtype) == 1);
-            EXPECT_EQ(records[0].text.find("On this device") != std::string::npos, !family_10);
-            EXPECT_EQ(records[0].text.find("Prefill backend " + backend + ' ') != std::string::npos,
-                      plain.count(cache_dtype) == 0 && fp8_backends.count(backend) == 0);
-          } else {
-            EXPECT_THAT(records, IsEmpty());
-          }
-        }
-      }
-    }
-  }
-}
 
 TEST(MakeEnvironment, TheFp8TypeIsThePlatforms) {
   EXPECT_EQ(make_environment(cuda(10, 0), "FLASHINFER").fp8_data_type, DataType::float8_e4m3fn);
@@ -421,7 +376,7 @@ TEST(MakeEnvironment, APredicatePutInItsPlaceKnowsBetter) {
             DataType::float8_e4m3fn);
   EXPECT_THAT(
       output.sink->records(),
-      ElementsAre(info(row_2 + " The KV cache is not quantized: --kv-cache-dtype is \"auto\"."),
+      ElementsAre(info(row_2 + " The KV cache is not quantized: the KV-cache dtype is \"auto\"."),
                   info(row_1)));
 }
 
@@ -453,6 +408,740 @@ TEST(MakeEnvironment, TwoModelsInOneProcessGetTheirOwnAnswers) {
     EXPECT_EQ(evaluate_prefill_query(config, DataType::bfloat16, draft).data_type,
               DataType::bfloat16);
   }
+}
+
+// Everything below is about the tables of backends: every device x backend (each one, and none
+// chosen) x KV-cache dtype x flag x model dtype x dimensions.
+
+// The rules once more, in other words than the library's.
+bool can_have_fp8(const std::string& device, const std::string& backend,
+                  const std::string& cache_dtype, DataType model_dtype,
+                  const MlaDimensions& dimensions) {
+  const bool deepseek = dimensions == MlaDimensions{128, 64, 128};
+  const bool wide = dimensions == MlaDimensions{192, 64, 256};
+  if (cache_dtype != "fp8" && cache_dtype != "fp8_e4m3") return false;
+  if (model_dtype == DataType::float32) return false;
+  if (backend == "TRTLLM_FMHA") {
+    return std::set<std::string>{"9.0", "10.0", "10.3", "12.0", "12.1"}.count(device) == 1;
+  }
+  if (device.substr(0, 3) != "10.") return false;
+  if (backend == "TRTLLM_RAGGED") return deepseek || wide;
+  return deepseek && (backend == "FLASHINFER" || backend == "TOKENSPEED_MLA");
+}
+
+const std::string no_choice;
+
+struct Setting {
+  bool requested;
+  std::string cache_dtype, prefill_backend;
+
+  friend bool operator<(const Setting& a, const Setting& b) {
+    return std::tie(a.requested, a.cache_dtype, a.prefill_backend) <
+           std::tie(b.requested, b.cache_dtype, b.prefill_backend);
+  }
+  friend bool operator==(const Setting& a, const Setting& b) { return !(a < b) && !(b < a); }
+};
+
+Setting with(Setting setting, const Remedy& remedy) {
+  setting.requested = setting.requested || remedy.request;
+  if (!remedy.cache_dtype.empty()) setting.cache_dtype = remedy.cache_dtype;
+  if (!remedy.prefill_backend.empty()) setting.prefill_backend = remedy.prefill_backend;
+  return setting;
+}
+
+std::size_t change_count(const Remedy& remedy) {
+  return (remedy.request ? 1U : 0U) + (remedy.cache_dtype.empty() ? 0U : 1U) +
+         (remedy.prefill_backend.empty() ? 0U : 1U);
+}
+
+// One device with one table of backends and one model; the settings of an operator vary.
+class SettingsTest {
+ public:
+  SettingsTest(std::string device, const std::vector<PrefillBackend>& backends,
+               const PrefillBackendAvailability& is_available, DataType model_dtype,
+               const MlaDimensions& dimensions)
+      : device_(std::move(device)),
+        model_dtype_(model_dtype),
+        dimensions_(dimensions),
+        env_(make_environment(make_platform(device_), backends, is_available)) {
+    env_.log = std::make_shared<OnceLog>(output_.logger);
+    for (const PrefillBackend& backend : backends) {
+      const bool available = is_available == nullptr || is_available(backend.name).supported;
+      if (available) available_.insert(backend.name);
+    }
+    for (const bool requested : {false, true}) {
+      for (const KvCacheFormat& format : kv_cache_formats()) {
+        settings_.push_back({requested, std::string(format.name), no_choice});
+        for (const PrefillBackend& backend : backends) {
+          settings_.push_back({requested, std::string(format.name), backend.name});
+        }
+      }
+    }
+  }
+
+  void run() {
+    for (const Setting& setting : settings_) {
+      const auto decision = evaluate_prefill_query(config(setting), model_dtype_, env_);
+      fp8_[setting] = is_fp8(decision.data_type);
+      ASSERT_EQ(fp8_[setting], expected(setting)) << describe(setting);
+    }
+    for (const Setting& setting : settings_) {
+      SCOPED_TRACE(describe(setting));
+      check(setting);
+      if (::testing::Test::HasFailure()) return;  // one is enough to read
+    }
+  }
+
+ private:
+  EngineConfig config(const Setting& setting) const {
+    EngineConfig result = make_config(setting.cache_dtype, setting.requested);
+    result.attention_config.mla_prefill_backend = setting.prefill_backend;
+    result.mla_dimensions = dimensions_;
+    return result;
+  }
+
+  std::string describe(const Setting& setting) const {
+    return device_ + ' ' + std::string(to_string(model_dtype_)) + ' ' +
+           std::to_string(dimensions_.v_head_dim) + ' ' + setting.cache_dtype + ' ' +
+           (setting.requested ? "on " : "off ") + setting.prefill_backend;
+  }
+
+  bool expected(const Setting& setting) const {
+    const auto can = [&](const std::string& backend) {
+      return available_.count(backend) == 1 &&
+             can_have_fp8(device_, backend, setting.cache_dtype, model_dtype_, dimensions_);
+    };
+    if (!setting.requested) return false;
+    return setting.prefill_backend.empty() ? std::any_of(available_.begin(), available_.end(), can)
+                                           : can(setting.prefill_backend);
+  }
+
+  // Whether leaving out some of the changes would do as well.
+  bool has_one_to_spare(const Setting& setting, const Remedy& remedy) const {
+    for (unsigned left_out = 1; left_out < 8; ++left_out) {
+      Remedy fewer = remedy;
+      if ((left_out & 1) != 0) fewer.request = false;
+      if ((left_out & 2) != 0) fewer.cache_dtype.clear();
+      if ((left_out & 4) != 0) fewer.prefill_backend.clear();
+      if (change_count(fewer) < change_count(remedy) && fp8_.at(with(setting, fewer))) return true;
+    }
+    return false;
+  }
+
+  // By brute force.
+  std::set<Setting> all_remedies(const Setting& setting) const {
+    std::set<Setting> result;
+    for (const auto& [other, fp8] : fp8_) {
+      if (!fp8) continue;
+      Remedy remedy{};
+      remedy.request = !setting.requested;
+      if (other.cache_dtype != setting.cache_dtype) remedy.cache_dtype = other.cache_dtype;
+      if (other.prefill_backend != setting.prefill_backend) {
+        if (other.prefill_backend == no_choice) continue;  // a choice is changed, not taken back
+        remedy.prefill_backend = other.prefill_backend;
+      }
+      if (!has_one_to_spare(setting, remedy)) result.insert(other);
+    }
+    return result;
+  }
+
+  void check(const Setting& setting) {
+    const auto explanation = explain_prefill_query_data_type(config(setting), model_dtype_, env_);
+    const auto decision = evaluate_prefill_query(config(setting), model_dtype_, env_);
+    const bool fp8 = fp8_.at(setting);
+    EXPECT_EQ(is_fp8(explanation.data_type), fp8);
+    EXPECT_EQ(explanation.outcome, decision.outcome);
+    if (decision.facts.kv_cache_quantized) {
+      EXPECT_EQ(explanation.facts.backend_supports, decision.facts.backend_supports);
+    } else {
+      EXPECT_FALSE(decision.facts.backend_supports);
+      EXPECT_EQ(explanation.facts.backend_supports,
+                fp8_.at({true, "fp8", explanation.prefill_backend}));
+    }
+    EXPECT_EQ(explanation.blockers.empty(), fp8);
+    for (const Blocker& blocker : explanation.blockers) {
+      EXPECT_NE(blocker.value, "");
+      EXPECT_NE(blocker.sentence, "");
+    }
+    const bool names_flag =
+        !explanation.blockers.empty() && explanation.blockers[0].kind == BlockerKind::not_requested;
+    EXPECT_EQ(names_flag, !setting.requested);
+
+    // Each remedy, applied, works; none has a change to spare; and there are no others.
+    std::set<Setting> offered;
+    std::size_t changes = 0;
+    for (const Remedy& remedy : explanation.remedies) {
+      EXPECT_TRUE(fp8_.at(with(setting, remedy))) << remedy.spelling;
+      EXPECT_FALSE(has_one_to_spare(setting, remedy)) << remedy.spelling;
+      EXPECT_GE(change_count(remedy), changes) << "the smallest first";
+      changes = change_count(remedy);
+      EXPECT_TRUE(offered.insert(with(setting, remedy)).second) << "twice: " << remedy.spelling;
+    }
+    EXPECT_EQ(offered, fp8 ? std::set<Setting>() : all_remedies(setting));
+    EXPECT_EQ(explanation.nothing_helps.empty(), fp8 || !offered.empty());
+
+    // The record of a refused request says the same.
+    output_.sink->clear();
+    env_.log->reset();
+    determine_prefill_query_data_type(config(setting), model_dtype_, env_);
+    if (!setting.requested || fp8) return;
+    const auto records = output_.sink->records();
+    ASSERT_THAT(records, SizeIs(1));
+    const std::string& text = records[0].text;
+    const bool helpless = offered.empty();
+    EXPECT_THAT(text, StartsWith(row_2 + (helpless ? " " + explanation.nothing_helps + " " : " ")));
+    EXPECT_EQ(text.find("On this device (") != std::string::npos &&
+                  text.find("no setting helps") != std::string::npos,
+              helpless);
+    for (const Blocker& blocker : explanation.blockers) {
+      EXPECT_THAT(text, HasSubstr(" " + blocker.sentence));
+    }
+    const std::string advice = " To enable FP8 prefill attention, set: ";
+    EXPECT_EQ(text.find(advice) == std::string::npos, helpless);
+    if (!helpless) {
+      EXPECT_THAT(text, EndsWith(advice + explanation.remedies[0].spelling));
+    }
+  }
+
+  const std::string device_;
+  const DataType model_dtype_;
+  const MlaDimensions dimensions_;
+  RecordingLogger output_;
+  Environment env_;
+  std::set<std::string> available_;
+  std::vector<Setting> settings_;
+  std::map<Setting, bool> fp8_;
+};
+
+class Remedies : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Remedies, EachWorksAndThereAreNoOthers) {
+  const auto few = [](std::string_view name) -> Support {
+    return name == "FLASH_ATTN" || name == "FLASHINFER";
+  };
+  const auto none = [](std::string_view) -> Support { return {false, "Not compiled in."}; };
+  for (const DataType model_dtype : {DataType::bfloat16, DataType::float16, DataType::float32}) {
+    for (const MlaDimensions& dimensions :
+         {MlaDimensions{128, 64, 128}, MlaDimensions{192, 64, 256}, MlaDimensions{64, 32, 64}}) {
+      for (const PrefillBackendAvailability& is_available :
+           {PrefillBackendAvailability(), PrefillBackendAvailability(few),
+            PrefillBackendAvailability(none)}) {
+        SettingsTest(GetParam(), vllm_prefill_backends(), is_available, model_dtype, dimensions)
+            .run();
+      }
+      SettingsTest(GetParam(), tensorrt_llm_prefill_backends(), nullptr, model_dtype, dimensions)
+          .run();
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Device, Remedies, ::testing::ValuesIn(testing::all_devices),
+                         [](const auto& device) {
+                           std::string name = device.param;
+                           std::replace(name.begin(), name.end(), '.', '_');
+                           return name;
+                         });
+
+// An engine that runs one backend, and an operator who chose it: the same answers.
+TEST(MakeEnvironment, ABackendByNameIsThatBackendChosen) {
+  for (const std::string device : {"9.0", "10.3", "12.1", "gfx942", "none"}) {
+    for (const auto* table : {&vllm_prefill_backends(), &tensorrt_llm_prefill_backends()}) {
+      for (const PrefillBackend& backend : *table) {
+        for (const KvCacheFormat& format : kv_cache_formats()) {
+          EngineConfig config = make_config(std::string(format.name), true);
+          const auto by_name = explain_prefill_query_data_type(
+              config, DataType::bfloat16, make_environment(make_platform(device), backend.name));
+          config.attention_config.mla_prefill_backend = backend.name;
+          const auto chosen = explain_prefill_query_data_type(
+              config, DataType::bfloat16, make_environment(make_platform(device), *table));
+          EXPECT_EQ(to_string(by_name), to_string(chosen));
+          EXPECT_EQ(by_name.prefill_backend, backend.name);
+        }
+      }
+    }
+  }
+}
+
+// What operators met, and what they are told now.
+
+std::vector<Record> records_of(const EngineConfig& config, const Environment& env_without_log) {
+  RecordingLogger output;
+  Environment env = env_without_log;
+  env.log = std::make_shared<OnceLog>(output.logger);
+  determine_prefill_query_data_type(config, DataType::bfloat16, env);
+  return output.sink->records();
+}
+
+EngineConfig kimi_k3() {
+  EngineConfig config = make_config("fp8", true);
+  config.mla_dimensions = {128, 64, 128};
+  return config;
+}
+
+const std::string set_backend =
+    R"(--attention-config '{"use_prefill_query_quantization": true, "mla_prefill_backend": )";
+
+// Kimi-K3 on Blackwell: the flag was on, FLASH_ATTN was selected all the same, and the engine told
+// to turn the flag on. Now another backend is selected; and where FLASH_ATTN was chosen, the record
+// says so and what to choose.
+TEST(Reports, vllm50056) {
+  const EngineConfig config = kimi_k3();
+  const Environment automatic = make_environment(cuda(10, 0), vllm_prefill_backends());
+  EXPECT_THAT(records_of(config, automatic), ElementsAre(info(row_1)));
+  EXPECT_EQ(explain_prefill_query_data_type(config, DataType::bfloat16, automatic).prefill_backend,
+            "TRTLLM_RAGGED");
+
+  EXPECT_THAT(records_of(config, make_environment(cuda(10, 0), "FLASH_ATTN")),
+              ElementsAre(info(row_2 +
+                               " Prefill backend FLASH_ATTN does not take FP8 queries. To enable "
+                               "FP8 prefill attention, set: " +
+                               set_backend + "\"TRTLLM_RAGGED\"}'")));
+}
+
+// The official recipe on B300 names no backend and ends in the same assertion.
+TEST(Reports, vllm50586) {
+  const EngineConfig config = kimi_k3();
+  Environment env = make_environment(cuda(10, 3), vllm_prefill_backends());
+  env.log = std::make_shared<OnceLog>(RecordingLogger().logger);
+  EXPECT_EQ(determine_prefill_query_data_type(config, DataType::bfloat16, env),
+            DataType::float8_e4m3fn);
+  const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+  EXPECT_EQ(to_string(explanation),
+            "data type: float8_e4m3fn\n"
+            "outcome: quantized\n"
+            "KV-cache dtype: \"fp8\"\n"
+            "prefill backend: TRTLLM_RAGGED");
+  // Without the flag it is not selected; and the operator is told.
+  EngineConfig without_flag = config;
+  without_flag.attention_config.use_prefill_query_quantization = false;
+  EXPECT_EQ(to_string(explain_prefill_query_data_type(without_flag, DataType::bfloat16, env)),
+            "data type: bfloat16\n"
+            "outcome: not_applicable\n"
+            "KV-cache dtype: \"fp8\"\n"
+            "prefill backend: FLASH_ATTN\n"
+            "blocker: use_prefill_query_quantization is off.\n"
+            "remedy: --attention-config '{\"use_prefill_query_quantization\": true}'\n"
+            "note: Prefill backend FLASH_ATTN does not take FP8 queries here, but TRTLLM_RAGGED "
+            "does: turn use_prefill_query_quantization on to have it selected.");
+  EXPECT_THAT(records_of(without_flag, env), IsEmpty());
+}
+
+// Kimi-K3 on H200: no flag and no backend can help, and the engine asked for the flag again and
+// again, at the first prefill.
+TEST(Reports, vllm51313) {
+  EngineConfig config = kimi_k3();
+  const Environment env = make_environment(cuda(9, 0), vllm_prefill_backends());
+  const std::string record =
+      row_2 +
+      " On this device (sm_90) no setting helps: FP8 prefill queries need CUDA capability 10.x. "
+      "Prefill in the model's data type is the right choice here. Prefill backend FLASH_ATTN does "
+      "not take FP8 queries.";
+  EXPECT_THAT(records_of(config, env), ElementsAre(info(record)));
+  const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+  EXPECT_THAT(explanation.remedies, IsEmpty());
+  EXPECT_EQ(explanation.prefill_backend, "FLASH_ATTN");
+
+  config.attention_config.prefill_query_mode = PrefillQueryMode::required;
+  try {
+    determine_prefill_query_data_type(config, DataType::bfloat16, env);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const PrefillQueryRefused& refused) {
+    EXPECT_EQ(refused.what(), record);
+    EXPECT_EQ(to_string(refused.explanation()), to_string(explanation));
+  }
+}
+
+TEST(Explain, SaysWhyInLines) {
+  EXPECT_EQ(to_string(explain_prefill_query_data_type(make_config("auto", false), DataType::float16,
+                                                      make_environment(cuda(10, 0), "FLASH_ATTN"))),
+            "data type: float16\n"
+            "outcome: not_applicable\n"
+            "KV-cache dtype: \"auto\", which is float16: it is the model's data type\n"
+            "prefill backend: FLASH_ATTN\n"
+            "blocker: use_prefill_query_quantization is off.\n"
+            "blocker: The KV cache is not quantized: the KV-cache dtype is \"auto\".\n"
+            "blocker: Prefill backend FLASH_ATTN does not take FP8 queries.\n"
+            "remedy: --kv-cache-dtype fp8 " +
+                set_backend + "\"TRTLLM_RAGGED\"}'\nremedy: --kv-cache-dtype fp8_e4m3 " +
+                set_backend + "\"TRTLLM_RAGGED\"}'\nremedy: --kv-cache-dtype fp8 " + set_backend +
+                "\"FLASHINFER\"}'\nremedy: --kv-cache-dtype fp8_e4m3 " + set_backend +
+                "\"FLASHINFER\"}'\nremedy: --kv-cache-dtype fp8 " + set_backend +
+                "\"TOKENSPEED_MLA\"}'\nremedy: --kv-cache-dtype fp8_e4m3 " + set_backend +
+                "\"TOKENSPEED_MLA\"}'");
+  EXPECT_EQ(to_string(explain_prefill_query_data_type(make_config("nvfp4", true), DataType::float32,
+                                                      make_environment(cuda(8, 9), "TRTLLM_FMHA"))),
+            "data type: float32\n"
+            "outcome: request_refused\n"
+            "KV-cache dtype: \"nvfp4\"\n"
+            "prefill backend: TRTLLM_FMHA\n"
+            "blocker: KV-cache dtype nvfp4 is quantized, but not in a format that FP8 prefill "
+            "attention reads.\n"
+            "blocker: Prefill backend TRTLLM_FMHA does not take FP8 queries on this device "
+            "(sm_89), only on sm_90, sm_100, sm_103, sm_120 and sm_121.\n"
+            "blocker: Prefill backend TRTLLM_FMHA does not take float32 models.\n"
+            "note: On this device (sm_89) no setting helps: FP8 prefill queries need sm_90, "
+            "sm_100, sm_103, sm_120 or sm_121. Prefill in the model's data type is the right "
+            "choice here.");
+}
+
+TEST(Explain, AModelMayBeWhatNothingHelps) {
+  EngineConfig config = make_config("fp8", true);
+  config.mla_dimensions = {64, 32, 64};
+  const auto explanation = explain_prefill_query_data_type(
+      config, DataType::bfloat16, make_environment(cuda(10, 0), "FLASHINFER"));
+  EXPECT_EQ(explanation.nothing_helps,
+            "On this device (sm_100) no setting helps this model in this engine. Prefill in the "
+            "model's data "
+            "type is the right choice here.");
+  ASSERT_THAT(explanation.blockers, SizeIs(1));
+  EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::dimensions);
+
+  PrefillBackend without_fp8;
+  without_fp8.name = "MINE";
+  EXPECT_EQ(explain_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16,
+                                            make_environment(cuda(10, 0), {without_fp8}))
+                .nothing_helps,
+            "On this device (sm_100) no setting helps: no prefill backend takes FP8 queries. "
+            "Prefill in the model's data type is the right choice here.");
+}
+
+// The blockers are those of the backend that comes nearest to running.
+TEST(Explain, WhereNoBackendCanRunItIsSaidWhy) {
+  const auto explanation =
+      explain_prefill_query_data_type(make_config("fp8", true), DataType::float32,
+                                      make_environment(cuda(9, 0), vllm_prefill_backends()));
+  EXPECT_EQ(explanation.prefill_backend, "");
+  ASSERT_THAT(explanation.blockers, SizeIs(2));
+  EXPECT_EQ(explanation.blockers[0].sentence,
+            "Prefill backend FLASH_ATTN does not take FP8 queries.");
+  EXPECT_EQ(explanation.blockers[1].sentence,
+            "Prefill backend FLASH_ATTN does not take float32 models.");
+
+  PrefillBackend elsewhere;
+  elsewhere.name = "MINE";
+  elsewhere.devices = {rocm("gfx942")};
+  const auto nowhere = explain_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16,
+                                                       make_environment(cuda(9, 0), {elsewhere}));
+  ASSERT_THAT(nowhere.blockers, SizeIs(1));
+  EXPECT_EQ(nowhere.blockers[0].sentence,
+            "Prefill backend MINE does not run on this device (sm_90), only on gfx942.");
+}
+
+// A table with a KV-cache dtype of the engine's own, which the built-in KV-cache predicate refuses.
+TEST(Explain, AKvCacheDtypeThatIsNotKnownIsNoRemedy) {
+  PrefillBackend backend;
+  backend.name = "MINE";
+  backend.fp8_queries = Fp8Queries::optional;
+  backend.fp8_kv_cache_dtypes = {"my_fp8"};
+  Environment env = make_environment(cuda(9, 0), {backend});
+  const std::string nothing_helps =
+      "On this device (sm_90) no setting helps this model in this engine. Prefill in the model's "
+      "data type is the right choice here.";
+  const std::string blocker =
+      " KV-cache dtype fp8 is quantized, but not in a format that FP8 prefill attention reads.";
+  const auto explain = [&](const char* cache_dtype) {
+    return explain_prefill_query_data_type(make_config(cache_dtype, true), DataType::bfloat16, env);
+  };
+  EXPECT_THAT(explain("fp8").remedies, IsEmpty());
+  EXPECT_EQ(explain("fp8").nothing_helps, nothing_helps);
+  EXPECT_THAT(records_of(make_config("fp8", true), env),
+              ElementsAre(info(row_2 + ' ' + nothing_helps + blocker)));
+
+  env.is_quantized_kv_cache = [](std::string_view) { return true; };
+  EXPECT_EQ(explain("my_fp8").data_type, DataType::float8_e4m3fn);
+  EXPECT_EQ(explain("fp8").nothing_helps, "");
+  EXPECT_THAT(records_of(make_config("fp8", true), env), ElementsAre(info(row_2 + blocker)));
+}
+
+TEST(Explain, SpeaksTheEnginesOwnCommandLine) {
+  Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  env.flag_spelling = "--fp8-prefill";
+  env.kv_cache_dtype_spelling = "--kv=%,paged";
+  env.prefill_backend_spelling = "--fp8-prefill-with";
+  const auto spelling = [&](const char* cache_dtype, bool requested) {
+    return explain_prefill_query_data_type(make_config(cache_dtype, requested), DataType::bfloat16,
+                                           env)
+        .remedies.at(0)
+        .spelling;
+  };
+  EXPECT_EQ(spelling("auto", true), "--kv=fp8,paged --fp8-prefill-with");
+  env.prefill_backend_spelling = "--prefill %{} --%";
+  EXPECT_EQ(spelling("fp8", false), "--prefill TRTLLM_RAGGED{} --%");
+  Environment able = env;
+  able.backend_supports_prefill_query_quantization =
+      make_environment(cuda(10, 0), "FLASHINFER").backend_supports_prefill_query_quantization;
+  env = able;
+  EXPECT_EQ(spelling("auto", false), "--kv=fp8,paged --fp8-prefill");
+  EXPECT_EQ(spelling("fp8", false), "--fp8-prefill");
+}
+
+TEST(Explain, AutoMeansWhatTheCheckpointWasQuantizedFor) {
+  EngineConfig config = make_config("auto", true);
+  config.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
+  Environment env = make_environment(cuda(10, 0), "FLASHINFER");
+  env.log = std::make_shared<OnceLog>(RecordingLogger().logger);
+  const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+  EXPECT_EQ(explanation.data_type, DataType::float8_e4m3fn);
+  EXPECT_EQ(explanation.kv_cache_dtype.requested, "auto");
+  EXPECT_EQ(explanation.kv_cache_dtype.resolved, "fp8_e4m3");
+  EXPECT_EQ(determine_prefill_query_data_type(config, DataType::bfloat16, env),
+            DataType::float8_e4m3fn);
+
+  config.cache_config.checkpoint_kv_cache_quant_algo = "NVFP4";
+  EXPECT_THAT(
+      records_of(config, env),
+      ElementsAre(info(row_2 + " KV-cache dtype nvfp4 is quantized, but not in a format that FP8 "
+                               "prefill attention reads. To enable FP8 prefill attention, set: "
+                               "--kv-cache-dtype fp8")));
+  config.cache_config.cache_dtype = "bfloat16";  // the operator outranks the checkpoint
+  EXPECT_EQ(determine_prefill_query_data_type(config, DataType::bfloat16, env), DataType::bfloat16);
+  config.cache_config.cache_dtype = "auto";
+  config.cache_config.checkpoint_kv_cache_quant_algo = "INT9";
+  expect_invalid([&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); },
+                 StartsWith("checkpoint_kv_cache_quant_algo: \"INT9\""));
+
+  Fixture fixture(true, true);
+  config.cache_config.checkpoint_kv_cache_quant_algo = "fp8";
+  determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env);
+  EXPECT_EQ(fixture.asked[0], "kv_cache fp8_e4m3") << "the predicate is told what auto means";
+}
+
+TEST(Explain, AsksInjectedPredicatesOnceAndAlwaysTheBackend) {
+  for (const Row& row : rows) {
+    Fixture fixture(row.kv_cache_quantized, row.supports, "Because.");
+    fixture.env.fp8_data_type = DataType::float8_e4m3fnuz;
+    const auto explanation = explain_prefill_query_data_type(
+        make_config("some_format", row.requested), DataType::float16, fixture.env);
+    EXPECT_THAT(fixture.asked, ElementsAre("kv_cache some_format", "backend some_format float16"));
+    EXPECT_THAT(fixture.records(), IsEmpty());
+    EXPECT_EQ(explanation.data_type, row.data_type);
+    EXPECT_EQ(explanation.outcome, row.outcome);
+    EXPECT_EQ(explanation.facts.backend_supports, row.supports);
+    EXPECT_EQ(explanation.prefill_backend, "");
+    EXPECT_EQ(explanation.nothing_helps, "") << "other settings were not asked about";
+
+    std::vector<std::pair<BlockerKind, std::string>> expected;
+    if (!row.requested) {
+      expected.emplace_back(BlockerKind::not_requested, "use_prefill_query_quantization is off.");
+    }
+    if (!row.kv_cache_quantized) {
+      expected.emplace_back(BlockerKind::kv_cache_not_quantized,
+                            "The KV cache is not quantized: the KV-cache dtype is "
+                            "\"some_format\".");
+    }
+    if (!row.supports) expected.emplace_back(BlockerKind::backend_refused, "Because.");
+    std::vector<std::pair<BlockerKind, std::string>> actual;
+    for (const Blocker& blocker : explanation.blockers) {
+      actual.emplace_back(blocker.kind, blocker.sentence);
+    }
+    EXPECT_EQ(actual, expected);
+    // The hint of row 3 is all that is known without asking again.
+    EXPECT_EQ(explanation.remedies.size(), row.outcome == Outcome::available_but_off ? 1U : 0U);
+  }
+}
+
+// With a KV-cache predicate of the engine's own no other KV-cache dtype can be vouched for; other
+// backends can.
+TEST(Explain, AdviceStopsWhereOnlyThePredicateKnows) {
+  Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  int asked = 0;
+  env.is_quantized_kv_cache = [&](std::string_view cache_dtype) {
+    ++asked;
+    return cache_dtype != "auto";
+  };
+  const auto explain = [&](const char* cache_dtype) {
+    return explain_prefill_query_data_type(make_config(cache_dtype, true), DataType::bfloat16, env);
+  };
+  auto explanation = explain("my_format");
+  EXPECT_EQ(explanation.remedies.size(), 3U);
+  EXPECT_EQ(explanation.remedies.at(0).prefill_backend, "TRTLLM_RAGGED");
+  EXPECT_EQ(explanation.kv_cache_dtype.reason, "the engine knows it");
+  explanation = explain("auto");
+  EXPECT_THAT(explanation.remedies, IsEmpty());
+  EXPECT_EQ(explanation.nothing_helps, "");
+  EXPECT_EQ(asked, 2);
+  env.is_quantized_kv_cache = +[](std::string_view) { return false; };  // a function, too
+  EXPECT_THAT(explain("fp8").remedies, IsEmpty());
+  EXPECT_EQ(explain("fp8").nothing_helps, "");
+  // Where no KV cache could help, that is known all the same.
+  env.backend_supports_prefill_query_quantization =
+      make_environment(cuda(9, 0), "FLASH_ATTN").backend_supports_prefill_query_quantization;
+  EXPECT_THAT(explain("auto").nothing_helps, StartsWith("On this device (sm_90) no setting"));
+}
+
+// The built-in predicate is a predicate like any other, for an engine that asks it itself.
+TEST(MakeEnvironment, ThePredicateGivesReasons) {
+  const Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  const auto ask = [&](const char* cache_dtype) {
+    return env.backend_supports_prefill_query_quantization(make_config(cache_dtype, false),
+                                                           DataType::bfloat16);
+  };
+  EXPECT_FALSE(ask("fp8").supported);
+  EXPECT_EQ(ask("fp8").reason, "Prefill backend FLASH_ATTN does not take FP8 queries.");
+  EXPECT_EQ(ask("int8_per_token_head").reason,
+            "KV-cache dtype int8_per_token_head is quantized, but not in a format that FP8 prefill "
+            "attention reads. Prefill backend FLASH_ATTN does not take FP8 queries.");
+  EXPECT_TRUE(make_environment(cuda(10, 0), "FLASHINFER")
+                  .backend_supports_prefill_query_quantization(make_config("fp8", false),
+                                                               DataType::bfloat16)
+                  .supported);
+}
+
+TEST(MakeEnvironment, AsksForAvailabilityOnceAndNeverAgain) {
+  int asked = 0;
+  const Environment env =
+      make_environment(cuda(10, 0), vllm_prefill_backends(), [&](std::string_view) -> Support {
+        ++asked;
+        return true;
+      });
+  EXPECT_EQ(asked, 5);
+  for (const char* cache_dtype : {"fp8", "auto"}) {
+    EXPECT_THAT(records_of(make_config(cache_dtype, true), env), SizeIs(1));
+    explain_prefill_query_data_type(make_config(cache_dtype, true), DataType::bfloat16, env);
+  }
+  EXPECT_EQ(asked, 5);
+}
+
+TEST(MakeEnvironment, ABackendThatIsNoneIsRefusedBeforeAnythingIsSaid) {
+  RecordingLogger output;
+  Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
+  env.log = std::make_shared<OnceLog>(output.logger);
+  for (const char* cache_dtype : {"fp8", "auto"}) {
+    EngineConfig config = make_config(cache_dtype, true);
+    config.attention_config.mla_prefill_backend = "FLASHINFRE";
+    const auto expected = AllOf(StartsWith("mla_prefill_backend: \"FLASHINFRE\""),
+                                HasSubstr("accepted: FLASHINFER (nearest), "));
+    expect_invalid([&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); },
+                   expected);
+    expect_invalid([&] { explain_prefill_query_data_type(config, DataType::bfloat16, env); },
+                   expected);
+  }
+  EXPECT_THAT(output.sink->records(), IsEmpty());
+  expect_invalid([] { make_environment(cuda(10, 0), std::vector<PrefillBackend>()); },
+                 StartsWith("prefill backends: none"));
+}
+
+TEST(Required, IsARequestWhateverTheFlagSays) {
+  for (const bool flag : {false, true}) {
+    for (const Row& row : rows) {
+      Fixture fixture(row.kv_cache_quantized, row.supports, "Because.");
+      fixture.env.fp8_data_type = DataType::float8_e4m3fnuz;
+      EngineConfig config = make_config("x", flag);
+      config.attention_config.prefill_query_mode = PrefillQueryMode::required;
+      if (row.kv_cache_quantized && row.supports) {
+        EXPECT_EQ(determine_prefill_query_data_type(config, DataType::float16, fixture.env),
+                  DataType::float8_e4m3fnuz);
+        EXPECT_THAT(fixture.records(), ElementsAre(info(row_1)));
+        continue;
+      }
+      try {
+        determine_prefill_query_data_type(config, DataType::float16, fixture.env);
+        ADD_FAILURE() << "nothing was thrown";
+      } catch (const PrefillQueryRefused& refused) {
+        const PrefillQueryRefused copy = refused;
+        EXPECT_THAT(copy.what(), StartsWith(row_2 + ' '));
+        EXPECT_EQ(copy.explanation().outcome, Outcome::request_refused);
+        ASSERT_THAT(copy.explanation().blockers, SizeIs(1)) << "the backend is not asked in vain";
+        EXPECT_EQ(copy.explanation().blockers[0].kind, row.kv_cache_quantized
+                                                           ? BlockerKind::backend_refused
+                                                           : BlockerKind::kv_cache_not_quantized);
+      }
+      EXPECT_THAT(fixture.records(), IsEmpty());
+      EXPECT_THAT(fixture.asked, SizeIs(row.kv_cache_quantized ? 2 : 1));
+      // Asking is no error.
+      EXPECT_EQ(evaluate_prefill_query(config, DataType::float16, fixture.env).outcome,
+                Outcome::request_refused);
+      EXPECT_EQ(explain_prefill_query_data_type(config, DataType::float16, fixture.env).outcome,
+                Outcome::request_refused);
+    }
+  }
+}
+
+TEST(PrefillQuery, TheLevelOfARefusalIsTheEngines) {
+  Fixture fixture(true, false, "Because.");
+  fixture.env.refused_request_level = LogLevel::warning;
+  determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, fixture.env);
+  EXPECT_THAT(fixture.records(), ElementsAre(warning(row_2 + " Because.")));
+  fixture.env.refused_request_level = static_cast<LogLevel>(2);
+  expect_invalid(
+      [&] {
+        determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16,
+                                          fixture.env);
+      },
+      StartsWith("refused_request_level: LogLevel(2) is not accepted"));
+}
+
+TEST(PrefillQuery, DimensionsAndModeAreChecked) {
+  Fixture fixture(true, true);
+  EngineConfig config = make_config("fp8", true);
+  config.mla_dimensions.v_head_dim = 0;
+  expect_invalid(
+      [&] { determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env); },
+      StartsWith("v_head_dim: 0 is not accepted; accepted: 1 and above"));
+  config = make_config("fp8", true);
+  config.attention_config.prefill_query_mode = static_cast<PrefillQueryMode>(7);
+  expect_invalid(
+      [&] { determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env); },
+      StartsWith("prefill_query_mode: PrefillQueryMode(7)"));
+  EXPECT_THAT(fixture.asked, IsEmpty());
+  EXPECT_THAT(fixture.records(), IsEmpty());
+}
+
+// A draft and its target, with one log: each gets its own answer, and its own record.
+TEST(PrefillQuery, TwoModelsInOneProcessAreEachHeard) {
+  RecordingLogger output;
+  const auto log = std::make_shared<OnceLog>(output.logger);
+  Environment target = make_environment(cuda(10, 0), vllm_prefill_backends());
+  target.log = log;
+  Environment draft = make_environment(cuda(10, 0), "FLASH_ATTN");
+  draft.log = log;
+  EngineConfig odd = make_config("fp8", true);
+  odd.mla_dimensions = {64, 32, 64};
+  for (int layer = 0; layer < 3; ++layer) {
+    EXPECT_EQ(
+        determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, target),
+        DataType::float8_e4m3fn);
+    EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), DataType::float16, draft),
+              DataType::float16);
+    EXPECT_EQ(determine_prefill_query_data_type(odd, DataType::bfloat16, draft),
+              DataType::bfloat16);
+  }
+  EXPECT_THAT(
+      output.sink->records(),
+      ElementsAre(
+          info(row_1),
+          info(row_2 +
+               " Prefill backend FLASH_ATTN does not take FP8 queries. To enable "
+               "FP8 prefill attention, set: " +
+               set_backend + "\"TRTLLM_RAGGED\"}'"),
+          info(row_2 +
+               " On this device (sm_100) no setting helps this model in this engine. Prefill "
+               "in the model's data type is the right choice here. Prefill backend "
+               "FLASH_ATTN does not take FP8 queries.")));
+}
+
+TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
+  Fixture fixture(true, true);
+  const auto select = [](bool requested, DataType model_dtype) {
+    return select_prefill_backend(make_config("fp8", requested), model_dtype, cuda(10, 0));
+  };
+  const std::string not_aiter =
+      " Prefill backend ROCM_AITER_FA does not run on this device (sm_100), only on gfx942 and "
+      "gfx950.";
+  const auto with_fp8 = select(true, DataType::bfloat16);
+  EXPECT_TRUE(log_prefill_backend(with_fp8, fixture.env));
+  EXPECT_FALSE(log_prefill_backend(with_fp8, fixture.env));
+  EXPECT_TRUE(log_prefill_backend(select(false, DataType::bfloat16), fixture.env));
+  EXPECT_TRUE(log_prefill_backend(select(false, DataType::float32), fixture.env));
+  ASSERT_THAT(fixture.records(), SizeIs(4));
+  EXPECT_EQ(fixture.records()[0], info("Using prefill backend TRTLLM_RAGGED." + not_aiter +
+                                       " Prefill backend FLASH_ATTN does not take FP8 queries."));
+  EXPECT_EQ(fixture.records()[1], info("Using prefill backend FLASH_ATTN." + not_aiter));
+  EXPECT_EQ(fixture.records()[2].level, spdlog::level::warn);
+  EXPECT_THAT(fixture.records()[2].text, HasSubstr("but TRTLLM_RAGGED does: turn"));
+  EXPECT_THAT(fixture.records()[3].text,
+              AllOf(StartsWith("No prefill backend can run."), HasSubstr("float32")));
+  EXPECT_THAT(fixture.asked, IsEmpty());
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include <new>
 #include <string>
 
+#include "support/engine_config.h"
 #include "support/recording_sink.h"
 
 namespace {
@@ -188,51 +189,47 @@ TEST(SuppressedPath, MemoryIsConstant) {
 }
 
 TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
-  for (const bool requested : {true, false}) {
-    for (const char* cache_dtype : {"fp8", "auto"}) {
-      for (const char* spelling : {"", "--fp8-prefill"}) {
-        RecordingLogger output;
-        Environment env = make_environment(cuda(10, 0), "FLASHINFER");
-        env.log = std::make_shared<OnceLog>(output.logger);
-        if (*spelling != '\0') env.flag_spelling = spelling;
-        EngineConfig config;
-        config.cache_config.cache_dtype = cache_dtype;
-        config.attention_config.use_prefill_query_quantization = requested;
-        const auto call = [&] {
-          determine_prefill_query_data_type(config, DataType::bfloat16, env);
-        };
-        expect_free(call);
-        EXPECT_TRUE(writes_nothing(call));
+  const auto& backends = vllm_prefill_backends();
+  for (const Environment& built_in :
+       {make_environment(cuda(10, 0), "FLASHINFER"), make_environment(cuda(10, 0), "FLASH_ATTN"),
+        make_environment(cuda(9, 0), "FLASHINFER"), make_environment(cuda(10, 0), backends),
+        make_environment(Platform{}, backends)}) {
+    for (const char* cache_dtype : {"fp8", "auto", "nvfp4"}) {
+      for (const DataType model_dtype : {DataType::bfloat16, DataType::float32}) {
+        for (const bool requested : {true, false}) {
+          for (const char* spelling : {"", "--fp8-prefill"}) {
+            RecordingLogger output;
+            Environment env = built_in;
+            env.log = std::make_shared<OnceLog>(output.logger);
+            if (*spelling != '\0') env.flag_spelling = spelling;
+            const EngineConfig config = testing::make_config(cache_dtype, requested);
+            const auto call = [&] { determine_prefill_query_data_type(config, model_dtype, env); };
+            expect_free(call);
+            EXPECT_TRUE(writes_nothing(call));
+          }
+        }
       }
     }
   }
 }
 
-TEST(SteadyState, ARefusalWithoutAReasonDoesNotAllocateEither) {
-  RecordingLogger output;
-  Environment env = make_environment(cuda(9, 0), "FLASHINFER");  // "On this device", too
-  env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
-    return false;
-  };
-  env.log = std::make_shared<OnceLog>(output.logger);
-  EngineConfig config;
-  config.cache_config.cache_dtype = "fp8";
-  config.attention_config.use_prefill_query_quantization = true;
-  expect_free([&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); });
-}
-
-TEST(SteadyState, ABackendsReasonIsTheOnlyAllocation) {
-  RecordingLogger output;
-  Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
-  env.log = std::make_shared<OnceLog>(output.logger);
-  EngineConfig config;
-  config.cache_config.cache_dtype = "fp8";
-  config.attention_config.use_prefill_query_quantization = true;
-  const auto call = [&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); };
-  call();
-  const Cost cost = cost_of(call);
-  EXPECT_EQ(cost.allocations, 1);
-  EXPECT_EQ(cost.locks, 0);
+TEST(SteadyState, OnlyTheReasonOfAnInjectedPredicateIsAllocated) {
+  for (const bool with_reason : {false, true}) {
+    RecordingLogger output;
+    Environment env = make_environment(cuda(9, 0), "FLASHINFER");
+    env.backend_supports_prefill_query_quantization = [with_reason](const EngineConfig&,
+                                                                    DataType) -> Support {
+      if (with_reason) return {false, "This build has no FP8 prefill kernels."};
+      return false;
+    };
+    env.log = std::make_shared<OnceLog>(output.logger);
+    const EngineConfig config = testing::make_config("fp8", true);
+    const auto call = [&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); };
+    call();
+    const Cost cost = cost_of(call);
+    EXPECT_EQ(cost.allocations, with_reason ? 1 : 0);
+    EXPECT_EQ(cost.locks, 0);
+  }
 }
 
 }  // namespace

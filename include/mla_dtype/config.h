@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace mla_dtype {
 
-// What the operator asked for. The names are those of vLLM's configuration.
+// What the operator asked for, and of which model. The names are those of vLLM's configuration and
+// of Hugging Face's config.json.
 
 struct CacheConfig {
   /// The KV-cache dtype as the operator gave it; kv_cache.h says which strings there are.
   std::string cache_dtype = "auto";
+
+  /// The KV-cache quantization that the checkpoint was made for, as its `kv_cache_quant_algo` names
+  /// it (`FP8`); what `auto` then means. Empty: none.
+  std::string checkpoint_kv_cache_quant_algo;
+};
+
+/// How strongly FP8 prefill queries are asked for.
+enum class PrefillQueryMode : std::uint8_t {
+  by_flag,   ///< use_prefill_query_quantization asks for them; without them the model runs, too
+  required,  ///< the model cannot run without them, whatever the flag says: an error at init.
+             ///< Kimi-K3 with a plain FP8 KV cache (vllm/models/kimi_k3/nvidia/mla.py)
 };
 
 struct AttentionConfig {
@@ -17,11 +30,33 @@ struct AttentionConfig {
   /// input sequence lengths (vllm#39751: kernel latency at ISL 128K) and costs about 20 % at ISL
   /// 1024 (vllm#39752).
   bool use_prefill_query_quantization = false;
+
+  PrefillQueryMode prefill_query_mode = PrefillQueryMode::by_flag;
+
+  /// The prefill backend that the operator chose. Empty: select_prefill_backend() chooses.
+  std::string mla_prefill_backend;
+};
+
+/// The dimensions of an attention head, in elements. The defaults are those of DeepSeek-V2, -V3 and
+/// -R1 and of Kimi-K2.
+struct MlaDimensions {
+  int qk_nope_head_dim = 128;  ///< queries and keys, the part without a rotary embedding
+  int qk_rope_head_dim = 64;   ///< queries and keys, the part with one
+  int v_head_dim = 128;
+
+  friend constexpr bool operator==(const MlaDimensions& a, const MlaDimensions& b) noexcept {
+    return a.qk_nope_head_dim == b.qk_nope_head_dim && a.qk_rope_head_dim == b.qk_rope_head_dim &&
+           a.v_head_dim == b.v_head_dim;
+  }
+  friend constexpr bool operator!=(const MlaDimensions& a, const MlaDimensions& b) noexcept {
+    return !(a == b);
+  }
 };
 
 struct EngineConfig {
   CacheConfig cache_config;
   AttentionConfig attention_config;
+  MlaDimensions mla_dimensions;
 };
 
 }  // namespace mla_dtype

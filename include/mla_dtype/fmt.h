@@ -1,37 +1,53 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Prints the library's enumerations with fmt, and so with spdlog, by their names; string format
-// specs hold: fmt::format("{:>10}", mla_dtype::DataType::int8). Apart from the other headers
-// because of what <fmt/format.h> costs to include.
+// Prints the library's enumerations and values with fmt, and so with spdlog, as to_string() does;
+// string format specs hold: fmt::format("{:>10}", mla_dtype::DataType::int8). Apart from the other
+// headers because of what <fmt/format.h> costs to include.
 
 #include <fmt/format.h>
 #include <mla_dtype/data_type.h>
+#include <mla_dtype/kv_cache.h>
 #include <mla_dtype/platform.h>
+#include <mla_dtype/prefill_backend.h>
 #include <mla_dtype/prefill_query.h>
 
 #include <string_view>
 
-template <>
-struct fmt::formatter<mla_dtype::DataType> : fmt::formatter<std::string_view> {
+namespace mla_dtype::detail {
+
+/// Prints what to_string() gives.
+template <class T>
+struct ToStringFormatter : fmt::formatter<std::string_view> {
   template <class FormatContext>
-  auto format(mla_dtype::DataType type, FormatContext& context) const {
-    return fmt::formatter<std::string_view>::format(mla_dtype::to_string(type), context);
+  auto format(const T& value, FormatContext& context) const {
+    return fmt::formatter<std::string_view>::format(to_string(value), context);
   }
 };
 
-template <>
-struct fmt::formatter<mla_dtype::PrefillQueryOutcome> : fmt::formatter<std::string_view> {
-  template <class FormatContext>
-  auto format(mla_dtype::PrefillQueryOutcome outcome, FormatContext& context) const {
-    return fmt::formatter<std::string_view>::format(mla_dtype::to_string(outcome), context);
-  }
-};
+}  // namespace mla_dtype::detail
 
 template <>
-struct fmt::formatter<mla_dtype::Platform> : fmt::formatter<std::string_view> {
-  template <class FormatContext>
-  auto format(const mla_dtype::Platform& platform, FormatContext& context) const {
-    return fmt::formatter<std::string_view>::format(mla_dtype::to_string(platform), context);
-  }
-};
+struct fmt::formatter<mla_dtype::DataType>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::DataType> {};
+
+template <>
+struct fmt::formatter<mla_dtype::KvCacheScales>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::KvCacheScales> {};
+
+template <>
+struct fmt::formatter<mla_dtype::Platform>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::Platform> {};
+
+template <>
+struct fmt::formatter<mla_dtype::BlockerKind>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::BlockerKind> {};
+
+template <>
+struct fmt::formatter<mla_dtype::PrefillQueryOutcome>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::PrefillQueryOutcome> {};
+
+/// Several lines.
+template <>
+struct fmt::formatter<mla_dtype::PrefillQueryExplanation>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::PrefillQueryExplanation> {};

@@ -20,6 +20,9 @@ enum class LogScope : std::uint8_t {
   global,   ///< the first of all: global rank 0
 };
 
+/// How loud a message is.
+enum class LogLevel : std::uint8_t { info, warning };
+
 /// The position of this process among the engine's processes; 0 is the first. By default a process
 /// takes itself for the first one.
 struct RankInfo {

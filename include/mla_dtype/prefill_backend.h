@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mla_dtype/config.h>
+#include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
 #include <mla_dtype/platform.h>
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace mla_dtype {
 
@@ -27,15 +32,108 @@ struct Support {
   std::string reason;  ///< whole sentences; ignored where supported
 };
 
-/// Whether the prefill backend can take FP8 queries on the device: FLASHINFER, TRTLLM_RAGGED and
-/// TOKENSPEED_MLA can, on CUDA devices of capability 10.x; FLASH_ATTN and ROCM_AITER_FA can not
-/// (vllm/model_executor/layers/attention/mla_attention.py). std::invalid_argument for any other
-/// backend: an engine with a backend of its own answers for it with a predicate of its own.
-MLA_DTYPE_EXPORT Support supports_prefill_query_quantization(const Platform& platform,
-                                                             std::string_view prefill_backend);
+/// Whether a prefill backend takes queries, keys and values in FP8.
+enum class Fp8Queries : std::uint8_t {
+  never,
+  optional,  ///< those in the model dtype, too
+  required,  ///< no others: it cannot run without them
+};
 
-/// Empty where one of those backends can take FP8 queries on the device; else one or more
-/// sentences, beginning `On this device`, that no setting will bring them there.
-MLA_DTYPE_EXPORT std::string prefill_query_device_limit(const Platform& platform);
+/// What a prefill backend can do: one row of a table. Tables are in order of preference.
+struct PrefillBackend {
+  std::string name;  ///< as an operator spells it: printable ASCII
+
+  // What it runs with.
+  std::vector<DeviceRange> devices = {};                 ///< empty: any, and none
+  std::vector<DataType> model_dtypes = {};               ///< empty: float16 and bfloat16
+  std::vector<MlaDimensions> dimensions = {};            ///< empty: any
+  std::vector<MlaDimensions> preferred_dimensions = {};  ///< goes before the other rows for these
+
+  // What its prefill runs in FP8 with, besides.
+  Fp8Queries fp8_queries = Fp8Queries::never;
+  std::vector<DeviceRange> fp8_devices = {};          ///< empty: all of `devices`
+  std::vector<std::string> fp8_kv_cache_dtypes = {};  ///< at least one, unless `never`
+};
+
+/// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
+/// FLASH_ATTN, TRTLLM_RAGGED, FLASHINFER, TOKENSPEED_MLA. Never changes; start from a copy to add
+/// or change rows:
+///
+///     auto backends = mla_dtype::vllm_prefill_backends();
+///     backends.insert(backends.begin(), my_backend);
+MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& vllm_prefill_backends();
+
+/// TensorRT-LLM's own: TRTLLM_FMHA, its context FMHA.
+MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& tensorrt_llm_prefill_backends();
+
+/// Whether a backend can be used at all by this engine: was it compiled in, is its library there?
+/// Null: every one can.
+using PrefillBackendAvailability = std::function<Support(std::string_view name)>;
+
+/// What keeps FP8 prefill queries, or a prefill backend, away.
+enum class BlockerKind : std::uint8_t {
+  not_requested,           ///< the flag is off
+  kv_cache_not_quantized,  ///< ... and FP8 queries need a KV cache that is
+  kv_cache_format,         ///< quantized, but in a format that FP8 prefill cannot read
+  backend_device,          ///< the backend does not run on this device
+  backend_without_fp8,     ///< the backend never takes FP8 queries
+  fp8_device,              ///< ... or not on this device
+  model_dtype,             ///< the backend does not take models of this data type
+  dimensions,              ///< ... or of these head dimensions
+  backend_unavailable,     ///< the engine cannot use the backend
+  backend_refused,         ///< the engine's own predicate said no
+  backend_needs_fp8,       ///< the backend runs with FP8 queries only, and gets none
+};
+
+/// The enumerator's name; data() is null-terminated and static. Out of range:
+/// std::invalid_argument.
+MLA_DTYPE_EXPORT std::string_view to_string(BlockerKind kind);
+
+/// One condition that failed.
+struct Blocker {
+  BlockerKind kind;
+  std::string value;     ///< what it failed for: the KV-cache dtype, the backend, the device, ...
+  std::string sentence;  ///< the same for a human
+};
+
+/// A backend that was not selected, and all that speaks against it.
+struct RejectedPrefillBackend {
+  std::string name;
+  std::vector<Blocker> blockers;
+};
+
+/// Which prefill backend to use.
+struct PrefillBackendSelection {
+  std::string name;  ///< empty: none can run
+  bool
+      takes_fp8_queries;  ///< here, with this KV cache and model; whether they are requested or not
+
+  /// Those preferred to the selected one, and where none is selected all of them; with an explicit
+  /// backend at most that one.
+  std::vector<RejectedPrefillBackend> rejected;
+
+  /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
+  /// to change (the flag that is off, or the choice of the backend). Else empty.
+  std::string hint;
+};
+
+/// The prefill backend and with it the data type that its queries can have, chosen together: the
+/// first backend that can run; where FP8 prefill queries are requested and some backend can take
+/// them, the first one that can. (In vLLM the backend is chosen without a look at the flag, which
+/// then is refused: vllm#50181.) A backend that the operator chose
+/// (AttentionConfig::mla_prefill_backend) is taken, or else rejected with all reasons.
+///
+/// Asks `is_available` once for each of `backends`; what it throws reaches the caller.
+/// std::invalid_argument: no backends, two of one name, a row that contradicts itself, a chosen
+/// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
+/// other than float32, float16 and bfloat16. Thread-safe; for model init: it allocates.
+///
+///     const auto selection = mla_dtype::select_prefill_backend(
+///         config, mla_dtype::DataType::bfloat16, mla_dtype::cuda(/*major=*/10, /*minor=*/3));
+///     if (selection.name.empty()) { /* selection.rejected says why */ }
+MLA_DTYPE_EXPORT PrefillBackendSelection
+select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Platform& platform,
+                       const std::vector<PrefillBackend>& backends = vllm_prefill_backends(),
+                       const PrefillBackendAvailability& is_available = nullptr);
 
 }  // namespace mla_dtype

@@ -12,8 +12,10 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mla_dtype {
 
@@ -66,15 +68,37 @@ struct Environment {
   /// Where the decision is logged; null: default_once_log().
   std::shared_ptr<OnceLog> log;
 
-  /// How this engine's own command line turns the flag on: what row 3's hint ends with.
+  // How this engine's own command line says it; what an operator is advised to add. In the last two
+  // the first `%` stands for the value.
+
+  /// Request FP8 prefill queries: what row 3's hint ends with.
   std::string flag_spelling = R"(--attention-config '{"use_prefill_query_quantization": true}')";
+  /// Set the KV-cache dtype to `%`.
+  std::string kv_cache_dtype_spelling = "--kv-cache-dtype %";
+  /// Request FP8 prefill queries, and have them from prefill backend `%`.
+  std::string prefill_backend_spelling =
+      R"(--attention-config '{"use_prefill_query_quantization": true, "mla_prefill_backend": "%"}')";
+
+  /// The level of the record of a refused request.
+  LogLevel refused_request_level = LogLevel::info;
 };
 
-/// The environment of an engine that runs one of the prefill backends in prefill_backend.h on the
-/// platform. An unknown backend: std::invalid_argument. The predicates may be called from any
-/// thread.
+/// The environment of an engine that runs the prefill backend of this name, one of those in
+/// prefill_backend.h, on the platform. An unknown backend: std::invalid_argument. The advice it
+/// gives takes the other backends of the same table for available; an engine that knows better
+/// passes a table. The predicates may be called from any thread.
 MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
                                               std::string_view prefill_backend);
+
+/// The environment of an engine that runs whichever of these backends select_prefill_backend()
+/// selects for the configuration, on the platform. Asks `is_available` here, once for each backend,
+/// and never again. Throws as select_prefill_backend() does for bad rows.
+///
+///     const auto env = mla_dtype::make_environment(platform, mla_dtype::vllm_prefill_backends(),
+///                                                  is_compiled_in);
+MLA_DTYPE_EXPORT Environment
+make_environment(const Platform& platform, const std::vector<PrefillBackend>& prefill_backends,
+                 const PrefillBackendAvailability& is_available = nullptr);
 
 /// The data type of an MLA layer's prefill queries; and of the keys and values that go into the
 /// same prefill attention: an engine that casts only the queries breaks its kernel.
@@ -87,15 +111,19 @@ MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
 /// | 4 | otherwise          | off  |                  | model dtype  | nothing                |
 ///
 /// Call it at model init, once for each layer if that is convenient: what is logged is logged once.
+/// Two models of one process, a draft and its target, each with their own configuration and
+/// environment, get their own answers and their own records.
 ///
 /// The predicates are asked in the order of the columns, only as far as needed, and each at most
 /// once; if one throws, nothing is logged. std::invalid_argument, before any predicate is asked: a
 /// null predicate, a model dtype other than float32, float16 and bfloat16, an fp8_data_type that is
-/// no FP8 type. With the built-in predicates: an unknown KV-cache dtype.
+/// no FP8 type, a head dimension below 1, an enumerator out of range. With the built-in predicates:
+/// an unknown KV-cache dtype or prefill backend. Where FP8 prefill queries are required and
+/// refused: PrefillQueryRefused, and nothing is logged.
 ///
 /// Thread-safe if the predicates are. Once its record has been said it takes no lock, and allocates
-/// only for the reason of a backend that refuses, for a record of more than 1,024 bytes, and to
-/// show an unquantized KV-cache dtype of more than 13.
+/// only for the reason of an injected predicate that refuses, for a record of more than 1,024
+/// bytes, to show an unquantized KV-cache dtype of more than 13, and to list head dimensions.
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -112,18 +140,90 @@ struct PrefillQueryDecision {
   DataType data_type;
   PrefillQueryOutcome outcome;
   PrefillQueryFacts facts;     ///< backend_supports is false where the backend was not asked
-  std::string backend_reason;  ///< what the backend's predicate gave for a refusal
+  std::string backend_reason;  ///< what an injected predicate of the backend gave for a refusal
 };
 
-/// Decides as determine_prefill_query_data_type() does, and logs nothing.
+/// Decides as determine_prefill_query_data_type() does, and logs nothing. A refusal is an answer
+/// here, even of what is required.
 MLA_DTYPE_EXPORT PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config,
                                                              DataType model_dtype,
                                                              const Environment& env);
 
-/// Logs the record of a decision that was made with this config and environment, once. True if a
-/// record was written by this call. Asks no predicate. An outcome out of range:
-/// std::invalid_argument.
+/// Logs the record of a decision that was made with these, once. True if a record was written by
+/// this call. Asks no predicate. An outcome out of range: std::invalid_argument.
 MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
-                                        const EngineConfig& config, const Environment& env);
+                                        const EngineConfig& config, DataType model_dtype,
+                                        const Environment& env);
+
+/// Changes of an operator's settings that together give FP8 prefill queries.
+struct Remedy {
+  bool request;                 ///< turn use_prefill_query_quantization on
+  std::string cache_dtype;      ///< set the KV-cache dtype to this; empty: leave it
+  std::string prefill_backend;  ///< choose this prefill backend; empty: leave it
+  std::string spelling;         ///< the same on this engine's command line
+};
+
+/// A decision, and why it is what it is.
+struct PrefillQueryExplanation {
+  DataType data_type;
+  PrefillQueryOutcome outcome;
+  PrefillQueryFacts facts;
+  KvCacheResolution kv_cache_dtype;
+
+  /// The prefill backend that it was decided with. Empty where a predicate of the engine's own
+  /// answered, or where none can run.
+  std::string prefill_backend;
+
+  /// Every condition that failed; none if and only if the data type is FP8.
+  std::vector<Blocker> blockers;
+
+  /// Each one gives FP8 prefill queries: with its changes the same decision is taken to be FP8.
+  /// None has a change to spare. The smallest come first, then what the table of backends prefers.
+  std::vector<Remedy> remedies;
+
+  /// With the built-in predicates: empty if there is a remedy, else one or more sentences,
+  /// beginning `On this device`, that nothing helps. Predicates of the engine's own are not asked
+  /// about other settings: there may be remedies then that are not listed.
+  std::string nothing_helps;
+
+  /// PrefillBackendSelection::hint.
+  std::string hint;
+};
+
+/// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and
+/// allocates. Unlike determine_prefill_query_data_type() it asks the backend in every case. Throws
+/// what that function throws, but for PrefillQueryRefused.
+///
+///     const auto explanation = mla_dtype::explain_prefill_query_data_type(
+///         config, mla_dtype::DataType::bfloat16, env);
+///     for (const auto& blocker : explanation.blockers) std::puts(blocker.sentence.c_str());
+///     for (const auto& remedy : explanation.remedies) std::puts(remedy.spelling.c_str());
+MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
+                                                                         DataType model_dtype,
+                                                                         const Environment& env);
+
+/// The explanation for a human: lines like `blocker: ...`, each of one item; no newline at the end.
+MLA_DTYPE_EXPORT std::string to_string(const PrefillQueryExplanation& explanation);
+
+/// FP8 prefill queries were required and are not possible. what() is what the record of a refused
+/// request would be.
+class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
+ public:
+  PrefillQueryRefused(const std::string& what, PrefillQueryExplanation explanation);
+  PrefillQueryRefused(const PrefillQueryRefused&) noexcept;
+  PrefillQueryRefused& operator=(const PrefillQueryRefused&) noexcept;
+  ~PrefillQueryRefused() override;
+
+  const PrefillQueryExplanation& explanation() const noexcept { return *explanation_; }
+
+ private:
+  std::shared_ptr<const PrefillQueryExplanation> explanation_;
+};
+
+/// Logs which prefill backend was selected and why not those preferred to it, as info; and the
+/// selection's hint, as a warning; each once, in scope local. True if a record was written by this
+/// call.
+MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
+                                          const Environment& env);
 
 }  // namespace mla_dtype

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What an engine does at model init with the library: reads the model's config.json, takes the
-// operator's flags, builds the Environment, and decides for each layer from the threads of a
-// tensor-parallel group, with its own async logger. One process of an engine of any number of them.
+// operator's flags, selects the prefill backend, builds the Environment, and decides for each layer
+// from the threads of a tensor-parallel group, with its own async logger. One process of an engine
+// of any number of them.
 
 #include <mla_dtype/fmt.h>
 #include <mla_dtype/mla_dtype.h>
@@ -25,7 +26,8 @@ using namespace mla_dtype;
 
 // The fields of a Hugging Face config.json that MLA attention is built from.
 struct Model {
-  int layers, heads, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim;
+  int layers, heads, kv_lora_rank;
+  MlaDimensions dimensions;
   DataType data_type;
 };
 
@@ -37,14 +39,12 @@ Model read_model(const std::string& path) {
   return {json.at("num_hidden_layers"),
           json.at("num_attention_heads"),
           json.at("kv_lora_rank"),
-          json.at("qk_nope_head_dim"),
-          json.at("qk_rope_head_dim"),
-          json.at("v_head_dim"),
+          {json.at("qk_nope_head_dim"), json.at("qk_rope_head_dim"), json.at("v_head_dim")},
           parse_model_data_type(json.at(dtype).get<std::string>())};
 }
 
 struct Flags {
-  std::string model, log_file, device, prefill_backend;
+  std::string model, log_file, device;
   EngineConfig config;
   RankInfo rank;
   int threads = 1;
@@ -56,7 +56,7 @@ Flags parse(int argc, char** argv) {
   app.add_option("--model", flags.model)->required();
   app.add_option("--log-file", flags.log_file)->required();
   app.add_option("--device", flags.device)->required();
-  app.add_option("--prefill-backend", flags.prefill_backend)->required();
+  app.add_option("--prefill-backend", flags.config.attention_config.mla_prefill_backend);
   app.add_option("--kv-cache-dtype", flags.config.cache_config.cache_dtype);
   app.add_flag("--use-prefill-query-quantization",
                flags.config.attention_config.use_prefill_query_quantization);
@@ -79,13 +79,20 @@ std::vector<DataType> init_layers(const Model& model, const EngineConfig& config
 
 void init_engine(const Flags& flags, const std::shared_ptr<spdlog::logger>& logger) {
   const Model model = read_model(flags.model);
-  Environment env = make_environment(parse_platform(flags.device), flags.prefill_backend);
+  EngineConfig config = flags.config;
+  config.mla_dimensions = model.dimensions;
+  const Platform platform = parse_platform(flags.device);
+  Environment env = make_environment(platform, vllm_prefill_backends());
   env.log = std::make_shared<OnceLog>(logger, flags.rank);
+
+  const auto backend = select_prefill_backend(config, model.data_type, platform);
+  log_prefill_backend(backend, env);
+  if (backend.name.empty()) throw std::runtime_error("no prefill backend can run");
 
   std::vector<std::future<std::vector<DataType>>> threads;
   for (int i = 0; i < flags.threads; ++i) {
     threads.push_back(
-        std::async(std::launch::async, [&] { return init_layers(model, flags.config, env); }));
+        std::async(std::launch::async, [&] { return init_layers(model, config, env); }));
   }
   std::vector<std::vector<DataType>> answers;
   for (auto& thread : threads) answers.push_back(thread.get());
@@ -97,8 +104,9 @@ void init_engine(const Flags& flags, const std::shared_ptr<spdlog::logger>& logg
   env.log->info_once(
       LogScope::process,
       fmt::format("{} threads, {} layers, {} heads, qk {}+{}, v {}, latent {}: prefill query {}",
-                  answers.size(), model.layers, model.heads, model.qk_nope_head_dim,
-                  model.qk_rope_head_dim, model.v_head_dim, model.kv_lora_rank, answers[0][0]));
+                  answers.size(), model.layers, model.heads, model.dimensions.qk_nope_head_dim,
+                  model.dimensions.qk_rope_head_dim, model.dimensions.v_head_dim,
+                  model.kv_lora_rank, answers[0][0]));
   env.log->info_once(LogScope::global, "the engine is ready");
 }
 

@@ -65,6 +65,10 @@ std::vector<Process> run_engine(const std::string& model, std::vector<std::strin
 const std::string enabled = "engine [info] FP8 prefill attention enabled: query data type is FP8";
 const std::string ready = "engine [info] the engine is ready";
 
+std::string using_backend(const std::string& name) {
+  return "engine [info] Using prefill backend " + name + '.';
+}
+
 TEST(EngineInit, TwoNodesOfFourLogOncePerNode) {
   const auto processes = run_engine("deepseek-v3",
                                     {"--device", "sm_103", "--prefill-backend", "TRTLLM_RAGGED",
@@ -78,9 +82,10 @@ TEST(EngineInit, TwoNodesOfFourLogOncePerNode) {
     SCOPED_TRACE(rank);
     EXPECT_EQ(processes[rank].exit_code, 0);
     if (rank == 0) {
-      EXPECT_THAT(processes[rank].log, ElementsAre(enabled, model, ready));
+      EXPECT_THAT(processes[rank].log,
+                  ElementsAre(using_backend("TRTLLM_RAGGED"), enabled, model, ready));
     } else if (rank == 4) {
-      EXPECT_THAT(processes[rank].log, ElementsAre(enabled, model));
+      EXPECT_THAT(processes[rank].log, ElementsAre(using_backend("TRTLLM_RAGGED"), enabled, model));
     } else {
       EXPECT_THAT(processes[rank].log, ElementsAre(model));
     }
@@ -95,7 +100,7 @@ TEST(EngineInit, AnOperatorWhoForgotTheFlagIsTold) {
   EXPECT_THAT(
       processes[0].log,
       ElementsAre(
-          StartsWith("engine [warning] FP8 KV cache is enabled but "),
+          using_backend("FLASHINFER"), StartsWith("engine [warning] FP8 KV cache is enabled but "),
           "engine [info] 4 threads, 61 layers, 64 heads, qk 128+64, v 128, latent 512: prefill "
           "query bfloat16",
           ready));
@@ -108,15 +113,44 @@ TEST(EngineInit, AnOperatorOnHopperIsToldThatNothingHelps) {
                                      "--kv-cache-dtype", "fp8", "--use-prefill-query-quantization"},
                                     1, 1);
   EXPECT_EQ(processes[0].exit_code, 0);
-  ASSERT_THAT(processes[0].log, SizeIs(3));
+  ASSERT_THAT(processes[0].log, SizeIs(4));
+  EXPECT_EQ(processes[0].log[0], using_backend("FLASH_ATTN"));
   EXPECT_THAT(
-      processes[0].log[0],
+      processes[0].log[1],
       ::testing::ContainsRegex("^engine .info. Unable to perform FP8 prefill attention .* On "
                                "this device .sm_90. no setting helps"));
   EXPECT_EQ(
-      processes[0].log[1],
+      processes[0].log[2],
       "engine [info] 4 threads, 27 layers, 16 heads, qk 128+64, v 128, latent 512: prefill query "
       "bfloat16");
+}
+
+TEST(EngineInit, WithoutAChoiceTheFlagSelectsABackendThatCan) {
+  const auto processes = run_engine(
+      "deepseek-v3",
+      {"--device", "10.3", "--kv-cache-dtype", "fp8", "--use-prefill-query-quantization"}, 1, 1);
+  ASSERT_THAT(processes[0].log, SizeIs(4));
+  EXPECT_THAT(processes[0].log[0], StartsWith(using_backend("TRTLLM_RAGGED")));
+  EXPECT_EQ(processes[0].log[1], enabled);
+}
+
+TEST(EngineInit, AnOperatorWhoDidNotAskIsToldOfTheOtherBackend) {
+  const auto processes =
+      run_engine("deepseek-v3", {"--device", "10.3", "--kv-cache-dtype", "fp8"}, 1, 1);
+  ASSERT_THAT(processes[0].log, SizeIs(4));
+  EXPECT_THAT(processes[0].log[0], StartsWith(using_backend("FLASH_ATTN")));
+  EXPECT_EQ(processes[0].log[1],
+            "engine [warning] Prefill backend FLASH_ATTN does not take FP8 queries here, but "
+            "TRTLLM_RAGGED does: turn use_prefill_query_quantization on to have it selected.");
+}
+
+TEST(EngineInit, AChoiceThatCannotRunStopsTheEngineWithItsReasons) {
+  const auto processes =
+      run_engine("deepseek-v3", {"--device", "12.0", "--prefill-backend", "FLASHINFER"}, 1, 1);
+  EXPECT_EQ(processes[0].exit_code, 1);
+  EXPECT_THAT(processes[0].log,
+              ElementsAre("engine [info] No prefill backend can run. Prefill backend FLASHINFER "
+                          "does not run on this device (sm_120), only on CUDA capability 10.x."));
 }
 
 TEST(EngineInit, BadInputStopsTheEngineBeforeItLogsAnything) {
