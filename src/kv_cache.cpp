@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "bad_data_type.h"
-#include "effective_cache_dtype.h"
+#include "cache_dtype.h"
 #include "invalid_argument.h"
 
 namespace mla_dtype {
@@ -44,7 +44,8 @@ constexpr std::array<KvCacheFormat, 18> formats = {{
 struct QuantAlgo {
   std::string_view name, cache_dtype;
 };
-constexpr QuantAlgo quant_algos[] = {{"FP8", "fp8_e4m3"}, {"NVFP4", "nvfp4"}};
+constexpr QuantAlgo quant_algos[] = {
+    {"FP8", "fp8_e4m3"}, {"NVFP4", "nvfp4"}, {"MIXED_PRECISION", "auto"}};
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   const auto upper = [](char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c; };
@@ -76,16 +77,22 @@ std::string_view to_string(KvCacheScales scales) {
 
 const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcept { return formats; }
 
-std::optional<KvCacheFormat> parse_kv_cache_dtype(std::string_view cache_dtype) noexcept {
+const KvCacheFormat* detail::find_kv_cache_format(std::string_view cache_dtype) noexcept {
   for (const KvCacheFormat& format : formats) {
-    if (format.name == cache_dtype) return format;
+    if (format.name == cache_dtype) return &format;
   }
-  return std::nullopt;
+  return nullptr;
+}
+
+std::optional<KvCacheFormat> parse_kv_cache_dtype(std::string_view cache_dtype) noexcept {
+  const auto* const format = detail::find_kv_cache_format(cache_dtype);
+  return format != nullptr ? std::optional(*format) : std::nullopt;
 }
 
 bool is_quantized_kv_cache(std::string_view cache_dtype) {
-  if (const auto format = parse_kv_cache_dtype(cache_dtype)) return format->quantized;
-  throw_unknown_cache_dtype(cache_dtype);
+  const auto* const format = detail::find_kv_cache_format(cache_dtype);
+  if (format == nullptr) throw_unknown_cache_dtype(cache_dtype);
+  return format->quantized;
 }
 
 std::string_view detail::effective_cache_dtype(std::string_view cache_dtype,

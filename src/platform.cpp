@@ -164,8 +164,7 @@ std::string to_string(const Platform& platform) {
 
 DeviceRange::DeviceRange(const Platform& device) : DeviceRange(device, device) {}
 
-DeviceRange::DeviceRange(const Platform& first_device, const Platform& last_device)
-    : first(first_device), last(last_device) {
+DeviceRange::DeviceRange(const Platform& first, const Platform& last) : first_(first), last_(last) {
   if (first == Platform{} || !contains(first) || !contains(last)) {
     detail::throw_invalid_argument("device range",
                                    fmt::format("{} to {}", to_string(first), to_string(last)),
@@ -177,20 +176,24 @@ bool DeviceRange::contains(const Platform& platform) const noexcept {
   const auto version = [](const Platform& device) {
     return std::tie(device.major_, device.minor_, device.stepping_);
   };
-  return platform.runtime_ == first.runtime_ && platform.runtime_ == last.runtime_ &&
-         version(first) <= version(platform) && version(platform) <= version(last);
+  return platform.runtime_ == first_.runtime_ && platform.runtime_ == last_.runtime_ &&
+         version(first_) <= version(platform) && version(platform) <= version(last_);
+}
+
+bool DeviceRange::contains(const DeviceRange& other) const noexcept {
+  return contains(other.first_) && contains(other.last_);
 }
 
 DeviceRange cuda_family(int major) { return {cuda(major, 0), cuda(major, 9)}; }
 
 std::string to_string(const DeviceRange& range) {
-  if (range.first == range.last) return to_string(range.first);
-  const int major = range.first.major_;
-  if (is_capability_family(range.last, major) && range.first.minor_ == 0 &&
-      range.last.minor_ == 9) {
+  if (range.first_ == range.last_) return to_string(range.first_);
+  const int major = range.first_.major_;
+  if (is_capability_family(range.last_, major) && range.first_.minor_ == 0 &&
+      range.last_.minor_ == 9) {
     return fmt::format("CUDA capability {}.x", major);
   }
-  return fmt::format("{} to {}", to_string(range.first), to_string(range.last));
+  return fmt::format("{} to {}", to_string(range.first_), to_string(range.last_));
 }
 
 }  // namespace mla_dtype

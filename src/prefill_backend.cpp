@@ -3,7 +3,7 @@
 #include <mla_dtype/prefill_backend.h>
 
 #include "bad_data_type.h"
-#include "effective_cache_dtype.h"
+#include "cache_dtype.h"
 #include "invalid_argument.h"
 #include "prefill_candidates.h"
 
@@ -54,8 +54,8 @@ std::vector<PrefillBackend> make_vllm_backends() {
 }
 
 // FP8 queries: TensorRT-LLM, cpp/tensorrt_llm/thop/attentionOp.cpp, mFP8ContextMLA; capability 12.1
-// counts as 12.0 there (cpp/tensorrt_llm/common/cudaUtils.h, getSMVersion). On other devices the
-// context phase runs in 16 bits.
+// counts as 12.0 there (cpp/tensorrt_llm/common/cudaUtils.h, getSMVersion). On other devices, taken
+// to be those from capability 8.0 on, the context phase runs in 16 bits.
 std::vector<PrefillBackend> make_tensorrt_llm_backends() {
   PrefillBackend fmha;
   fmha.name = "TRTLLM_FMHA";
@@ -112,14 +112,11 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                                const PrefillBackendAvailability& is_available) {
   detail::check_config(config);
   detail::check_model_data_type(model_dtype);
-  const std::string_view cache_dtype = detail::effective_cache_dtype(
-      config.cache_config.cache_dtype, config.cache_config.checkpoint_kv_cache_quant_algo);
-  const bool quantized = is_quantized_kv_cache(cache_dtype);
+  const bool quantized = is_quantized_kv_cache(detail::effective_cache_dtype(
+      config.cache_config.cache_dtype, config.cache_config.checkpoint_kv_cache_quant_algo));
   const detail::PrefillCandidates candidates(platform, backends, is_available);
-  return candidates.selection(
-      candidates.chosen(config.attention_config),
-      {cache_dtype, quantized, detail::is_requested(config.attention_config), model_dtype,
-       config.mla_dimensions});
+  const auto* const chosen = candidates.choice(config.attention_config, nullptr);
+  return candidates.selection({config, model_dtype, quantized, chosen});
 }
 
 }  // namespace mla_dtype

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "prefill_candidates.h"
 
+#include <optional>
 #include <utility>
 
 #include "bad_data_type.h"
+#include "cache_dtype.h"
 #include "invalid_argument.h"
 
 namespace mla_dtype::detail {
@@ -12,9 +14,6 @@ namespace {
 // What keeps a backend from running at all.
 constexpr Blockers not_usable = Blockers(BlockerKind::backend_device) | BlockerKind::model_dtype |
                                 BlockerKind::dimensions | BlockerKind::backend_unavailable;
-
-constexpr Blockers device_kinds = Blockers(BlockerKind::backend_device) |
-                                  BlockerKind::backend_without_fp8 | BlockerKind::fp8_device;
 
 bool contains(const std::vector<DeviceRange>& ranges, const Platform& platform) {
   return std::any_of(ranges.begin(), ranges.end(),
@@ -51,25 +50,135 @@ void check_dimensions(const MlaDimensions& dimensions) {
   check("v_head_dim", dimensions.v_head_dim);
 }
 
+unsigned data_type_bit(DataType type) { return 1U << static_cast<unsigned>(type); }
+
+void set_model_dtypes(Candidate& candidate) {
+  const auto& types = candidate.backend.model_dtypes;
+  if (types.empty()) {
+    candidate.model_dtypes = data_type_bit(DataType::float16) | data_type_bit(DataType::bfloat16);
+  }
+  for (const DataType type : types) candidate.model_dtypes |= data_type_bit(type);
+}
+
+void set_kv_caches(Candidate& candidate) {
+  for (const std::string& name : candidate.backend.fp8_kv_cache_dtypes) {
+    if (const auto* const format = find_kv_cache_format(name)) {
+      candidate.kv_caches |= bit_of(*format);
+    } else {
+      candidate.knows_other_kv_caches = true;
+    }
+  }
+}
+
+void set_device_blocker(Candidate& candidate, const Platform& platform,
+                        std::string_view device_name) {
+  const PrefillBackend& backend = candidate.backend;
+  const auto block = [&](BlockerKind kind, std::string_view why, const std::string& where) {
+    candidate.on_device.add(kind);
+    candidate.device_sentence = fmt::format("Prefill backend {} {}{}.", backend.name, why, where);
+  };
+  const auto on_this_device = [&](std::string_view does_not) {
+    return fmt::format("{} on this device ({}), only on ", does_not, device_name);
+  };
+  if (!backend.devices.empty() && !contains(backend.devices, platform)) {
+    block(BlockerKind::backend_device, on_this_device("does not run"), list(backend.devices));
+  } else if (backend.fp8_queries == Fp8Queries::never) {
+    block(BlockerKind::backend_without_fp8, "does not take FP8 queries", "");
+  } else if (!backend.fp8_devices.empty() && !contains(backend.fp8_devices, platform)) {
+    block(BlockerKind::fp8_device, on_this_device("does not take FP8 queries"),
+          list(backend.fp8_devices));
+  } else if (!fp8_data_type(platform)) {
+    block(BlockerKind::fp8_device, "cannot take FP8 queries: no FP8 on this device",
+          fmt::format(" ({})", device_name));
+  }
+}
+
+void set_availability(Candidate& candidate, const PrefillBackendAvailability& is_available) {
+  if (is_available == nullptr) return;
+  const Support available = is_available(candidate.backend.name);
+  if (available.supported) return;
+  candidate.on_device.add(BlockerKind::backend_unavailable);
+  candidate.unavailable_sentence =
+      fmt::format("Prefill backend {} is not available{}{}", candidate.backend.name,
+                  available.reason.empty() ? "." : ": ", available.reason);
+}
+
+bool is_name_char(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.';
+}
+
 void check_backend(const PrefillBackend& backend) {
-  const bool has_name =
-      !backend.name.empty() && std::all_of(backend.name.begin(), backend.name.end(),
-                                           [](char c) { return c > ' ' && c <= '~' && c != '"'; });
-  if (!has_name) {
+  if (backend.name.empty() ||
+      !std::all_of(backend.name.begin(), backend.name.end(), is_name_char)) {
     throw_invalid_argument("prefill backend's name", in_quotes(backend.name),
-                           "printable ASCII without spaces and quotes");
+                           "letters, digits, '_', '-' and '.'");
   }
-  const std::string field = fmt::format("prefill backend {}, ", backend.name);
+  const auto refuse = [&](std::string_view field, std::string_view value,
+                          std::string_view accepted) {
+    throw_invalid_argument(fmt::format("prefill backend {}, {}", backend.name, field), value,
+                           accepted);
+  };
   if (backend.fp8_queries > Fp8Queries::required) {
-    throw_out_of_range(field + "fp8_queries", "Fp8Queries",
-                       static_cast<unsigned>(backend.fp8_queries));
+    refuse("fp8_queries", fmt::format("Fp8Queries({})", static_cast<unsigned>(backend.fp8_queries)),
+           "the enumerators of Fp8Queries");
   }
-  for (const DataType type : backend.model_dtypes) check_model_data_type(type);
-  if (backend.fp8_queries != Fp8Queries::never && backend.fp8_kv_cache_dtypes.empty()) {
-    throw_invalid_argument(field + "fp8_kv_cache_dtypes", "none",
-                           "at least one where FP8 queries are not never taken");
+  for (const DataType type : backend.model_dtypes) {
+    if (type > DataType::bfloat16) {
+      throw_bad_data_type(fmt::format("prefill backend {}, model_dtypes", backend.name), type,
+                          "bfloat16, float16, float32");
+    }
   }
-  for (const MlaDimensions& dimensions : backend.dimensions) check_dimensions(dimensions);
+  for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
+    for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
+  }
+  const bool never = backend.fp8_queries == Fp8Queries::never;
+  if (never != backend.fp8_kv_cache_dtypes.empty()) {
+    refuse("fp8_kv_cache_dtypes", never ? "some" : "none",
+           never ? "none where FP8 queries are never taken"
+                 : "at least one where FP8 queries are taken");
+  }
+  for (const std::string& name : backend.fp8_kv_cache_dtypes) {
+    const auto* const format = find_kv_cache_format(name);
+    if (name.empty() || (format != nullptr && !format->quantized)) {
+      refuse("fp8_kv_cache_dtypes", in_quotes(name), "quantized KV-cache dtypes");
+    }
+  }
+  for (const DeviceRange& range : backend.fp8_devices) {
+    if (never ||
+        (!backend.devices.empty() &&
+         !std::any_of(backend.devices.begin(), backend.devices.end(),
+                      [&](const DeviceRange& device) { return device.contains(range); }))) {
+      refuse("fp8_devices", to_string(range),
+             never ? "none where FP8 queries are never taken" : "those that it runs on");
+    }
+  }
+}
+
+void check_backends(const std::vector<PrefillBackend>& backends) {
+  if (backends.empty()) throw_invalid_argument("prefill backends", "none", "at least one");
+  std::vector<std::string_view> names;
+  for (const PrefillBackend& backend : backends) {
+    check_backend(backend);
+    if (std::find(names.begin(), names.end(), backend.name) != names.end()) {
+      throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
+                             "each name once");
+    }
+    names.push_back(backend.name);
+  }
+}
+
+// Why FP8 prefill attention does not read a quantized format.
+std::string_view refusal(const KvCacheFormat& format) {
+  if (format.packed) return ": it is packed";
+  if (format.scales == KvCacheScales::per_token_head) {
+    return ": it has a scale for each token and head";
+  }
+  return format.data_type == DataType::float8_e5m2 ? ": it is E5M2, not E4M3" : "";
+}
+
+std::string_view by_checkpoint(const Inputs& inputs) {
+  return inputs.is_from_checkpoint ? " (auto, by the checkpoint)" : "";
 }
 
 }  // namespace
@@ -78,6 +187,19 @@ void append_not_quantized(RecordText& text, std::string_view cache_dtype) {
   append(text, "The KV cache is not quantized: the KV-cache dtype is ", in_quotes(cache_dtype),
          ".");
 }
+
+Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_cache_quantized,
+               const Candidate* chosen_candidate)
+    : cache_dtype(effective_cache_dtype(config.cache_config.cache_dtype,
+                                        config.cache_config.checkpoint_kv_cache_quant_algo)),
+      format(find_kv_cache_format(cache_dtype)),
+      is_from_checkpoint(cache_dtype != config.cache_config.cache_dtype),
+      kv_cache_quantized(is_kv_cache_quantized),
+      requested(is_requested(config.attention_config)),
+      required(config.attention_config.prefill_query_mode == PrefillQueryMode::required),
+      model_dtype(model_data_type),
+      dimensions(config.mla_dimensions),
+      chosen(chosen_candidate) {}
 
 bool is_requested(const AttentionConfig& config) {
   return config.use_prefill_query_quantization ||
@@ -95,68 +217,35 @@ void check_config(const EngineConfig& config) {
 PrefillCandidates::PrefillCandidates(const Platform& platform, std::vector<PrefillBackend> backends,
                                      const PrefillBackendAvailability& is_available)
     : device_(platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform)) {
-  if (backends.empty()) throw_invalid_argument("prefill backends", "none", "at least one");
-  for (PrefillBackend& backend : backends) {
-    check_backend(backend);
-    for (const Candidate& earlier : candidates_) {
-      if (earlier.backend.name == backend.name) {
-        throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
-                               "each name once");
-      }
-    }
-    Candidate candidate;
-    const std::string_view name = backend.name;
-    if (!backend.devices.empty() && !contains(backend.devices, platform)) {
-      candidate.on_device.add(BlockerKind::backend_device);
-      candidate.device_sentence =
-          fmt::format("Prefill backend {} does not run on this device ({}), only on {}.", name,
-                      device_, list(backend.devices));
-    } else if (backend.fp8_queries == Fp8Queries::never) {
-      candidate.on_device.add(BlockerKind::backend_without_fp8);
-      candidate.device_sentence =
-          fmt::format("Prefill backend {} does not take FP8 queries.", name);
-    } else if (!backend.fp8_devices.empty() && !contains(backend.fp8_devices, platform)) {
-      candidate.on_device.add(BlockerKind::fp8_device);
-      candidate.device_sentence = fmt::format(
-          "Prefill backend {} does not take FP8 queries on this device ({}), only on {}.", name,
-          device_, list(backend.fp8_devices));
-    }
-    if (is_available != nullptr) {
-      const Support available = is_available(backend.name);
-      if (!available.supported) {
-        candidate.on_device.add(BlockerKind::backend_unavailable);
-        candidate.unavailable_sentence =
-            fmt::format("Prefill backend {} is not available{}{}", name,
-                        available.reason.empty() ? "." : ": ", available.reason);
-      }
-    }
-    candidate.backend = std::move(backend);
-    candidates_.push_back(std::move(candidate));
-  }
-
-  const bool helped_elsewhere = std::none_of(
-      candidates_.begin(), candidates_.end(),
-      [](const Candidate& candidate) { return (candidate.on_device & device_kinds).empty(); });
+  check_backends(backends);
   std::vector<std::string> fp8_devices;
-  for (const Candidate& candidate : candidates_) {
-    const PrefillBackend& backend = candidate.backend;
-    if (backend.fp8_queries == Fp8Queries::never) continue;
+  bool ruled_out = true;
+  for (PrefillBackend& backend : backends) {
     for (const DeviceRange& range :
          backend.fp8_devices.empty() ? backend.devices : backend.fp8_devices) {
-      const std::string device = mla_dtype::to_string(range);
-      if (std::find(fp8_devices.begin(), fp8_devices.end(), device) == fp8_devices.end()) {
-        fp8_devices.push_back(device);
+      std::string device = mla_dtype::to_string(range);
+      if (backend.fp8_queries != Fp8Queries::never &&
+          std::find(fp8_devices.begin(), fp8_devices.end(), device) == fp8_devices.end()) {
+        fp8_devices.push_back(std::move(device));
       }
     }
+    Candidate candidate{};
+    candidate.backend = std::move(backend);
+    set_model_dtypes(candidate);
+    set_kv_caches(candidate);
+    set_device_blocker(candidate, platform, device_);
+    set_availability(candidate, is_available);
+    ruled_out = ruled_out && candidate.on_device.has(device_blockers);
+    candidates_.push_back(std::move(candidate));
   }
-  nothing_helps_text_ = fmt::format(
-      "On this device ({}) no setting helps{}{}. Prefill in the model's data type is the right "
-      "choice here.",
-      device_,
-      !helped_elsewhere     ? " this model in this engine"
-      : fp8_devices.empty() ? ": no prefill backend takes FP8 queries"
-                            : ": FP8 prefill queries need ",
-      helped_elsewhere ? list(fp8_devices) : "");
+  nothing_helps_ = fmt::format("On this device ({}) no setting helps", device_);
+  if (!ruled_out) {
+    nothing_helps_ += " this model in this engine";
+  } else if (!fp8_devices.empty()) {
+    nothing_helps_ += ": FP8 prefill queries need " + list(fp8_devices, " or ");
+  } else {
+    nothing_helps_ += ": no prefill backend takes FP8 queries";
+  }
 }
 
 const Candidate& PrefillCandidates::find(std::string_view name) const {
@@ -168,96 +257,80 @@ const Candidate& PrefillCandidates::find(std::string_view name) const {
   throw_unknown_name("mla_prefill_backend", name, names);
 }
 
-const Candidate* PrefillCandidates::chosen(const AttentionConfig& config) const {
-  return config.mla_prefill_backend.empty() ? nullptr : &find(config.mla_prefill_backend);
+const Candidate* PrefillCandidates::choice(const AttentionConfig& config,
+                                           const Candidate* otherwise) const {
+  return config.mla_prefill_backend.empty() ? otherwise : &find(config.mla_prefill_backend);
 }
 
 Blockers PrefillCandidates::blockers(const Candidate& candidate, const Inputs& inputs) const {
   const PrefillBackend& backend = candidate.backend;
   Blockers result = candidate.on_device;
-  const auto& types = backend.model_dtypes;
-  if (types.empty() ? inputs.model_dtype == DataType::float32
-                    : std::find(types.begin(), types.end(), inputs.model_dtype) == types.end()) {
+  if ((candidate.model_dtypes & data_type_bit(inputs.model_dtype)) == 0) {
     result.add(BlockerKind::model_dtype);
   }
   if (!backend.dimensions.empty() && !contains(backend.dimensions, inputs.dimensions)) {
     result.add(BlockerKind::dimensions);
   }
-  // A format that only the engine knows is for its own predicate to judge.
-  if (backend.fp8_queries != Fp8Queries::never &&
-      std::find(backend.fp8_kv_cache_dtypes.begin(), backend.fp8_kv_cache_dtypes.end(),
-                inputs.cache_dtype) == backend.fp8_kv_cache_dtypes.end() &&
-      parse_kv_cache_dtype(inputs.cache_dtype)) {
-    result.add(BlockerKind::kv_cache_format);
-  }
+  if (backend.fp8_queries == Fp8Queries::never) return result;
+  const bool cache_fits =
+      inputs.format != nullptr
+          ? (candidate.kv_caches & bit_of(*inputs.format)) != 0
+          : !candidate.knows_other_kv_caches ||
+                std::find(backend.fp8_kv_cache_dtypes.begin(), backend.fp8_kv_cache_dtypes.end(),
+                          inputs.cache_dtype) != backend.fp8_kv_cache_dtypes.end();
+  if (!cache_fits) result.add(BlockerKind::kv_cache_format);
   return result;
 }
 
-bool PrefillCandidates::is_capable(const Candidate& candidate, const Inputs& inputs) const {
-  return (blockers(candidate, inputs) - BlockerKind::kv_cache_format).empty();
-}
-
-bool PrefillCandidates::is_usable(const Candidate& candidate, const Inputs& inputs) const {
-  return !blockers(candidate, inputs).has(not_usable);
-}
-
 const Candidate* PrefillCandidates::select(const Inputs& inputs) const {
+  if (inputs.chosen != nullptr) return inputs.chosen;
   if (inputs.requested) {
     const auto* const with_fp8 = find_first(
         inputs, [&](const Candidate& candidate) { return takes_fp8(candidate, inputs); });
-    if (with_fp8 != nullptr) return with_fp8;
+    if (with_fp8 != nullptr || inputs.required) return with_fp8;
   }
   return find_first(inputs, [&](const Candidate& candidate) {
-    return is_usable(candidate, inputs) && candidate.backend.fp8_queries != Fp8Queries::required;
+    return !blockers(candidate, inputs).has(not_usable) &&
+           candidate.backend.fp8_queries != Fp8Queries::required;
   });
 }
 
-PrefillCandidates::Verdict PrefillCandidates::judge(const Candidate* fixed,
-                                                    const Inputs& inputs) const {
-  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
-  const auto refuses_cache = [&](const Candidate& any) {
+bool PrefillCandidates::is_cache_refused(const Inputs& inputs) const {
+  const auto refuses = [&](const Candidate& any) {
     return blockers(any, inputs).has(BlockerKind::kv_cache_format);
   };
-  const auto any_of = [&](auto test) { return find_first(inputs, test) != nullptr; };
-  const auto takes_fp8_queries = [](const Candidate& any) {
+  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
+  const auto is_fp8_backend = [](const Candidate& any) {
     return any.backend.fp8_queries != Fp8Queries::never;
   };
-  // Whether all that `test` is true for refuse the KV cache, if there are any.
-  const auto all_refuse_cache = [&](auto test) {
-    return any_of(test) &&
-           !any_of([&](const Candidate& any) { return test(any) && !refuses_cache(any); });
+  // Whether all that `test` is true for refuse it; nothing if there are none.
+  const auto all_refuse = [&](auto test) -> std::optional<bool> {
+    if (find_first(inputs, test) == nullptr) return std::nullopt;
+    return find_first(inputs, [&](const Candidate& any) { return test(any) && !refuses(any); }) ==
+           nullptr;
   };
-
-  Verdict verdict{};
-  bool cache_is_refused;
-  if (fixed == nullptr && any_of(is_capable_here)) {
-    // Once FP8 queries are requested and the KV cache allows them, one that takes them is selected.
-    cache_is_refused = all_refuse_cache(is_capable_here);
-  } else {
-    const Candidate* candidate = fixed != nullptr ? fixed : select(inputs);
-    if (candidate == nullptr) {
-      candidate = find_first(inputs, [](const Candidate& any) {
-        return !any.on_device.has(BlockerKind::backend_device);
-      });
-    }
-    if (candidate == nullptr) candidate = &candidates_.front();
-    verdict.candidate = candidate;
-    verdict.blockers = blockers(*candidate, inputs) - BlockerKind::kv_cache_format;
-    cache_is_refused = takes_fp8_queries(*candidate) ? refuses_cache(*candidate)
-                                                     : all_refuse_cache(takes_fp8_queries);
-  }
-  if (!inputs.kv_cache_quantized) {
-    verdict.blockers.add(BlockerKind::kv_cache_not_quantized);
-  } else if (cache_is_refused) {
-    verdict.blockers.add(BlockerKind::kv_cache_format);
-  }
-  if (!inputs.requested) verdict.blockers.add(BlockerKind::not_requested);
-  return verdict;
+  const Candidate* const chosen = inputs.chosen;
+  if (chosen != nullptr && is_capable_here(*chosen)) return refuses(*chosen);
+  if (const auto refused = all_refuse(is_capable_here)) return *refused;
+  if (chosen != nullptr && is_fp8_backend(*chosen)) return refuses(*chosen);
+  return all_refuse(is_fp8_backend).value_or(false);
 }
 
 bool PrefillCandidates::nothing_helps(const Inputs& inputs) const {
   return find_first(inputs, [&](const Candidate& any) { return is_capable(any, inputs); }) ==
          nullptr;
+}
+
+void PrefillCandidates::append_nothing_helps(RecordText& text, const Inputs& inputs) const {
+  const bool runs_without =
+      !inputs.required && find_first(inputs, [&](const Candidate& any) {
+                            return !blockers(any, inputs).has(not_usable) &&
+                                   any.backend.fp8_queries != Fp8Queries::required;
+                          }) != nullptr;
+  append(text, nothing_helps_,
+         runs_without      ? ". Prefill in the model's data type is the right choice here."
+         : inputs.required ? ", and the model requires FP8 prefill queries."
+                           : ", and no prefill backend can run.");
 }
 
 void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
@@ -268,8 +341,14 @@ void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
     case BlockerKind::kv_cache_not_quantized:
       return append_not_quantized(text, inputs.cache_dtype);
     case BlockerKind::kv_cache_format:
-      return append(text, "KV-cache dtype ", inputs.cache_dtype,
-                    " is quantized, but not in a format that FP8 prefill attention reads.");
+      append(text, "KV-cache dtype ");
+      if (inputs.format != nullptr) {
+        append(text, inputs.cache_dtype, by_checkpoint(inputs));
+      } else {
+        append(text, in_quotes(inputs.cache_dtype));
+      }
+      return append(text, " is quantized, but FP8 prefill attention does not read it",
+                    inputs.format != nullptr ? refusal(*inputs.format) : "", ".");
     case BlockerKind::backend_device:
     case BlockerKind::backend_without_fp8:
     case BlockerKind::fp8_device:
@@ -295,70 +374,74 @@ void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
   }
 }
 
-std::vector<Blocker> PrefillCandidates::describe(Blockers blockers, const Candidate* candidate,
-                                                 const Inputs& inputs) const {
-  std::vector<Blocker> result;
-  blockers.for_each([&](BlockerKind kind) {
-    RecordText sentence;
-    append_sentence(sentence, kind, candidate, inputs);
-    const auto value = [&]() -> std::string {
-      switch (kind) {
-        case BlockerKind::not_requested:
-          return "false";
-        case BlockerKind::kv_cache_not_quantized:
-        case BlockerKind::kv_cache_format:
-          return std::string(inputs.cache_dtype);
-        case BlockerKind::backend_device:
-        case BlockerKind::fp8_device:
-          return device_;
-        case BlockerKind::model_dtype:
-          return std::string(mla_dtype::to_string(inputs.model_dtype));
-        case BlockerKind::dimensions:
-          return to_string(inputs.dimensions);
-        case BlockerKind::backend_without_fp8:
-        case BlockerKind::backend_unavailable:
-        case BlockerKind::backend_needs_fp8:
-        case BlockerKind::backend_refused:
-          break;
-      }
-      return candidate->backend.name;
-    };
-    result.push_back({kind, value(), std::string(view(sentence))});
-  });
-  return result;
+Blocker PrefillCandidates::describe(BlockerKind kind, const Candidate* candidate,
+                                    const Inputs& inputs) const {
+  const auto value = [&]() -> std::string {
+    switch (kind) {
+      case BlockerKind::not_requested:
+        return "false";
+      case BlockerKind::kv_cache_not_quantized:
+      case BlockerKind::kv_cache_format:
+        return std::string(inputs.cache_dtype);
+      case BlockerKind::backend_device:
+      case BlockerKind::fp8_device:
+        return device_;
+      case BlockerKind::model_dtype:
+        return std::string(mla_dtype::to_string(inputs.model_dtype));
+      case BlockerKind::dimensions:
+        return to_string(inputs.dimensions);
+      case BlockerKind::backend_without_fp8:
+      case BlockerKind::backend_unavailable:
+      case BlockerKind::backend_needs_fp8:
+      case BlockerKind::backend_refused:
+        break;
+    }
+    return candidate->backend.name;
+  };
+  RecordText sentence;
+  append_sentence(sentence, kind, candidate, inputs);
+  return {kind, value(), std::string(view(sentence))};
 }
 
-PrefillBackendSelection PrefillCandidates::selection(const Candidate* chosen,
-                                                     const Inputs& inputs) const {
-  // Why the candidate is not taken; empty where it is.
-  const auto rejection = [&](const Candidate& candidate, bool fp8_wanted) {
-    Blockers against_fp8 = blockers(candidate, inputs);
-    if (against_fp8.has(not_usable)) return against_fp8 & not_usable;
-    if (!inputs.kv_cache_quantized) {
-      against_fp8 = against_fp8 - BlockerKind::kv_cache_format;
-      against_fp8.add(BlockerKind::kv_cache_not_quantized);
-    }
-    if (fp8_wanted) return against_fp8;
-    if (candidate.backend.fp8_queries != Fp8Queries::required) return Blockers();
-    if (!inputs.requested) against_fp8.add(BlockerKind::not_requested);
-    if (!against_fp8.empty()) against_fp8.add(BlockerKind::backend_needs_fp8);
-    return against_fp8;
-  };
+Blockers PrefillCandidates::rejection(const Candidate& candidate, const Inputs& inputs) const {
+  Blockers against_fp8 = blockers(candidate, inputs);
+  if (against_fp8.has(not_usable)) return against_fp8 & not_usable;
+  const bool needs_fp8 = candidate.backend.fp8_queries == Fp8Queries::required;
+  const bool fp8_is_wanted =
+      inputs.required || needs_fp8 || (inputs.requested && inputs.chosen == nullptr);
+  if (!fp8_is_wanted) return {};
+  if (!inputs.kv_cache_quantized) {
+    against_fp8 = against_fp8 - BlockerKind::kv_cache_format;
+    against_fp8.add(BlockerKind::kv_cache_not_quantized);
+  }
+  if (!inputs.requested) against_fp8.add(BlockerKind::not_requested);
+  if (needs_fp8 && !against_fp8.empty()) against_fp8.add(BlockerKind::backend_needs_fp8);
+  return against_fp8;
+}
+
+PrefillBackendSelection PrefillCandidates::selection(const Inputs& inputs) const {
   PrefillBackendSelection result{};
-  const Candidate* picked = nullptr;
-  if (chosen != nullptr) {
-    const Blockers why_not = rejection(*chosen, /*fp8_wanted=*/false);
-    if (why_not.empty()) picked = chosen;
-    if (picked == nullptr) {
-      result.rejected.push_back({chosen->backend.name, describe(why_not, chosen, inputs)});
+  const auto reject = [&](const Candidate& candidate, Blockers why) {
+    RejectedPrefillBackend rejected{candidate.backend.name, {}};
+    why.for_each(
+        [&](BlockerKind kind) { rejected.blockers.push_back(describe(kind, &candidate, inputs)); });
+    result.rejected.push_back(std::move(rejected));
+  };
+  const Candidate* picked = select(inputs);
+  if (inputs.chosen != nullptr) {
+    result.chosen = inputs.chosen->backend.name;
+    const Blockers why = rejection(*inputs.chosen, inputs);
+    if (!why.empty()) {
+      reject(*inputs.chosen, why);
+      picked = nullptr;
     }
   } else {
-    picked = select(inputs);
-    const bool fp8_wanted = inputs.requested && picked != nullptr && takes_fp8(*picked, inputs);
     find_first(inputs, [&](const Candidate& candidate) {
-      if (&candidate == picked) return true;
-      const Blockers why_not = rejection(candidate, fp8_wanted);
-      result.rejected.push_back({candidate.backend.name, describe(why_not, &candidate, inputs)});
+      // Where FP8 queries are requested in vain, those behind the selected one were passed over,
+      // too.
+      if (&candidate == picked) return !inputs.requested || takes_fp8(candidate, inputs);
+      const Blockers why = rejection(candidate, inputs);
+      if (!why.empty()) reject(candidate, why);
       return false;
     });
   }
@@ -366,18 +449,29 @@ PrefillBackendSelection PrefillCandidates::selection(const Candidate* chosen,
     result.name = picked->backend.name;
     result.takes_fp8_queries = takes_fp8(*picked, inputs);
   }
-  if (result.takes_fp8_queries) return result;
-  const auto* const other =
-      find_first(inputs, [&](const Candidate& candidate) { return takes_fp8(candidate, inputs); });
-  if (other != nullptr && (chosen != nullptr || picked != nullptr)) {
-    result.hint = fmt::format(
-        "Prefill backend {} does not take FP8 queries here, but {} does: {}.",
-        (chosen != nullptr ? chosen : picked)->backend.name, other->backend.name,
-        chosen != nullptr
-            ? "choose it, or leave the choice open and turn use_prefill_query_quantization on"
-            : "turn use_prefill_query_quantization on to have it selected");
-  }
+  result.hint = hint(picked, inputs);
   return result;
+}
+
+std::string PrefillCandidates::hint(const Candidate* picked, const Inputs& inputs) const {
+  const Candidate* const subject = inputs.chosen != nullptr ? inputs.chosen : picked;
+  const Candidate* const other =
+      subject != nullptr && takes_fp8(*subject, inputs)
+          ? subject
+          : find_first(inputs, [&](const Candidate& any) { return takes_fp8(any, inputs); });
+  if (other == nullptr || other == picked) return {};
+  constexpr std::string_view turn_on = "turn use_prefill_query_quantization on";
+  if (subject == nullptr || subject == other) {
+    return fmt::format("Prefill backend {} takes only FP8 queries: {}.", other->backend.name,
+                       turn_on);
+  }
+  const std::string what =
+      inputs.chosen == nullptr
+          ? fmt::format("{} to have it selected", turn_on)
+          : fmt::format("choose it, or leave the choice open{}{}", inputs.requested ? "" : "; and ",
+                        inputs.requested ? "" : turn_on);
+  return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.",
+                     subject->backend.name, other->backend.name, what);
 }
 
 }  // namespace mla_dtype::detail

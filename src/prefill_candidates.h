@@ -67,25 +67,34 @@ class Blockers {
   unsigned bits_ = 0;
 };
 
-/// What a decision depends on, apart from the device and its backends.
-struct Inputs {
-  std::string_view cache_dtype;  ///< as effective_cache_dtype() gives it
-  bool kv_cache_quantized;
-  bool requested;
-  DataType model_dtype;
-  MlaDimensions dimensions;
-};
-
 /// One prefill backend on the device: what can be said of it before there is a model.
 struct Candidate {
   PrefillBackend backend;
+  unsigned model_dtypes;       ///< a bit for each DataType
+  unsigned kv_caches;          ///< a bit for each KvCacheFormat that FP8 queries go with
+  bool knows_other_kv_caches;  ///< whether the table names some that kv_cache.h does not know
   Blockers on_device;
   std::string device_sentence;       ///< for what of `on_device` is about the device or FP8
   std::string unavailable_sentence;  ///< for what of it is about the engine
 };
 
+/// What a decision depends on, apart from the device and its backends.
+struct Inputs {
+  Inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
+         const Candidate* chosen);
+
+  std::string_view cache_dtype;  ///< what `auto` comes to
+  const KvCacheFormat* format;   ///< null: known to the engine alone
+  bool is_from_checkpoint;       ///< the operator said `auto`
+  bool kv_cache_quantized;
+  bool requested;
+  bool required;
+  DataType model_dtype;
+  MlaDimensions dimensions;
+  const Candidate* chosen;  ///< null: the choice is open
+};
+
 /// The prefill backends of an engine on its device. Immutable: one serves any number of threads.
-/// Allocates only where a std::string is returned.
 class PrefillCandidates {
  public:
   /// Asks `is_available` once for each row. Throws for bad rows, see select_prefill_backend().
@@ -95,57 +104,59 @@ class PrefillCandidates {
   /// The candidate of that name. std::invalid_argument if there is none.
   const Candidate& find(std::string_view name) const;
 
-  /// The operator's choice; null where there is none.
-  const Candidate* chosen(const AttentionConfig& config) const;
+  /// The operator's choice, or else `otherwise`.
+  const Candidate* choice(const AttentionConfig& config, const Candidate* otherwise) const;
+
+  /// The choice; without one the first that can take FP8 queries if they are requested, and else
+  /// the first that can run. Null if none can.
+  const Candidate* select(const Inputs& inputs) const;
 
   bool takes_fp8(const Candidate& candidate, const Inputs& inputs) const {
     return inputs.kv_cache_quantized && blockers(candidate, inputs).empty();
   }
 
   /// Whether it could with some KV cache.
-  bool is_capable(const Candidate& candidate, const Inputs& inputs) const;
+  bool is_capable(const Candidate& candidate, const Inputs& inputs) const {
+    return (blockers(candidate, inputs) - BlockerKind::kv_cache_format).empty();
+  }
 
-  /// The first that can take FP8 queries if they are requested; else the first that can run. Null
-  /// if none can.
-  const Candidate* select(const Inputs& inputs) const;
-
-  /// What keeps FP8 queries away from a decision.
-  struct Verdict {
-    Blockers blockers;           ///< empty: nothing
-    const Candidate* candidate;  ///< the one that those of a backend are about; null: none is
-  };
-
-  /// With `fixed`, or if that is null with whichever candidate is selected.
-  Verdict judge(const Candidate* fixed, const Inputs& inputs) const;
+  /// Calls `visit(kind, candidate)` for each condition that keeps FP8 queries away. The candidate
+  /// is null for those that are about none.
+  template <class Visit>
+  void for_each_blocker(const Inputs& inputs, Visit visit) const;
 
   /// Calls `visit(cache_dtype, candidate)` for each least set of changes that, once FP8 queries are
   /// requested, gives them; the smallest first; until one returns true. An empty string or null
-  /// stands for no change. `fixed` as above; `may_change_cache`: whether the library knows which
-  /// KV-cache dtypes are quantized.
+  /// stands for no change. `may_change_cache`: whether the library knows which KV-cache dtypes are
+  /// quantized.
   template <class Visit>
-  void for_each_remedy(const Candidate* fixed, const Inputs& inputs, bool may_change_cache,
-                       Visit visit) const;
+  void for_each_remedy(const Inputs& inputs, bool may_change_cache, Visit visit) const;
 
   /// Whether no KV cache, no backend and no flag gives FP8 queries with this model.
   bool nothing_helps(const Inputs& inputs) const;
 
   /// Says so, in sentences that begin `On this device`.
-  std::string_view nothing_helps_text() const { return nothing_helps_text_; }
+  void append_nothing_helps(RecordText& text, const Inputs& inputs) const;
 
   void append_sentence(RecordText& text, BlockerKind kind, const Candidate* candidate,
                        const Inputs& inputs) const;
 
-  std::vector<Blocker> describe(Blockers blockers, const Candidate* candidate,
-                                const Inputs& inputs) const;
+  Blocker describe(BlockerKind kind, const Candidate* candidate, const Inputs& inputs) const;
 
-  PrefillBackendSelection selection(const Candidate* chosen, const Inputs& inputs) const;
+  PrefillBackendSelection selection(const Inputs& inputs) const;
 
  private:
   // What keeps FP8 queries from the candidate, but for whether they are requested and whether the
   // KV cache is quantized at all.
   Blockers blockers(const Candidate& candidate, const Inputs& inputs) const;
 
-  bool is_usable(const Candidate& candidate, const Inputs& inputs) const;
+  // Whether no candidate that matters takes FP8 queries with this quantized KV cache.
+  bool is_cache_refused(const Inputs& inputs) const;
+
+  // Why the candidate is not selected; empty if nothing speaks against it.
+  Blockers rejection(const Candidate& candidate, const Inputs& inputs) const;
+
+  std::string hint(const Candidate* picked, const Inputs& inputs) const;
 
   // The first in order of preference that `test` is true for, or null.
   template <class Test>
@@ -153,8 +164,12 @@ class PrefillCandidates {
 
   std::string device_;
   std::vector<Candidate> candidates_;
-  std::string nothing_helps_text_;
+  std::string nothing_helps_;
 };
+
+/// What keeps a backend from FP8 queries on a device, whatever the model.
+constexpr Blockers device_blockers = Blockers(BlockerKind::backend_device) |
+                                     BlockerKind::backend_without_fp8 | BlockerKind::fp8_device;
 
 inline bool contains(const std::vector<MlaDimensions>& all, const MlaDimensions& one) {
   return std::find(all.begin(), all.end(), one) != all.end();
@@ -174,19 +189,55 @@ const Candidate* PrefillCandidates::find_first(const Inputs& inputs, Test test) 
 }
 
 template <class Visit>
-void PrefillCandidates::for_each_remedy(const Candidate* fixed, const Inputs& inputs,
-                                        bool may_change_cache, Visit visit) const {
+void PrefillCandidates::for_each_blocker(const Inputs& inputs, Visit visit) const {
+  if (!inputs.requested) visit(BlockerKind::not_requested, nullptr);
+  if (!inputs.kv_cache_quantized) {
+    visit(BlockerKind::kv_cache_not_quantized, nullptr);
+  } else if (is_cache_refused(inputs)) {
+    visit(BlockerKind::kv_cache_format, nullptr);
+  }
+  const auto visit_all = [&](const Candidate& candidate) {
+    (blockers(candidate, inputs) - BlockerKind::kv_cache_format).for_each([&](BlockerKind kind) {
+      visit(kind, &candidate);
+    });
+  };
+  if (inputs.chosen != nullptr) return visit_all(*inputs.chosen);
+  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
+  if (find_first(inputs, is_capable_here) != nullptr) return;
+  // The choice is open, and none can: those speak of it that the device would not keep from it;
+  // if there are none, the one that runs.
+  bool any = false;
+  find_first(inputs, [&](const Candidate& candidate) {
+    if (candidate.on_device.has(device_blockers)) return false;
+    any = true;
+    visit_all(candidate);
+    return false;
+  });
+  if (any) return;
+  const Candidate* candidate = select(inputs);
+  if (candidate == nullptr) {
+    candidate = find_first(inputs, [](const Candidate& other) {
+      return !other.on_device.has(BlockerKind::backend_device);
+    });
+  }
+  visit_all(candidate != nullptr ? *candidate : candidates_.front());
+}
+
+template <class Visit>
+void PrefillCandidates::for_each_remedy(const Inputs& inputs, bool may_change_cache,
+                                        Visit visit) const {
   const auto takes = [&](const Candidate& candidate, const KvCacheFormat* format) {
     if (format == nullptr) return takes_fp8(candidate, inputs);
     Inputs changed = inputs;
     changed.cache_dtype = format->name;
+    changed.format = format;
     changed.kv_cache_quantized = format->quantized;
     return takes_fp8(candidate, changed);
   };
   // Whether this change of the KV cache, or none, is enough with the backend as it is.
   const auto enough = [&](const KvCacheFormat* format) {
     const auto test = [&](const Candidate& candidate) { return takes(candidate, format); };
-    return fixed != nullptr ? test(*fixed) : find_first(inputs, test) != nullptr;
+    return inputs.chosen != nullptr ? test(*inputs.chosen) : find_first(inputs, test) != nullptr;
   };
   constexpr std::string_view same_cache;
   constexpr const Candidate* same_backend = nullptr;

@@ -2,11 +2,12 @@
 #include <fmt/format.h>
 #include <mla_dtype/prefill_query.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "bad_data_type.h"
-#include "effective_cache_dtype.h"
+#include "cache_dtype.h"
 #include "invalid_argument.h"
 #include "prefill_candidates.h"
 
@@ -25,6 +26,12 @@ constexpr std::string_view hint_text =
     "latency. To enable, add: ";
 
 constexpr std::string_view remedy_text = "To enable FP8 prefill attention, set: ";
+constexpr std::string_view vllm_flag =
+    R"(--attention-config '{"use_prefill_query_quantization": true}')";
+constexpr std::string_view vllm_backend =
+    R"(--attention-config '{"use_prefill_query_quantization": true, "mla_prefill_backend": "%"}')";
+constexpr std::string_view in_words_cache = "KV-cache dtype %";
+constexpr std::string_view in_words_flag = "use_prefill_query_quantization";
 constexpr std::string_view no_reason =
     "The prefill backend does not support FP8 queries and gave no reason.";
 
@@ -45,9 +52,25 @@ OnceLog& log_of(const Environment& env) {
 // A predicate put in its place may know better.
 struct BuiltInBackend {
   std::shared_ptr<const detail::PrefillCandidates> candidates;
-  const detail::Candidate* fixed;  // null: the operator's choice, or whichever is selected
+  const detail::Candidate*
+      named;  // what runs where the operator chooses none; null: it is selected
 
   Support operator()(const EngineConfig& config, DataType model_dtype) const;
+
+  detail::Inputs inputs(const EngineConfig& config, DataType model_dtype,
+                        bool kv_cache_quantized) const {
+    return {config, model_dtype, kv_cache_quantized,
+            candidates->choice(config.attention_config, named)};
+  }
+
+  // Whether the backend takes FP8 queries; where the KV cache is not quantized, whether it would if
+  // it were.
+  bool supports(const detail::Inputs& inputs) const {
+    const auto* const backend = candidates->select(inputs);
+    if (backend == nullptr) return false;
+    return inputs.kv_cache_quantized ? candidates->takes_fp8(*backend, inputs)
+                                     : candidates->is_capable(*backend, inputs);
+  }
 };
 
 const BuiltInBackend* built_in_backend(const Environment& env) {
@@ -65,43 +88,22 @@ std::string_view effective_cache_dtype(const EngineConfig& config) {
                                        config.cache_config.checkpoint_kv_cache_quant_algo);
 }
 
-// A decision with a table of backends.
-struct TableDecision {
-  TableDecision(const BuiltInBackend& backend, const EngineConfig& config, DataType model_dtype,
-                bool kv_cache_quantized)
-      : candidates(*backend.candidates),
-        fixed(backend.fixed != nullptr ? backend.fixed
-                                       : candidates.chosen(config.attention_config)),
-        inputs{effective_cache_dtype(config), kv_cache_quantized,
-               detail::is_requested(config.attention_config), model_dtype, config.mla_dimensions} {}
-
-  const detail::Candidate* candidate() const {
-    return fixed != nullptr ? fixed : candidates.select(inputs);
-  }
-
-  // Whether the backend takes FP8 queries; where the KV cache is not quantized, whether it would if
-  // the KV cache were.
-  bool supports() const {
-    const auto* const with = candidate();
-    if (with == nullptr) return false;
-    return inputs.kv_cache_quantized ? candidates.takes_fp8(*with, inputs)
-                                     : candidates.is_capable(*with, inputs);
-  }
-
-  const detail::PrefillCandidates& candidates;
-  const detail::Candidate* const fixed;
-  const detail::Inputs inputs;
-};
-
+// For an engine that asks the predicate itself. The KV cache counts as quantized unless the library
+// knows better: what the engine's own predicate says of it is not known here.
 Support BuiltInBackend::operator()(const EngineConfig& config, DataType model_dtype) const {
-  const TableDecision table(*this, config, model_dtype, /*kv_cache_quantized=*/true);
-  if (table.supports()) return true;
+  const auto format = parse_kv_cache_dtype(effective_cache_dtype(config));
+  const auto asked = inputs(config, model_dtype, !format || format->quantized);
+  if (supports(asked)) return true;
   RecordText reason;
-  const auto verdict = table.candidates.judge(table.candidate(), table.inputs);
-  (verdict.blockers - BlockerKind::not_requested).for_each([&](BlockerKind kind) {
-    append(reason, reason.size() == 0 ? "" : " ");
-    table.candidates.append_sentence(reason, kind, verdict.candidate, table.inputs);
-  });
+  auto of_backend = asked;
+  of_backend.chosen = candidates->select(asked);
+  candidates->for_each_blocker(
+      of_backend, [&](BlockerKind kind, const detail::Candidate* candidate) {
+        if (kind == BlockerKind::not_requested || kind == BlockerKind::kv_cache_not_quantized)
+          return;
+        append(reason, reason.size() == 0 ? "" : " ");
+        candidates->append_sentence(reason, kind, candidate, asked);
+      });
   return {false, std::string(view(reason))};
 }
 
@@ -124,6 +126,9 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
                                static_cast<unsigned>(env.refused_request_level));
   }
   detail::check_config(config);
+  if (const auto* const built_in = built_in_backend(env)) {
+    built_in->candidates->choice(config.attention_config, built_in->named);
+  }
 }
 
 PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
@@ -136,8 +141,8 @@ PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
   facts.kv_cache_quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
   const bool ask_backend = facts.kv_cache_quantized || always_ask_backend;
   if (built_in != nullptr) {
-    const TableDecision table(*built_in, config, model_dtype, facts.kv_cache_quantized);
-    facts.backend_supports = ask_backend && table.supports();
+    facts.backend_supports = ask_backend && built_in->supports(built_in->inputs(
+                                                config, model_dtype, facts.kv_cache_quantized));
   } else if (ask_backend) {
     Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
     facts.backend_supports = support.supported;
@@ -155,15 +160,25 @@ void append_spelling(RecordText& text, std::string_view spelling, std::string_vi
   if (place != spelling.npos) append(text, value, spelling.substr(place + 1));
 }
 
+// What an operator of this engine sets to make these changes.
 void append_remedy(RecordText& text, const Environment& env, bool request,
                    std::string_view cache_dtype, std::string_view prefill_backend) {
-  if (!cache_dtype.empty()) append_spelling(text, env.kv_cache_dtype_spelling, cache_dtype);
+  if (!cache_dtype.empty()) {
+    append_spelling(
+        text, env.kv_cache_dtype_spelling.empty() ? in_words_cache : env.kv_cache_dtype_spelling,
+        cache_dtype);
+  }
   if (!request && prefill_backend.empty()) return;
   append(text, cache_dtype.empty() ? "" : " ");
   if (prefill_backend.empty()) {
-    append(text, env.flag_spelling);
-  } else {
+    append(text, env.flag_spelling.empty() ? in_words_flag : env.flag_spelling);
+  } else if (!env.prefill_backend_spelling.empty()) {
     append_spelling(text, env.prefill_backend_spelling, prefill_backend);
+  } else if (env.flag_spelling == vllm_flag) {
+    append_spelling(text, vllm_backend, prefill_backend);
+  } else {
+    append(text, env.flag_spelling.empty() ? in_words_flag : env.flag_spelling,
+           " with prefill backend ", prefill_backend);
   }
 }
 
@@ -185,26 +200,29 @@ void append_refusal(RecordText& text, const PrefillQueryDecision& decision,
     }
     return;
   }
-  const TableDecision table(*built_in, config, model_dtype, decision.facts.kv_cache_quantized);
+  const detail::PrefillCandidates& candidates = *built_in->candidates;
+  const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized);
   const bool may_change_cache = has_built_in_cache_predicate(env);
   RecordText remedy;
-  bool nothing_helps = table.candidates.nothing_helps(table.inputs);
-  if (!nothing_helps) {
-    table.candidates.for_each_remedy(
-        table.fixed, table.inputs, may_change_cache,
-        [&](std::string_view cache_dtype, const detail::Candidate* backend) {
-          append_remedy(remedy, env, /*request=*/false, cache_dtype, name_of(backend));
-          return true;
-        });
-    nothing_helps = may_change_cache && remedy.size() == 0;
+  bool helped = false;
+  const bool nothing_can_help = candidates.nothing_helps(inputs);
+  if (!nothing_can_help) {
+    candidates.for_each_remedy(inputs, may_change_cache,
+                               [&](std::string_view cache_dtype, const detail::Candidate* backend) {
+                                 append_remedy(remedy, env, /*request=*/false, cache_dtype,
+                                               name_of(backend));
+                                 return helped = true;
+                               });
   }
-  if (nothing_helps) append(text, " ", table.candidates.nothing_helps_text());
-  const auto verdict = table.candidates.judge(table.fixed, table.inputs);
-  verdict.blockers.for_each([&](BlockerKind kind) {
+  if (nothing_can_help || (may_change_cache && !helped)) {
     append(text, " ");
-    table.candidates.append_sentence(text, kind, verdict.candidate, table.inputs);
+    candidates.append_nothing_helps(text, inputs);
+  }
+  candidates.for_each_blocker(inputs, [&](BlockerKind kind, const detail::Candidate* candidate) {
+    append(text, " ");
+    candidates.append_sentence(text, kind, candidate, inputs);
   });
-  if (remedy.size() != 0) append(text, " ", remedy_text, view(remedy));
+  if (helped) append(text, " ", remedy_text, view(remedy));
 }
 
 // All of an explanation that follows without asking a predicate. `backend_asked`: whether
@@ -232,17 +250,20 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   };
 
   if (const BuiltInBackend* const built_in = built_in_backend(env)) {
-    const TableDecision table(*built_in, config, model_dtype, decision.facts.kv_cache_quantized);
-    result.prefill_backend = name_of(table.candidate());
-    result.hint = table.candidates.selection(table.fixed, table.inputs).hint;
+    const detail::PrefillCandidates& candidates = *built_in->candidates;
+    const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized);
+    result.prefill_backend = name_of(candidates.select(inputs));
+    result.hint = candidates.selection(inputs).hint;
     if (quantized) return result;
-    const auto verdict = table.candidates.judge(table.fixed, table.inputs);
-    result.blockers = table.candidates.describe(verdict.blockers, verdict.candidate, table.inputs);
+    candidates.for_each_blocker(inputs, [&](BlockerKind kind, const detail::Candidate* candidate) {
+      result.blockers.push_back(candidates.describe(kind, candidate, inputs));
+    });
     const bool may_change_cache = has_built_in_cache_predicate(env);
-    table.candidates.for_each_remedy(table.fixed, table.inputs, may_change_cache, add_remedy);
-    if (table.candidates.nothing_helps(table.inputs) ||
-        (may_change_cache && result.remedies.empty())) {
-      result.nothing_helps = table.candidates.nothing_helps_text();
+    candidates.for_each_remedy(inputs, may_change_cache, add_remedy);
+    if (candidates.nothing_helps(inputs) || (may_change_cache && result.remedies.empty())) {
+      RecordText text;
+      candidates.append_nothing_helps(text, inputs);
+      result.nothing_helps = view(text);
     }
     return result;
   }
@@ -259,7 +280,7 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   }
   if (backend_asked && !decision.facts.backend_supports) {
     const std::string_view reason = decision.backend_reason;
-    block(BlockerKind::backend_refused, reason, reason.empty() ? no_reason : reason);
+    block(BlockerKind::backend_refused, "", reason.empty() ? no_reason : reason);
   }
   if (decision.outcome == PrefillQueryOutcome::available_but_off) add_remedy({}, nullptr);
   return result;
@@ -271,6 +292,27 @@ Environment environment_of(const Platform& platform, BuiltInBackend backend) {
   // Where the hardware has no FP8 the backend refuses, and the value is never returned.
   env.fp8_data_type = fp8_data_type(platform).value_or(DataType::float8_e4m3fn);
   return env;
+}
+
+bool log_decision(const PrefillQueryDecision& decision, const EngineConfig& config,
+                  DataType model_dtype, const Environment& env) {
+  OnceLog& log = log_of(env);
+  RecordText text;
+  switch (decision.outcome) {
+    case PrefillQueryOutcome::quantized:
+      return log.info_once(LogScope::local, enabled_text);
+    case PrefillQueryOutcome::request_refused:
+      append_refusal(text, decision, config, model_dtype, env);
+      return env.refused_request_level == LogLevel::warning
+                 ? log.warning_once(LogScope::local, view(text))
+                 : log.info_once(LogScope::local, view(text));
+    case PrefillQueryOutcome::available_but_off:
+      append(text, hint_text, env.flag_spelling);
+      return log.warning_once(LogScope::local, view(text));
+    case PrefillQueryOutcome::not_applicable:
+      return false;
+  }
+  throw_out_of_range(decision.outcome);
 }
 
 }  // namespace
@@ -319,23 +361,8 @@ PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config, DataType
 
 bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig& config,
                        DataType model_dtype, const Environment& env) {
-  OnceLog& log = log_of(env);
-  RecordText text;
-  switch (decision.outcome) {
-    case PrefillQueryOutcome::quantized:
-      return log.info_once(LogScope::local, enabled_text);
-    case PrefillQueryOutcome::request_refused:
-      append_refusal(text, decision, config, model_dtype, env);
-      return env.refused_request_level == LogLevel::warning
-                 ? log.warning_once(LogScope::local, view(text))
-                 : log.info_once(LogScope::local, view(text));
-    case PrefillQueryOutcome::available_but_off:
-      append(text, hint_text, env.flag_spelling);
-      return log.warning_once(LogScope::local, view(text));
-    case PrefillQueryOutcome::not_applicable:
-      return false;
-  }
-  throw_out_of_range(decision.outcome);
+  check(config, model_dtype, env);
+  return log_decision(decision, config, model_dtype, env);
 }
 
 DataType determine_prefill_query_data_type(const EngineConfig& config, DataType model_dtype,
@@ -348,7 +375,7 @@ DataType determine_prefill_query_data_type(const EngineConfig& config, DataType 
     throw PrefillQueryRefused(std::string(view(text)), explain(decision, config, model_dtype, env,
                                                                decision.facts.kv_cache_quantized));
   }
-  log_prefill_query(decision, config, model_dtype, env);
+  log_decision(decision, config, model_dtype, env);
   return decision.data_type;
 }
 
@@ -367,7 +394,10 @@ std::string to_string(const PrefillQueryExplanation& explanation) {
   if (cache.resolved != cache.requested) {
     text += fmt::format(", which is {}: {}", cache.resolved, cache.reason);
   }
-  const auto add = [&](std::string_view key, std::string_view value) {
+  const auto add = [&](std::string_view key, std::string value) {
+    // An item is one line, whatever an engine's own reason holds.
+    std::replace_if(
+        value.begin(), value.end(), [](char c) { return c >= '\0' && c < ' '; }, ' ');
     if (!value.empty()) text += fmt::format("\n{}: {}", key, value);
   };
   add("prefill backend", explanation.prefill_backend);
@@ -386,11 +416,25 @@ PrefillQueryRefused::PrefillQueryRefused(const PrefillQueryRefused&) noexcept = 
 PrefillQueryRefused& PrefillQueryRefused::operator=(const PrefillQueryRefused&) noexcept = default;
 PrefillQueryRefused::~PrefillQueryRefused() = default;
 
+PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataType model_dtype,
+                                               const Environment& env) {
+  check(config, model_dtype, env);
+  const BuiltInBackend* const built_in = built_in_backend(env);
+  if (built_in == nullptr) {
+    detail::throw_invalid_argument("backend_supports_prefill_query_quantization",
+                                   "a predicate of the engine's own",
+                                   "that of make_environment(), with its table of backends");
+  }
+  const bool quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
+  return built_in->candidates->selection(built_in->inputs(config, model_dtype, quantized));
+}
+
 bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
   OnceLog& log = log_of(env);
-  std::string text = selection.name.empty()
-                         ? "No prefill backend can run."
-                         : fmt::format("Using prefill backend {}.", selection.name);
+  std::string text =
+      !selection.name.empty()    ? fmt::format("Using prefill backend {}.", selection.name)
+      : selection.chosen.empty() ? "No prefill backend can run."
+                                 : fmt::format("Prefill backend {} cannot run.", selection.chosen);
   for (const RejectedPrefillBackend& rejected : selection.rejected) {
     for (const Blocker& blocker : rejected.blockers) text += ' ' + blocker.sentence;
   }

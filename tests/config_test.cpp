@@ -18,6 +18,19 @@ TEST(Config, ByDefaultNothingIsQuantized) {
   EXPECT_EQ(config.attention_config.mla_prefill_backend, "");
 }
 
+// As engines write it; no warning may come of it.
+TEST(Config, IsMadeFromItsFirstMembers) {
+  const EngineConfig config{{"fp8"}, {true}};
+  EXPECT_EQ(config.cache_config.cache_dtype, "fp8");
+  EXPECT_TRUE(config.attention_config.use_prefill_query_quantization);
+  const CacheConfig cache{"nvfp4"};
+  EXPECT_EQ(cache.cache_dtype, "nvfp4");
+#if __cplusplus >= 202002L
+  const EngineConfig designated{.attention_config = {.mla_prefill_backend = "FLASHINFER"}};
+  EXPECT_EQ(designated.attention_config.mla_prefill_backend, "FLASHINFER");
+#endif
+}
+
 TEST(Config, DimensionsAreDeepSeeksAndCompare) {
   constexpr MlaDimensions dimensions;
   static_assert(dimensions == MlaDimensions{128, 64, 128});

@@ -160,6 +160,7 @@ TEST(KvCache, AutoIsResolved) {
     EXPECT_EQ(resolve("auto", DataType::bfloat16, name), Answer("fp8_e4m3", by_checkpoint));
   }
   EXPECT_EQ(resolve("auto", DataType::bfloat16, "NVFP4"), Answer("nvfp4", by_checkpoint));
+  EXPECT_EQ(resolve("auto", DataType::float16, "mixed_precision"), Answer("float16", by_model));
   for (const KvCacheFormat& format : kv_cache_formats()) {
     if (format.name == "auto") continue;
     const std::string name(format.name);

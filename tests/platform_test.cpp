@@ -186,6 +186,13 @@ TEST(DeviceRange, ContainsWhatIsBetween) {
   EXPECT_FALSE(several.contains(rocm("gfx951")));
 }
 
+TEST(DeviceRange, ContainsOthers) {
+  EXPECT_TRUE(cuda_family(10).contains(DeviceRange(cuda(10, 3))));
+  EXPECT_TRUE(cuda_family(10).contains(cuda_family(10)));
+  EXPECT_FALSE(cuda_family(10).contains(DeviceRange(cuda(10, 3), cuda(11, 0))));
+  EXPECT_FALSE(cuda_family(10).contains(DeviceRange(cuda(9, 0), cuda(10, 3))));
+}
+
 TEST(DeviceRange, RefusesWhatNoDeviceIsIn) {
   const auto refused = [](const Platform& first, const Platform& last) {
     testing::expect_invalid([&] { DeviceRange(first, last); },
@@ -205,6 +212,7 @@ TEST(DeviceRange, PrintsAsPeopleSayIt) {
   EXPECT_EQ(to_string(cuda_family(10)), "CUDA capability 10.x");
   EXPECT_EQ(to_string(DeviceRange(cuda(8, 0), cuda(12, 9))), "sm_80 to sm_129");
   EXPECT_EQ(to_string(DeviceRange(cuda(10, 0), cuda(10, 3))), "sm_100 to sm_103");
+  EXPECT_EQ(to_string(DeviceRange(cuda(10, 3), cuda(10, 9))), "sm_103 to sm_109");
   EXPECT_EQ(to_string(DeviceRange(rocm("gfx90a"), rocm("gfx942"))), "gfx90a to gfx942");
 }
 

@@ -203,11 +203,12 @@ TEST(SelectPrefillBackend, TellsThatAnotherBackendCould) {
   EXPECT_EQ(select("10.0", false).hint,
             "Prefill backend FLASH_ATTN does not take FP8 queries here, but TRTLLM_RAGGED does: "
             "turn use_prefill_query_quantization on to have it selected.");
-  for (const bool requested : {false, true}) {
-    EXPECT_EQ(choose("FLASH_ATTN", "10.0", requested).hint,
-              "Prefill backend FLASH_ATTN does not take FP8 queries here, but TRTLLM_RAGGED does: "
-              "choose it, or leave the choice open and turn use_prefill_query_quantization on.");
-  }
+  const std::string other =
+      "Prefill backend FLASH_ATTN does not take FP8 queries here, but TRTLLM_RAGGED does: choose "
+      "it, or leave the choice open";
+  EXPECT_EQ(choose("FLASH_ATTN", "10.0", true).hint, other + '.');
+  EXPECT_EQ(choose("FLASH_ATTN", "10.0", false).hint,
+            other + "; and turn use_prefill_query_quantization on.");
   EXPECT_THAT(choose("FLASHINFER", "10.0", true, wide).hint,
               StartsWith("Prefill backend FLASHINFER does not take FP8 queries here, but "
                          "TRTLLM_RAGGED does: "));
@@ -273,6 +274,67 @@ TEST(SelectPrefillBackend, ABackendThatNeedsFp8QueriesRunsOnlyWithThem) {
                           BlockerKind::backend_needs_fp8));
 }
 
+TEST(SelectPrefillBackend, WhereOnlyFp8QueriesWouldRunTheOperatorIsToldSo) {
+  EngineConfig config = make_config("fp8", false);
+  const auto select_on_gfx950 = [&] {
+    return select_prefill_backend(config, DataType::bfloat16, rocm("gfx950"), {asm_fp8()});
+  };
+  const std::string hint =
+      "Prefill backend AITER_ASM takes only FP8 queries: turn use_prefill_query_quantization on.";
+  EXPECT_EQ(select_on_gfx950().name, "");
+  EXPECT_EQ(select_on_gfx950().hint, hint);
+  config.attention_config.mla_prefill_backend = "AITER_ASM";
+  EXPECT_EQ(select_on_gfx950().name, "");
+  EXPECT_EQ(select_on_gfx950().chosen, "AITER_ASM");
+  EXPECT_EQ(select_on_gfx950().hint, hint);
+}
+
+// Where FP8 queries are requested in vain, each backend that could not take them is named.
+TEST(SelectPrefillBackend, SaysOfEachWhyARequestWasInVain) {
+  const auto selection = select("10.0", true, deepseek, "int8_per_token_head");
+  EXPECT_EQ(selection.name, "FLASH_ATTN");
+  ASSERT_THAT(names(selection.rejected),
+              ElementsAre("ROCM_AITER_FA", "TRTLLM_RAGGED", "FLASHINFER", "TOKENSPEED_MLA"));
+  EXPECT_THAT(kinds(selection.rejected[1].blockers), ElementsAre(BlockerKind::kv_cache_format));
+  EXPECT_THAT(kinds(select("10.0", true, deepseek, "auto").rejected[1].blockers),
+              ElementsAre(BlockerKind::kv_cache_not_quantized));
+  EXPECT_THAT(kinds(select("10.0", true, odd).rejected[1].blockers),
+              ElementsAre(BlockerKind::dimensions));
+  EXPECT_THAT(names(select("10.0", false, odd).rejected), ElementsAre("ROCM_AITER_FA"));
+}
+
+TEST(SelectPrefillBackend, WithoutWhatIsRequiredNoneIsSelected) {
+  EngineConfig config = make_config("fp8", false);
+  config.attention_config.prefill_query_mode = PrefillQueryMode::required;
+  EXPECT_EQ(select_prefill_backend(config, DataType::bfloat16, cuda(10, 0)).name, "TRTLLM_RAGGED");
+  const auto on_hopper = select_prefill_backend(config, DataType::bfloat16, cuda(9, 0));
+  EXPECT_EQ(on_hopper.name, "");
+  EXPECT_THAT(on_hopper.rejected, SizeIs(5));
+  config.attention_config.mla_prefill_backend = "FLASH_ATTN";
+  const auto chosen = select_prefill_backend(config, DataType::bfloat16, cuda(10, 0));
+  EXPECT_EQ(chosen.name, "");
+  ASSERT_THAT(chosen.rejected, SizeIs(1));
+  EXPECT_THAT(kinds(chosen.rejected[0].blockers), ElementsAre(BlockerKind::backend_without_fp8));
+}
+
+// A row that leaves the devices open must not bring FP8 to a device that has none.
+TEST(SelectPrefillBackend, NoFp8WhereTheHardwareHasNone) {
+  PrefillBackend anywhere;
+  anywhere.name = "MINE";
+  anywhere.fp8_queries = Fp8Queries::optional;
+  anywhere.fp8_kv_cache_dtypes = {"fp8"};
+  for (const std::string device : testing::all_devices) {
+    const auto selection = select_prefill_backend(make_config("fp8", true), DataType::bfloat16,
+                                                  make_platform(device), {anywhere});
+    EXPECT_EQ(selection.name, "MINE");
+    EXPECT_EQ(selection.takes_fp8_queries, fp8_data_type(make_platform(device)).has_value());
+  }
+  anywhere.fp8_devices = {cuda(9, 0)};
+  EXPECT_FALSE(
+      select_prefill_backend(make_config("fp8", true), DataType::bfloat16, cuda(10, 0), {anywhere})
+          .takes_fp8_queries);
+}
+
 TEST(SelectPrefillBackend, AsksOnceWhetherABackendIsThere) {
   std::vector<std::string> asked;
   const auto is_available = [&](std::string_view name) -> Support {
@@ -311,7 +373,7 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   PrefillBackend row;
   row.name = "X";
   refused(good, {row, row}, StartsWith("prefill backends: \"X\" twice is not accepted"));
-  for (const std::string name : {"", "A B", "A\n", "A\"", "\xC3\xA9"}) {
+  for (const std::string name : {"", "A B", "A\n", "A\"", "A'", "A\\", "\xC3\xA9", "\x7F"}) {
     row.name = name;
     refused(good, {row}, StartsWith("prefill backend's name: \""));
   }
@@ -323,10 +385,29 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   row = {};
   row.name = "X";
   row.model_dtypes = {DataType::int8};
-  refused(good, {row}, StartsWith("model_dtype: \"int8\""));
+  refused(good, {row}, StartsWith("prefill backend X, model_dtypes: \"int8\""));
   row.model_dtypes = {};
   row.dimensions = {{128, 0, 128}};
   refused(good, {row}, StartsWith("qk_rope_head_dim: 0"));
+  row.dimensions = {};
+  row.preferred_dimensions = {{128, 64, -1}};
+  refused(good, {row}, StartsWith("v_head_dim: -1"));
+  row.preferred_dimensions = {};
+  row.fp8_kv_cache_dtypes = {"fp8"};
+  refused(good, {row}, StartsWith("prefill backend X, fp8_kv_cache_dtypes: some"));
+  row.fp8_kv_cache_dtypes = {};
+  row.fp8_devices = {cuda(10, 0)};
+  refused(good, {row}, StartsWith("prefill backend X, fp8_devices: sm_100"));
+  row.fp8_queries = Fp8Queries::optional;
+  for (const char* name : {"", "auto", "bfloat16"}) {
+    row.fp8_kv_cache_dtypes = {"fp8", name};
+    refused(good, {row}, StartsWith("prefill backend X, fp8_kv_cache_dtypes: \""));
+  }
+  row.fp8_kv_cache_dtypes = {"fp8"};
+  row.devices = {cuda_family(9), cuda(10, 3)};
+  refused(good, {row},
+          AllOf(StartsWith("prefill backend X, fp8_devices: sm_100"),
+                HasSubstr("those that it runs on")));
 
   EngineConfig config = good;
   config.attention_config.mla_prefill_backend = "flash_infer";

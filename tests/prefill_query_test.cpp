@@ -419,8 +419,14 @@ bool can_have_fp8(const std::string& device, const std::string& backend,
                   const MlaDimensions& dimensions) {
   const bool deepseek = dimensions == MlaDimensions{128, 64, 128};
   const bool wide = dimensions == MlaDimensions{192, 64, 256};
+  if (backend == "E5M2_ONLY" && cache_dtype == "fp8_e5m2") {
+    return model_dtype == DataType::bfloat16 && (device == "12.0" || device == "10.0");
+  }
   if (cache_dtype != "fp8" && cache_dtype != "fp8_e4m3") return false;
   if (model_dtype == DataType::float32) return false;
+  if (backend == "E5M2_ONLY") return false;
+  if (backend == "NEEDS_FP8")
+    return deepseek && model_dtype == DataType::bfloat16 && device == "gfx950";
   if (backend == "TRTLLM_FMHA") {
     return std::set<std::string>{"9.0", "10.0", "10.3", "12.0", "12.1"}.count(device) == 1;
   }
@@ -555,8 +561,11 @@ class SettingsTest {
       EXPECT_EQ(explanation.facts.backend_supports, decision.facts.backend_supports);
     } else {
       EXPECT_FALSE(decision.facts.backend_supports);
+      const auto with = [&](const char* cache_dtype) {
+        return fp8_.at({true, cache_dtype, explanation.prefill_backend});
+      };
       EXPECT_EQ(explanation.facts.backend_supports,
-                fp8_.at({true, "fp8", explanation.prefill_backend}));
+                !explanation.prefill_backend.empty() && (with("fp8") || with("fp8_e5m2")));
     }
     EXPECT_EQ(explanation.blockers.empty(), fp8);
     for (const Blocker& blocker : explanation.blockers) {
@@ -578,6 +587,26 @@ class SettingsTest {
       EXPECT_TRUE(offered.insert(with(setting, remedy)).second) << "twice: " << remedy.spelling;
     }
     EXPECT_EQ(offered, fp8 ? std::set<Setting>() : all_remedies(setting));
+    // What every remedy changes is a blocker.
+    const auto all_change = [&](std::string Remedy::*what) {
+      return !explanation.remedies.empty() &&
+             std::all_of(explanation.remedies.begin(), explanation.remedies.end(),
+                         [&](const Remedy& remedy) { return !(remedy.*what).empty(); });
+    };
+    const auto is_about_cache = [](const Blocker& blocker) {
+      return blocker.kind == BlockerKind::kv_cache_not_quantized ||
+             blocker.kind == BlockerKind::kv_cache_format;
+    };
+    const bool names_cache =
+        std::any_of(explanation.blockers.begin(), explanation.blockers.end(), is_about_cache);
+    const bool names_backend =
+        explanation.blockers.size() > (names_flag ? 1U : 0U) + (names_cache ? 1U : 0U);
+    if (all_change(&Remedy::cache_dtype)) {
+      EXPECT_TRUE(names_cache);
+    }
+    if (all_change(&Remedy::prefill_backend)) {
+      EXPECT_TRUE(names_backend);
+    }
     EXPECT_EQ(explanation.nothing_helps.empty(), fp8 || !offered.empty());
 
     // The record of a refused request says the same.
@@ -613,6 +642,27 @@ class SettingsTest {
   std::map<Setting, bool> fp8_;
 };
 
+// vLLM's, and what it has none of: a backend that needs FP8 queries, and one for another KV cache.
+std::vector<PrefillBackend> mixed_backends() {
+  PrefillBackend needs_fp8;
+  needs_fp8.name = "NEEDS_FP8";
+  needs_fp8.devices = {rocm("gfx950")};
+  needs_fp8.model_dtypes = {DataType::bfloat16};
+  needs_fp8.dimensions = {{128, 64, 128}};
+  needs_fp8.fp8_queries = Fp8Queries::required;
+  needs_fp8.fp8_kv_cache_dtypes = {"fp8", "fp8_e4m3"};
+  PrefillBackend e5m2;
+  e5m2.name = "E5M2_ONLY";
+  e5m2.model_dtypes = {DataType::bfloat16};
+  e5m2.fp8_queries = Fp8Queries::optional;
+  e5m2.fp8_devices = {cuda(12, 0), cuda(10, 0)};
+  e5m2.fp8_kv_cache_dtypes = {"fp8_e5m2"};
+  std::vector<PrefillBackend> backends = vllm_prefill_backends();
+  backends.insert(backends.begin(), needs_fp8);
+  backends.push_back(e5m2);
+  return backends;
+}
+
 class Remedies : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(Remedies, EachWorksAndThereAreNoOthers) {
@@ -631,6 +681,7 @@ TEST_P(Remedies, EachWorksAndThereAreNoOthers) {
       }
       SettingsTest(GetParam(), tensorrt_llm_prefill_backends(), nullptr, model_dtype, dimensions)
           .run();
+      SettingsTest(GetParam(), mixed_backends(), nullptr, model_dtype, dimensions).run();
     }
   }
 }
@@ -660,6 +711,18 @@ TEST(MakeEnvironment, ABackendByNameIsThatBackendChosen) {
       }
     }
   }
+}
+
+// What is advised can be done: the same environment, with the remedy in the configuration.
+TEST(MakeEnvironment, AChoiceOfTheOperatorsComesBeforeTheName) {
+  const Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  EngineConfig config = make_config("fp8", true);
+  config.attention_config.mla_prefill_backend =
+      explain_prefill_query_data_type(config, DataType::bfloat16, env)
+          .remedies.at(0)
+          .prefill_backend;
+  EXPECT_EQ(evaluate_prefill_query(config, DataType::bfloat16, env).data_type,
+            DataType::float8_e4m3fn);
 }
 
 // What operators met, and what they are told now.
@@ -746,8 +809,14 @@ TEST(Reports, vllm51313) {
     determine_prefill_query_data_type(config, DataType::bfloat16, env);
     ADD_FAILURE() << "nothing was thrown";
   } catch (const PrefillQueryRefused& refused) {
-    EXPECT_EQ(refused.what(), record);
-    EXPECT_EQ(to_string(refused.explanation()), to_string(explanation));
+    EXPECT_EQ(refused.what(),
+              row_2 +
+                  " On this device (sm_90) no setting helps: FP8 prefill queries need CUDA "
+                  "capability 10.x, and the model requires FP8 prefill queries. Prefill backend "
+                  "FLASH_ATTN does not take FP8 queries.");
+    EXPECT_THAT(refused.explanation().remedies, IsEmpty());
+    EXPECT_EQ(to_string(refused.explanation()),
+              to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env)));
   }
 }
 
@@ -774,14 +843,13 @@ TEST(Explain, SaysWhyInLines) {
             "outcome: request_refused\n"
             "KV-cache dtype: \"nvfp4\"\n"
             "prefill backend: TRTLLM_FMHA\n"
-            "blocker: KV-cache dtype nvfp4 is quantized, but not in a format that FP8 prefill "
-            "attention reads.\n"
+            "blocker: KV-cache dtype nvfp4 is quantized, but FP8 prefill attention does not read "
+            "it: it is packed.\n"
             "blocker: Prefill backend TRTLLM_FMHA does not take FP8 queries on this device "
             "(sm_89), only on sm_90, sm_100, sm_103, sm_120 and sm_121.\n"
             "blocker: Prefill backend TRTLLM_FMHA does not take float32 models.\n"
             "note: On this device (sm_89) no setting helps: FP8 prefill queries need sm_90, "
-            "sm_100, sm_103, sm_120 or sm_121. Prefill in the model's data type is the right "
-            "choice here.");
+            "sm_100, sm_103, sm_120 or sm_121, and no prefill backend can run.");
 }
 
 TEST(Explain, AModelMayBeWhatNothingHelps) {
@@ -827,6 +895,24 @@ TEST(Explain, WhereNoBackendCanRunItIsSaidWhy) {
             "Prefill backend MINE does not run on this device (sm_90), only on gfx942.");
 }
 
+// Where the choice is open, and none can, each backend that the device would let do it says why.
+TEST(Explain, AnOpenChoiceNamesEachObstacle) {
+  const auto only_flash_attn = [](std::string_view name) -> Support {
+    if (name != "FLASH_ATTN") return {false, "Not compiled in."};
+    return true;
+  };
+  EngineConfig config = make_config("fp8", true);
+  const auto explanation = explain_prefill_query_data_type(
+      config, DataType::bfloat16,
+      make_environment(cuda(10, 0), vllm_prefill_backends(), only_flash_attn));
+  std::vector<std::string> sentences;
+  for (const Blocker& blocker : explanation.blockers) sentences.push_back(blocker.sentence);
+  EXPECT_THAT(sentences,
+              ElementsAre("Prefill backend TRTLLM_RAGGED is not available: Not compiled in.",
+                          "Prefill backend FLASHINFER is not available: Not compiled in.",
+                          "Prefill backend TOKENSPEED_MLA is not available: Not compiled in."));
+}
+
 // A table with a KV-cache dtype of the engine's own, which the built-in KV-cache predicate refuses.
 TEST(Explain, AKvCacheDtypeThatIsNotKnownIsNoRemedy) {
   PrefillBackend backend;
@@ -838,7 +924,7 @@ TEST(Explain, AKvCacheDtypeThatIsNotKnownIsNoRemedy) {
       "On this device (sm_90) no setting helps this model in this engine. Prefill in the model's "
       "data type is the right choice here.";
   const std::string blocker =
-      " KV-cache dtype fp8 is quantized, but not in a format that FP8 prefill attention reads.";
+      " KV-cache dtype fp8 is quantized, but FP8 prefill attention does not read it.";
   const auto explain = [&](const char* cache_dtype) {
     return explain_prefill_query_data_type(make_config(cache_dtype, true), DataType::bfloat16, env);
   };
@@ -849,30 +935,41 @@ TEST(Explain, AKvCacheDtypeThatIsNotKnownIsNoRemedy) {
 
   env.is_quantized_kv_cache = [](std::string_view) { return true; };
   EXPECT_EQ(explain("my_fp8").data_type, DataType::float8_e4m3fn);
+  EXPECT_EQ(explain("my_int4").data_type, DataType::bfloat16) << "the table knows better";
+  EXPECT_EQ(explain("my_int4").blockers.at(0).sentence,
+            "KV-cache dtype \"my_int4\" is quantized, but FP8 prefill attention does not read it.");
+  EXPECT_EQ(select_prefill_backend(make_config("my_fp8", true), DataType::bfloat16, env).name,
+            "MINE");
   EXPECT_EQ(explain("fp8").nothing_helps, "");
   EXPECT_THAT(records_of(make_config("fp8", true), env), ElementsAre(info(row_2 + blocker)));
 }
 
 TEST(Explain, SpeaksTheEnginesOwnCommandLine) {
   Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  const auto spelling = [&](const char* cache_dtype, bool requested, const char* backend = "") {
+    EngineConfig config = make_config(cache_dtype, requested);
+    config.attention_config.mla_prefill_backend = backend;
+    const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+    if (requested) {
+      EXPECT_THAT(records_of(config, env).at(0).text,
+                  EndsWith(" set: " + explanation.remedies.at(0).spelling));
+    }
+    return explanation.remedies.at(0).spelling;
+  };
   env.flag_spelling = "--fp8-prefill";
+  EXPECT_EQ(spelling("fp8", true), "--fp8-prefill with prefill backend TRTLLM_RAGGED");
+  EXPECT_EQ(spelling("fp8", false), "--fp8-prefill with prefill backend TRTLLM_RAGGED");
+  EXPECT_EQ(spelling("auto", false, "FLASHINFER"), "--kv-cache-dtype fp8 --fp8-prefill");
   env.kv_cache_dtype_spelling = "--kv=%,paged";
   env.prefill_backend_spelling = "--fp8-prefill-with";
-  const auto spelling = [&](const char* cache_dtype, bool requested) {
-    return explain_prefill_query_data_type(make_config(cache_dtype, requested), DataType::bfloat16,
-                                           env)
-        .remedies.at(0)
-        .spelling;
-  };
   EXPECT_EQ(spelling("auto", true), "--kv=fp8,paged --fp8-prefill-with");
   env.prefill_backend_spelling = "--prefill %{} --%";
   EXPECT_EQ(spelling("fp8", false), "--prefill TRTLLM_RAGGED{} --%");
-  Environment able = env;
-  able.backend_supports_prefill_query_quantization =
-      make_environment(cuda(10, 0), "FLASHINFER").backend_supports_prefill_query_quantization;
-  env = able;
-  EXPECT_EQ(spelling("auto", false), "--kv=fp8,paged --fp8-prefill");
-  EXPECT_EQ(spelling("fp8", false), "--fp8-prefill");
+  EXPECT_EQ(spelling("fp8", false, "FLASHINFER"), "--fp8-prefill");
+  env.flag_spelling = env.kv_cache_dtype_spelling = env.prefill_backend_spelling = "";
+  EXPECT_EQ(spelling("auto", true, "FLASHINFER"), "KV-cache dtype fp8");
+  EXPECT_EQ(spelling("auto", false),
+            "KV-cache dtype fp8 use_prefill_query_quantization with prefill backend TRTLLM_RAGGED");
 }
 
 TEST(Explain, AutoMeansWhatTheCheckpointWasQuantizedFor) {
@@ -890,10 +987,12 @@ TEST(Explain, AutoMeansWhatTheCheckpointWasQuantizedFor) {
   config.cache_config.checkpoint_kv_cache_quant_algo = "NVFP4";
   EXPECT_THAT(
       records_of(config, env),
-      ElementsAre(info(row_2 + " KV-cache dtype nvfp4 is quantized, but not in a format that FP8 "
-                               "prefill attention reads. To enable FP8 prefill attention, set: "
-                               "--kv-cache-dtype fp8")));
+      ElementsAre(info(
+          row_2 + " KV-cache dtype nvfp4 (auto, by the checkpoint) is quantized, but FP8 prefill "
+                  "attention does not read it: it is packed. To enable FP8 prefill attention, set: "
+                  "--kv-cache-dtype fp8")));
   config.cache_config.cache_dtype = "bfloat16";  // the operator outranks the checkpoint
+  config.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
   EXPECT_EQ(determine_prefill_query_data_type(config, DataType::bfloat16, env), DataType::bfloat16);
   config.cache_config.cache_dtype = "auto";
   config.cache_config.checkpoint_kv_cache_quant_algo = "INT9";
@@ -940,6 +1039,16 @@ TEST(Explain, AsksInjectedPredicatesOnceAndAlwaysTheBackend) {
   }
 }
 
+TEST(Explain, AnEnginesReasonIsOneLine) {
+  Fixture fixture(true, false, "No.\nremedy: --none\x1b[2J");
+  EXPECT_EQ(to_string(explain_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16,
+                                                      fixture.env)),
+            "data type: bfloat16\n"
+            "outcome: request_refused\n"
+            "KV-cache dtype: \"fp8\"\n"
+            "blocker: No. remedy: --none [2J");
+}
+
 // With a KV-cache predicate of the engine's own no other KV-cache dtype can be vouched for; other
 // backends can.
 TEST(Explain, AdviceStopsWhereOnlyThePredicateKnows) {
@@ -966,7 +1075,12 @@ TEST(Explain, AdviceStopsWhereOnlyThePredicateKnows) {
   // Where no KV cache could help, that is known all the same.
   env.backend_supports_prefill_query_quantization =
       make_environment(cuda(9, 0), "FLASH_ATTN").backend_supports_prefill_query_quantization;
-  EXPECT_THAT(explain("auto").nothing_helps, StartsWith("On this device (sm_90) no setting"));
+  const std::string nothing_helps = explain("auto").nothing_helps;
+  EXPECT_THAT(nothing_helps, StartsWith("On this device (sm_90) no setting"));
+  EXPECT_THAT(records_of(make_config("auto", true), env),
+              ElementsAre(info(row_2 + ' ' + nothing_helps +
+                               " The KV cache is not quantized: the KV-cache dtype is \"auto\". "
+                               "Prefill backend FLASH_ATTN does not take FP8 queries.")));
 }
 
 // The built-in predicate is a predicate like any other, for an engine that asks it itself.
@@ -979,12 +1093,22 @@ TEST(MakeEnvironment, ThePredicateGivesReasons) {
   EXPECT_FALSE(ask("fp8").supported);
   EXPECT_EQ(ask("fp8").reason, "Prefill backend FLASH_ATTN does not take FP8 queries.");
   EXPECT_EQ(ask("int8_per_token_head").reason,
-            "KV-cache dtype int8_per_token_head is quantized, but not in a format that FP8 prefill "
-            "attention reads. Prefill backend FLASH_ATTN does not take FP8 queries.");
-  EXPECT_TRUE(make_environment(cuda(10, 0), "FLASHINFER")
-                  .backend_supports_prefill_query_quantization(make_config("fp8", false),
-                                                               DataType::bfloat16)
-                  .supported);
+            "KV-cache dtype int8_per_token_head is quantized, but FP8 prefill attention does not "
+            "read it: it has a scale for each token and head. Prefill backend FLASH_ATTN does not "
+            "take FP8 queries.");
+  EXPECT_EQ(ask("auto").reason, "Prefill backend FLASH_ATTN does not take FP8 queries.");
+  for (const char* cache_dtype : {"fp8", "auto", "bfloat16"}) {
+    EXPECT_TRUE(make_environment(cuda(10, 0), "FLASHINFER")
+                    .backend_supports_prefill_query_quantization(make_config(cache_dtype, false),
+                                                                 DataType::bfloat16)
+                    .supported);
+  }
+  // With the choice open it speaks of the backend that runs.
+  EXPECT_EQ(make_environment(cuda(10, 0), vllm_prefill_backends())
+                .backend_supports_prefill_query_quantization(make_config("fp8", false),
+                                                             DataType::bfloat16)
+                .reason,
+            "Prefill backend FLASH_ATTN does not take FP8 queries.");
 }
 
 TEST(MakeEnvironment, AsksForAvailabilityOnceAndNeverAgain) {
@@ -1120,6 +1244,30 @@ TEST(PrefillQuery, TwoModelsInOneProcessAreEachHeard) {
                "FLASH_ATTN does not take FP8 queries.")));
 }
 
+TEST(SelectPrefillBackend, WithAnEnvironment) {
+  int available_asked = 0;
+  Environment env =
+      make_environment(cuda(10, 0), vllm_prefill_backends(), [&](std::string_view name) -> Support {
+        ++available_asked;
+        return name != "TRTLLM_RAGGED";
+      });
+  EngineConfig config = make_config("fp8", true);
+  auto selection = select_prefill_backend(config, DataType::bfloat16, env);
+  EXPECT_EQ(selection.name, "FLASHINFER");
+  EXPECT_EQ(available_asked, 5);
+  config.attention_config.mla_prefill_backend = "FLASH_ATTN";
+  EXPECT_EQ(select_prefill_backend(config, DataType::bfloat16, env).name, "FLASH_ATTN");
+  EXPECT_EQ(select_prefill_backend(make_config("fp8", true), DataType::bfloat16,
+                                   make_environment(cuda(10, 0), "TOKENSPEED_MLA"))
+                .chosen,
+            "TOKENSPEED_MLA");
+  env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
+    return true;
+  };
+  expect_invalid([&] { select_prefill_backend(config, DataType::bfloat16, env); },
+                 StartsWith("backend_supports_prefill_query_quantization: "));
+}
+
 TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
   Fixture fixture(true, true);
   const auto select = [](bool requested, DataType model_dtype) {
@@ -1141,6 +1289,13 @@ TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
   EXPECT_THAT(fixture.records()[2].text, HasSubstr("but TRTLLM_RAGGED does: turn"));
   EXPECT_THAT(fixture.records()[3].text,
               AllOf(StartsWith("No prefill backend can run."), HasSubstr("float32")));
+  EngineConfig chosen = make_config("fp8", true);
+  chosen.attention_config.mla_prefill_backend = "FLASHINFER";
+  log_prefill_backend(select_prefill_backend(chosen, DataType::bfloat16, cuda(9, 0)), fixture.env);
+  EXPECT_EQ(
+      fixture.records().at(4),
+      info("Prefill backend FLASHINFER cannot run. Prefill backend FLASHINFER does not run on "
+           "this device (sm_90), only on CUDA capability 10.x."));
   EXPECT_THAT(fixture.asked, IsEmpty());
 }
 

@@ -14,8 +14,8 @@ struct CacheConfig {
   std::string cache_dtype = "auto";
 
   /// The KV-cache quantization that the checkpoint was made for, as its `kv_cache_quant_algo` names
-  /// it (`FP8`); what `auto` then means. Empty: none.
-  std::string checkpoint_kv_cache_quant_algo;
+  /// it (`FP8`); what `auto` then means, also to is_quantized_kv_cache predicates. Empty: none.
+  std::string checkpoint_kv_cache_quant_algo = {};
 };
 
 /// How strongly FP8 prefill queries are asked for.
@@ -34,7 +34,7 @@ struct AttentionConfig {
   PrefillQueryMode prefill_query_mode = PrefillQueryMode::by_flag;
 
   /// The prefill backend that the operator chose. Empty: select_prefill_backend() chooses.
-  std::string mla_prefill_backend;
+  std::string mla_prefill_backend = {};
 };
 
 /// The dimensions of an attention head, in elements. The defaults are those of DeepSeek-V2, -V3 and
@@ -54,9 +54,9 @@ struct MlaDimensions {
 };
 
 struct EngineConfig {
-  CacheConfig cache_config;
-  AttentionConfig attention_config;
-  MlaDimensions mla_dimensions;
+  CacheConfig cache_config = {};
+  AttentionConfig attention_config = {};
+  MlaDimensions mla_dimensions = {};
 };
 
 }  // namespace mla_dtype

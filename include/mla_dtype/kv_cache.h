@@ -68,10 +68,11 @@ struct KvCacheResolution {
 };
 
 /// What `auto` comes to: the KV-cache dtype that the checkpoint was quantized for, as its
-/// `kv_cache_quant_algo` names it (`FP8` or `NVFP4`, in any case; empty: none), else the model
-/// dtype (vllm/utils/torch_utils.py, resolve_kv_cache_dtype_string). Any other string comes to
-/// itself: an operator's choice outranks the checkpoint. std::invalid_argument for a string, a
-/// quantization or a model dtype that is not known.
+/// `kv_cache_quant_algo` names it (`FP8` or `NVFP4`, in any case; empty, and `MIXED_PRECISION`:
+/// none), else the model dtype (vllm/utils/torch_utils.py, resolve_kv_cache_dtype_string). Any
+/// other string comes to itself: an operator's choice outranks the checkpoint, which is not looked
+/// at. std::invalid_argument for a string, a quantization that is looked at (vLLM warns, and falls
+/// back to the model dtype), or a model dtype that is not known.
 MLA_DTYPE_EXPORT KvCacheResolution
 resolve_kv_cache_dtype(std::string_view cache_dtype, DataType model_dtype,
                        std::string_view checkpoint_kv_cache_quant_algo = {});

@@ -11,7 +11,7 @@
 
 namespace mla_dtype {
 
-struct DeviceRange;
+class DeviceRange;
 
 /// Which device this is: CUDA with a compute capability, ROCm with a gfx architecture, or neither
 /// (a default-made Platform). A value of a few bytes, made by cuda(), rocm() or parse_platform();
@@ -28,7 +28,7 @@ struct Platform {
   friend MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
   friend MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
   friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
-  friend struct DeviceRange;
+  friend class DeviceRange;
   friend MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform, int major) noexcept;
   friend MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
   friend MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
@@ -74,14 +74,19 @@ MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
 
 /// The devices of one runtime from one version to another, both included: what a row of
 /// prefill_backend.h runs on. Converts from a Platform, for that device alone.
-struct MLA_DTYPE_EXPORT DeviceRange {
+class MLA_DTYPE_EXPORT DeviceRange {
+ public:
   DeviceRange(const Platform& device);  // NOLINT: implicit
   /// std::invalid_argument where no device can be between the two, or one of them is none.
   DeviceRange(const Platform& first, const Platform& last);
 
   bool contains(const Platform& platform) const noexcept;
+  bool contains(const DeviceRange& other) const noexcept;
 
-  Platform first, last;
+  friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
+
+ private:
+  Platform first_, last_;
 };
 
 /// CUDA devices of capability `major`.x.

@@ -41,7 +41,7 @@ enum class Fp8Queries : std::uint8_t {
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.
 struct PrefillBackend {
-  std::string name;  ///< as an operator spells it: printable ASCII
+  std::string name;  ///< as an operator spells it: letters, digits, `_`, `-` and `.`
 
   // What it runs with.
   std::vector<DeviceRange> devices = {};                 ///< empty: any, and none
@@ -51,8 +51,10 @@ struct PrefillBackend {
 
   // What its prefill runs in FP8 with, besides.
   Fp8Queries fp8_queries = Fp8Queries::never;
-  std::vector<DeviceRange> fp8_devices = {};          ///< empty: all of `devices`
-  std::vector<std::string> fp8_kv_cache_dtypes = {};  ///< at least one, unless `never`
+  std::vector<DeviceRange> fp8_devices = {};  ///< among `devices`; empty: all that have FP8
+  /// At least one, unless `never`. A KV-cache dtype that kv_cache.h does not know is for the
+  /// engine's own is_quantized_kv_cache to judge, and passes, unless some such are listed here.
+  std::vector<std::string> fp8_kv_cache_dtypes = {};
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
@@ -92,7 +94,8 @@ MLA_DTYPE_EXPORT std::string_view to_string(BlockerKind kind);
 /// One condition that failed.
 struct Blocker {
   BlockerKind kind;
-  std::string value;     ///< what it failed for: the KV-cache dtype, the backend, the device, ...
+  std::string value;     ///< what it failed for: the KV-cache dtype, the backend, the device, ...;
+                         ///< empty where only a predicate of the engine's own knows
   std::string sentence;  ///< the same for a human
 };
 
@@ -104,12 +107,12 @@ struct RejectedPrefillBackend {
 
 /// Which prefill backend to use.
 struct PrefillBackendSelection {
-  std::string name;  ///< empty: none can run
-  bool
-      takes_fp8_queries;  ///< here, with this KV cache and model; whether they are requested or not
+  std::string name;        ///< empty: none can run, or not the one that was chosen
+  std::string chosen;      ///< the operator's choice; empty: there was none
+  bool takes_fp8_queries;  ///< here, with this KV cache and model; requested or not
 
-  /// Those preferred to the selected one, and where none is selected all of them; with an explicit
-  /// backend at most that one.
+  /// Those that were passed over: preferred to the selected one, or, where FP8 queries are
+  /// requested in vain, all that could not take them either. Of a choice at most that one.
   std::vector<RejectedPrefillBackend> rejected;
 
   /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
@@ -120,10 +123,12 @@ struct PrefillBackendSelection {
 /// The prefill backend and with it the data type that its queries can have, chosen together: the
 /// first backend that can run; where FP8 prefill queries are requested and some backend can take
 /// them, the first one that can. (In vLLM the backend is chosen without a look at the flag, which
-/// then is refused: vllm#50181.) A backend that the operator chose
-/// (AttentionConfig::mla_prefill_backend) is taken, or else rejected with all reasons.
+/// then is refused: vllm#50181.) Where they are required, no other is selected. A backend that the
+/// operator chose (AttentionConfig::mla_prefill_backend) is taken, or else rejected with all
+/// reasons.
 ///
-/// Asks `is_available` once for each of `backends`; what it throws reaches the caller.
+/// For an engine that has an Environment: prefill_query.h has the same function of one. Asks
+/// `is_available` once for each of `backends`; what it throws reaches the caller.
 /// std::invalid_argument: no backends, two of one name, a row that contradicts itself, a chosen
 /// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
 /// other than float32, float16 and bfloat16. Thread-safe; for model init: it allocates.

@@ -60,33 +60,35 @@ struct Environment {
   /// written into the record of a refused request. Required. Asked at most once for each decision,
   /// and only if the KV cache is quantized.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
-      backend_supports_prefill_query_quantization;
+      backend_supports_prefill_query_quantization = {};
 
   /// The FP8 type of the platform: the answer where prefill queries are quantized.
   DataType fp8_data_type = DataType::float8_e4m3fn;
 
   /// Where the decision is logged; null: default_once_log().
-  std::shared_ptr<OnceLog> log;
+  std::shared_ptr<OnceLog> log = {};
 
-  // How this engine's own command line says it; what an operator is advised to add. In the last two
-  // the first `%` stands for the value.
-
-  /// Request FP8 prefill queries: what row 3's hint ends with.
+  /// How this engine's own command line requests FP8 prefill queries: what row 3's hint ends with.
   std::string flag_spelling = R"(--attention-config '{"use_prefill_query_quantization": true}')";
+
+  // How it says the rest of what an operator may be advised to set; the first `%` stands for the
+  // value. Empty: in words.
+
   /// Set the KV-cache dtype to `%`.
   std::string kv_cache_dtype_spelling = "--kv-cache-dtype %";
-  /// Request FP8 prefill queries, and have them from prefill backend `%`.
-  std::string prefill_backend_spelling =
-      R"(--attention-config '{"use_prefill_query_quantization": true, "mla_prefill_backend": "%"}')";
+  /// Request FP8 prefill queries, and have them from prefill backend `%`. Where this is empty and
+  /// flag_spelling is the above, it is vLLM's way, too.
+  std::string prefill_backend_spelling = {};
 
   /// The level of the record of a refused request.
   LogLevel refused_request_level = LogLevel::info;
 };
 
 /// The environment of an engine that runs the prefill backend of this name, one of those in
-/// prefill_backend.h, on the platform. An unknown backend: std::invalid_argument. The advice it
-/// gives takes the other backends of the same table for available; an engine that knows better
-/// passes a table. The predicates may be called from any thread.
+/// prefill_backend.h, on the platform, unless a configuration chooses another one of the same
+/// table. An unknown backend: std::invalid_argument. The advice it gives takes those others for
+/// available; an engine that knows better passes a table. The predicates may be called from any
+/// thread.
 MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
                                               std::string_view prefill_backend);
 
@@ -150,7 +152,8 @@ MLA_DTYPE_EXPORT PrefillQueryDecision evaluate_prefill_query(const EngineConfig&
                                                              const Environment& env);
 
 /// Logs the record of a decision that was made with these, once. True if a record was written by
-/// this call. Asks no predicate. An outcome out of range: std::invalid_argument.
+/// this call. Asks no predicate. std::invalid_argument: an outcome out of range, and what
+/// determine_prefill_query_data_type() refuses before it asks one.
 MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                         const EngineConfig& config, DataType model_dtype,
                                         const Environment& env);
@@ -219,6 +222,13 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
  private:
   std::shared_ptr<const PrefillQueryExplanation> explanation_;
 };
+
+/// select_prefill_backend() with the table, the availability and the KV-cache predicate of the
+/// environment; std::invalid_argument for one whose predicate of the backend is the engine's own.
+/// The name that make_environment() was given counts as a choice. Asks the KV-cache predicate once.
+MLA_DTYPE_EXPORT PrefillBackendSelection select_prefill_backend(const EngineConfig& config,
+                                                                DataType model_dtype,
+                                                                const Environment& env);
 
 /// Logs which prefill backend was selected and why not those preferred to it, as info; and the
 /// selection's hint, as a warning; each once, in scope local. True if a record was written by this

@@ -81,11 +81,10 @@ void init_engine(const Flags& flags, const std::shared_ptr<spdlog::logger>& logg
   const Model model = read_model(flags.model);
   EngineConfig config = flags.config;
   config.mla_dimensions = model.dimensions;
-  const Platform platform = parse_platform(flags.device);
-  Environment env = make_environment(platform, vllm_prefill_backends());
+  Environment env = make_environment(parse_platform(flags.device), vllm_prefill_backends());
   env.log = std::make_shared<OnceLog>(logger, flags.rank);
 
-  const auto backend = select_prefill_backend(config, model.data_type, platform);
+  const auto backend = select_prefill_backend(config, model.data_type, env);
   log_prefill_backend(backend, env);
   if (backend.name.empty()) throw std::runtime_error("no prefill backend can run");
 

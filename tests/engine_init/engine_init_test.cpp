@@ -148,9 +148,11 @@ TEST(EngineInit, AChoiceThatCannotRunStopsTheEngineWithItsReasons) {
   const auto processes =
       run_engine("deepseek-v3", {"--device", "12.0", "--prefill-backend", "FLASHINFER"}, 1, 1);
   EXPECT_EQ(processes[0].exit_code, 1);
-  EXPECT_THAT(processes[0].log,
-              ElementsAre("engine [info] No prefill backend can run. Prefill backend FLASHINFER "
-                          "does not run on this device (sm_120), only on CUDA capability 10.x."));
+  EXPECT_THAT(
+      processes[0].log,
+      ElementsAre(
+          "engine [info] Prefill backend FLASHINFER cannot run. Prefill backend "
+          "FLASHINFER does not run on this device (sm_120), only on CUDA capability 10.x."));
 }
 
 TEST(EngineInit, BadInputStopsTheEngineBeforeItLogsAnything) {

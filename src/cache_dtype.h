@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mla_dtype/kv_cache.h>
+
 #include <string_view>
 
 namespace mla_dtype::detail {
@@ -10,5 +12,13 @@ namespace mla_dtype::detail {
 /// std::invalid_argument.
 std::string_view effective_cache_dtype(std::string_view cache_dtype,
                                        std::string_view checkpoint_kv_cache_quant_algo);
+
+/// Where the format is in kv_cache_formats(); null if it is not known.
+const KvCacheFormat* find_kv_cache_format(std::string_view cache_dtype) noexcept;
+
+/// A bit for each of kv_cache_formats().
+inline unsigned bit_of(const KvCacheFormat& format) {
+  return 1U << (&format - kv_cache_formats().data());
+}
 
 }  // namespace mla_dtype::detail
