@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . cmake/debian.sh
 
 # shellcheck disable=SC2086  # one word a package
-install_missing $library libcli11-dev
+install_missing $library libcli11-dev nlohmann-json3-dev
 echo "Building build/run-it/mla-dtype"
 quietly cmake -S . -B build/run-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
   -DMLA_DTYPE_BUILD_TOOL=ON -DMLA_DTYPE_BUILD_TESTS=OFF
@@ -21,7 +21,7 @@ show() { # <row> <argument>...
   echo "\$ build/run-it/mla-dtype $*"
   build/run-it/mla-dtype "$@" 2>&1
 }
-show 1 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype fp8 --use-prefill-query-quantization
-show 2 --device 9.0 --prefill-backend FLASH_ATTN --kv-cache-dtype fp8 --use-prefill-query-quantization
+show 1 --device 10.3 --kv-cache-dtype fp8 --use-prefill-query-quantization
+show 2 --device 9.0 --kv-cache-dtype fp8 --use-prefill-query-quantization
 show 3 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype fp8
 show 4 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype auto

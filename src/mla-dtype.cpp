@@ -1,52 +1,101 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// mla-dtype: what would my engine do, and why? Prints the decision on stdout and its log records on
-// stderr. Exits with 0, with 2 for bad arguments, with 1 if the output cannot be written.
+// mla-dtype: what would my engine do, and why? Prints the decision with its reasons on stdout and
+// its log records on stderr. Exits with
+//   0, or
+//   1 if the output cannot be written,
+//   2 for bad arguments,
+//   3 if FP8 prefill queries are required and not possible.
 
 #include <fmt/format.h>
-#include <mla_dtype/fmt.h>
 #include <mla_dtype/mla_dtype.h>
 #include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "tool_inputs.h"
+#include "tool_report.h"
 
 namespace {
 
 using namespace mla_dtype;
 
 struct Arguments {
-  EngineConfig config;
+  std::string kv_cache_dtype = "auto";
+  bool use_prefill_query_quantization = false;
+  std::string prefill_backend = "auto";
+  std::string attention_config;
+  std::string prefill_query_mode = "by_flag";
+  std::string hf_config;
   std::string model_dtype = "bfloat16";
+  MlaDimensions dimensions;
   std::string device = "none";
-  std::string prefill_backend = "FLASH_ATTN";
   RankInfo rank;
+  std::string refused_request_level = "info";
+  bool matrix = false;
+  bool json = false;
+};
+
+// What the arguments come to.
+struct Question {
+  Platform platform;
+  DataType model_dtype = DataType::bfloat16;
+  EngineConfig config;
+  std::vector<std::string> ignored_keys;  // of --attention-config
 };
 
 // CLI11 takes an empty text, as of a shell variable that is not set, for 0.
 const CLI::Validator is_number([](const std::string& text) { return text.empty() ? "empty" : ""; },
                                "", "number");
 
-void add_options(CLI::App& app, Arguments& arguments) {
-  app.add_option("--kv-cache-dtype", arguments.config.cache_config.cache_dtype,
-                 "KV-cache dtype: auto, bfloat16, fp8, fp8_e4m3, ...")
-      ->capture_default_str();
-  app.add_flag("--use-prefill-query-quantization",
-               arguments.config.attention_config.use_prefill_query_quantization,
-               "ask for FP8 prefill queries, keys and values")
-      ->check(CLI::IsMember({"true", "false"}));
+void add_model_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--hf-config", arguments.hf_config,
+                 "the model's config.json: head dimensions, data type, KV-cache quantization");
   app.add_option("--model-dtype", arguments.model_dtype, "bfloat16, float16 or float32")
       ->capture_default_str();
+  const auto add_dimension = [&](const char* option, int& dimension, const char* description) {
+    app.add_option(option, dimension, description)
+        ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
+        ->capture_default_str();
+  };
+  add_dimension("--qk-nope-head-dim", arguments.dimensions.qk_nope_head_dim,
+                "head dimension of queries and keys without the rotary part");
+  add_dimension("--qk-rope-head-dim", arguments.dimensions.qk_rope_head_dim,
+                "head dimension of the rotary part");
+  add_dimension("--v-head-dim", arguments.dimensions.v_head_dim, "head dimension of values");
+}
+
+void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--device", arguments.device,
                  "10.3, sm_103, compute_103, gfx942, gfx942:sramecc+:xnack-, ... or none")
       ->capture_default_str();
+  add_model_options(app, arguments);
+  app.add_option("--kv-cache-dtype", arguments.kv_cache_dtype,
+                 "KV-cache dtype: auto, bfloat16, fp8, fp8_e4m3, ...")
+      ->capture_default_str();
+  app.add_flag("--use-prefill-query-quantization", arguments.use_prefill_query_quantization,
+               "ask for FP8 prefill queries, keys and values")
+      ->check(CLI::IsMember({"true", "false"}));
   app.add_option("--prefill-backend", arguments.prefill_backend,
-                 "FLASH_ATTN, FLASHINFER, TRTLLM_RAGGED, TOKENSPEED_MLA or ROCM_AITER_FA")
+                 "FLASHINFER, TRTLLM_FMHA, ... or auto: whichever of vLLM's is selected")
+      ->capture_default_str();
+  app.add_option("--attention-config", arguments.attention_config,
+                 "the same two settings as vLLM takes them: '{\"use_prefill_query_quantization\": "
+                 "true, \"mla_prefill_backend\": \"FLASHINFER\"}'");
+  app.add_option("--prefill-query-mode", arguments.prefill_query_mode,
+                 "required: the model cannot run without FP8 prefill queries")
+      ->check(CLI::IsMember({"by_flag", "required"}))
       ->capture_default_str();
   app.add_option("--local-rank", arguments.rank.local_rank,
                  "rank on this node; only 0 logs the decision")
@@ -55,49 +104,193 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--global-rank", arguments.rank.global_rank, "rank among all processes")
       ->check(is_number)
       ->capture_default_str();
+  app.add_option("--refused-request-level", arguments.refused_request_level,
+                 "level of the record of a refused request")
+      ->check(CLI::IsMember({"info", "warning"}))
+      ->capture_default_str();
+  app.add_flag("--matrix", arguments.matrix,
+               "show which backends take FP8 queries on the device, with which KV-cache dtypes")
+      ->disable_flag_override();
+  app.add_flag("--json", arguments.json, "one JSON object on stdout, with the log records in it")
+      ->disable_flag_override();
   app.set_version_flag("--version", fmt::format("mla-dtype {}.{}.{}", MLA_DTYPE_VERSION_MAJOR,
                                                 MLA_DTYPE_VERSION_MINOR, MLA_DTYPE_VERSION_PATCH));
+  app.footer(
+      "Exits with 0, or 1: the output cannot be written; 2: bad arguments; 3: FP8 prefill queries\n"
+      "are required (--prefill-query-mode) and not possible.");
 }
 
-// Calls `make`, and puts the option's name before what it finds wrong.
-template <class Make>
-auto from_option(const char* option, Make make) {
-  try {
-    return make();
-  } catch (const std::invalid_argument& error) {
-    throw std::invalid_argument(fmt::format("{}: {}", option, error.what()));
+// The matrix is of a device and a model; it shows every choice of the rest.
+void check_matrix(const CLI::App& app) {
+  if (app.count("--device") == 0) throw std::invalid_argument("--matrix: needs --device");
+  for (const char* const option :
+       {"--kv-cache-dtype", "--use-prefill-query-quantization", "--prefill-backend",
+        "--attention-config", "--prefill-query-mode", "--local-rank", "--global-rank",
+        "--refused-request-level"}) {
+    if (app.count(option) != 0) {
+      throw std::invalid_argument(fmt::format("{}: not together with --matrix", option));
+    }
   }
 }
 
-void decide(const Arguments& arguments) {
-  const auto& cache_dtype = arguments.config.cache_config.cache_dtype;
-  from_option("--kv-cache-dtype", [&] { return is_quantized_kv_cache(cache_dtype); });
-  const DataType model_dtype =
-      from_option("--model-dtype", [&] { return parse_model_data_type(arguments.model_dtype); });
-  const Platform platform = from_option("--device", [&] {
+// Calls `make`, and puts where it comes from before what it finds wrong.
+template <class Make>
+auto from(const std::string& source, Make make) {
+  try {
+    return make();
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(fmt::format("{}: {}", source, error.what()));
+  }
+}
+
+// A setting for which there is an option, and a key of --attention-config.
+template <class Value>
+std::optional<Value> agreed(const char* option, const std::optional<Value>& by_option,
+                            const std::optional<Value>& by_key) {
+  if (by_option && by_key && *by_option != *by_key) {
+    throw std::invalid_argument(
+        fmt::format("{} says {}, and --attention-config {}", option, *by_option, *by_key));
+  }
+  return by_option ? by_option : by_key;
+}
+
+// The model: as its config.json has it, unless an option says otherwise.
+void read_model(const CLI::App& app, const Arguments& arguments, Question& question) {
+  question.model_dtype =
+      from("--model-dtype", [&] { return parse_model_data_type(arguments.model_dtype); });
+  if (app.count("--hf-config") != 0) {
+    const std::string source = "--hf-config: " + arguments.hf_config;
+    const tool::ModelConfig model =
+        from(source, [&] { return tool::read_hf_config(arguments.hf_config); });
+    if (app.count("--model-dtype") == 0 && !model.dtype.empty()) {
+      question.model_dtype = from(source + ": " + model.dtype_field,
+                                  [&] { return parse_model_data_type(model.dtype); });
+    }
+    question.config.mla_dimensions = model.dimensions;
+    CacheConfig& cache = question.config.cache_config;
+    cache.checkpoint_kv_cache_quant_algo = model.kv_cache_quant_algo;
+    from(source, [&] {
+      return resolve_kv_cache_dtype(cache.cache_dtype, question.model_dtype,
+                                    cache.checkpoint_kv_cache_quant_algo);
+    });
+  }
+  const auto take = [&](const char* option, int MlaDimensions::*dimension) {
+    if (app.count(option) == 0) return;
+    question.config.mla_dimensions.*dimension = arguments.dimensions.*dimension;
+  };
+  take("--qk-nope-head-dim", &MlaDimensions::qk_nope_head_dim);
+  take("--qk-rope-head-dim", &MlaDimensions::qk_rope_head_dim);
+  take("--v-head-dim", &MlaDimensions::v_head_dim);
+}
+
+void read_attention(const CLI::App& app, const Arguments& arguments, Question& question) {
+  const auto check_backend = [&](const char* option, const std::string& name) {
+    from(option, [&] { return make_environment(question.platform, name); });
+  };
+  std::optional<bool> flag;
+  if (app.count("--use-prefill-query-quantization") != 0) {
+    flag = arguments.use_prefill_query_quantization;
+  }
+  std::optional<std::string> backend;
+  if (app.count("--prefill-backend") != 0) {
+    backend = arguments.prefill_backend;
+    if (*backend != "auto") check_backend("--prefill-backend", *backend);
+  }
+  if (app.count("--attention-config") != 0) {
+    tool::AttentionConfigArgument keys = from("--attention-config", [&] {
+      return tool::parse_attention_config(arguments.attention_config);
+    });
+    if (keys.mla_prefill_backend) check_backend("--attention-config", *keys.mla_prefill_backend);
+    flag = agreed("--use-prefill-query-quantization", flag, keys.use_prefill_query_quantization);
+    backend = agreed("--prefill-backend", backend, keys.mla_prefill_backend);
+    question.ignored_keys = std::move(keys.other_keys);
+  }
+  AttentionConfig& attention = question.config.attention_config;
+  attention.use_prefill_query_quantization = flag.value_or(false);
+  if (backend && *backend != "auto") attention.mla_prefill_backend = *backend;
+  if (arguments.prefill_query_mode == "required") {
+    attention.prefill_query_mode = PrefillQueryMode::required;
+  }
+}
+
+Question read_question(const CLI::App& app, const Arguments& arguments) {
+  if (arguments.matrix) check_matrix(app);
+  Question question;
+  question.platform = from("--device", [&] {
     return arguments.device == "none" ? Platform{} : parse_platform(arguments.device);
   });
-  Environment env = from_option(
-      "--prefill-backend", [&] { return make_environment(platform, arguments.prefill_backend); });
+  from("--kv-cache-dtype", [&] { return is_quantized_kv_cache(arguments.kv_cache_dtype); });
+  question.config.cache_config.cache_dtype = arguments.kv_cache_dtype;
+  read_model(app, arguments, question);
+  read_attention(app, arguments, question);
+  return question;
+}
 
-  const auto sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
-  const auto logger = std::make_shared<spdlog::logger>("mla-dtype", sink);
-  logger->set_pattern("[%l] %v");
-  env.log = from_option("--local-rank, --global-rank",
-                        [&] { return std::make_shared<OnceLog>(logger, arguments.rank); });
-
-  const PrefillQueryDecision decision = evaluate_prefill_query(arguments.config, model_dtype, env);
-  fmt::print("data type: {}\noutcome: {}\n", decision.data_type, decision.outcome);
-  log_prefill_query(decision, arguments.config, model_dtype, env);
+// The table that the chosen backend is in, or vLLM's.
+const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention) {
+  const auto& other = tensorrt_llm_prefill_backends();
+  const bool is_other = std::any_of(other.begin(), other.end(), [&](const PrefillBackend& backend) {
+    return backend.name == attention.mla_prefill_backend;
+  });
+  return is_other ? other : vllm_prefill_backends();
 }
 
 // One line of plain ASCII on stderr, whatever the arguments held.
-int fail(std::string text, int exit_code) {
+void say(std::string text) {
   for (char& c : text) {
     if (c < ' ' || c > '~') c = '?';
   }
   std::fprintf(stderr, "mla-dtype: %s\n", text.c_str());
+}
+
+int fail(const std::string& text, int exit_code) {
+  say(text);
   return exit_code;
+}
+
+int show_decision(const Question& question, const Arguments& arguments) {
+  const auto& [platform, model_dtype, config, ignored_keys] = question;
+  Environment env = make_environment(platform, backends_for(config.attention_config));
+  env.refused_request_level =
+      arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
+  const auto sink = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(/*n_items=*/16);
+  const auto logger = std::make_shared<spdlog::logger>("mla-dtype", sink);
+  env.log = from("--local-rank, --global-rank",
+                 [&] { return std::make_shared<OnceLog>(logger, arguments.rank); });
+
+  tool::Report report{platform,
+                      model_dtype,
+                      explain_prefill_query_data_type(config, model_dtype, env),
+                      select_prefill_backend(config, model_dtype, env),
+                      /*log=*/{},
+                      /*refused=*/false};
+  std::string refusal;
+  try {
+    determine_prefill_query_data_type(config, model_dtype, env);
+  } catch (const PrefillQueryRefused& refused) {
+    report.refused = true;
+    refusal = refused.what();
+  }
+  for (const auto& record : sink->last_raw()) {
+    report.log.push_back({fmt::to_string(spdlog::level::to_string_view(record.level)),
+                          std::string(record.payload.data(), record.payload.size())});
+  }
+
+  for (const std::string& key : ignored_keys) {
+    say(fmt::format("--attention-config: {} is not looked at", key));
+  }
+  fmt::print("{}", arguments.json ? to_json(report) : to_text(report));
+  std::fflush(stdout);  // before the records, also where both go to the same file
+  if (!arguments.json) {
+    for (const auto& [level, text] : report.log) fmt::print(stderr, "[{}] {}\n", level, text);
+  }
+  return report.refused ? fail(refusal, 3) : 0;
+}
+
+int show_matrix(const Question& question, const Arguments& arguments) {
+  const auto matrix = tool::make_matrix(question.config, question.model_dtype, question.platform);
+  fmt::print("{}", arguments.json ? to_json(matrix) : to_text(matrix));
+  return 0;
 }
 
 }  // namespace
@@ -110,14 +303,17 @@ int main(int argc, char** argv) {
         "Attention get, and why.",
         "mla-dtype");
     add_options(app, arguments);
+    int exit_code = 0;
     try {
       app.parse(argc, argv);
-      decide(arguments);
+      const Question question = read_question(app, arguments);
+      exit_code =
+          arguments.matrix ? show_matrix(question, arguments) : show_decision(question, arguments);
     } catch (const CLI::Success& help_or_version) {
       app.exit(help_or_version);
     }
     const bool written = std::fflush(stdout) == 0 && !std::ferror(stdout) && !std::ferror(stderr);
-    return written ? 0 : 1;
+    return written ? exit_code : 1;
   } catch (const CLI::ParseError& error) {
     return fail(error.what(), 2);
   } catch (const std::invalid_argument& error) {

@@ -3,24 +3,34 @@
 // The command-line tool, as a process of its own.
 
 #include <gmock/gmock.h>
+#include <mla_dtype/mla_dtype.h>
 #include <sys/wait.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace mla_dtype {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
+
+using Json = nlohmann::ordered_json;
 
 struct Result {
   int exit_code;
@@ -34,22 +44,60 @@ std::string take(const std::string& path) {
   return text.str();
 }
 
+std::string temporary_path() {
+  return ::testing::TempDir() + "mla_dtype_tool_" + std::to_string(getpid());
+}
+
 // `arguments` as a shell would have them.
 Result run(const std::string& arguments) {
-  const std::string base = ::testing::TempDir() + "mla_dtype_tool_" + std::to_string(getpid());
+  const std::string base = temporary_path();
   const std::string command =
       "'" MLA_DTYPE_TOOL "' " + arguments + " >'" + base + ".out' 2>'" + base + ".err'";
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, take(base + ".out"), take(base + ".err")};
 }
 
+// One argument, for a shell. It has no single quotes in it.
+std::string quoted(const std::string& argument) { return " '" + argument + "' "; }
+
+// With a config.json of this content.
+Result run_with_config(const std::string& config, const std::string& arguments) {
+  const std::string path = temporary_path() + ".json";
+  std::ofstream(path) << config;
+  const Result result = run("--hf-config" + quoted(path) + arguments);
+  std::remove(path.c_str());
+  return result;
+}
+
+Json parse(const Result& result) {
+  EXPECT_THAT(result.err, IsEmpty());
+  EXPECT_EQ(result.out.back(), '\n');
+  return Json::parse(result.out);
+}
+
+std::vector<std::string> keys(const Json& object) {
+  std::vector<std::string> result;
+  for (const auto& item : object.items()) result.push_back(item.key());
+  return result;
+}
+
+std::vector<std::string> lines(const std::string& text) {
+  std::vector<std::string> result;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) result.push_back(line);
+  return result;
+}
+
+const std::string flag = "--use-prefill-query-quantization ";
 const std::string fp8_on_b200 =
     "--kv-cache-dtype fp8 --device 10.0 --prefill-backend FLASHINFER --model-dtype float16 ";
 
 TEST(Tool, Row1) {
-  const Result result = run(fp8_on_b200 + "--use-prefill-query-quantization");
+  const Result result = run(fp8_on_b200 + flag);
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_EQ(result.out, "data type: float8_e4m3fn\noutcome: quantized\n");
+  EXPECT_EQ(result.out,
+            "data type: float8_e4m3fn\noutcome: quantized\nKV-cache dtype: \"fp8\"\n"
+            "prefill backend: FLASHINFER\n");
   EXPECT_EQ(result.err, "[info] FP8 prefill attention enabled: query data type is FP8\n");
 }
 
@@ -61,13 +109,15 @@ TEST(Tool, Row2) {
   for (const auto& [arguments, why] :
        {std::pair<std::string, std::string>("--device sm_100 --prefill-backend FLASHINFER",
                                             " The KV cache is not quantized"),
-        {"--device sm_103a --kv-cache-dtype fp8", " Prefill backend FLASH_ATTN does not"},
+        {"--device sm_103a", " The KV cache is not quantized"},
+        {"--device sm_103a --kv-cache-dtype fp8 --prefill-backend FLASH_ATTN",
+         " Prefill backend FLASH_ATTN does not"},
         {"--device 9.0 --kv-cache-dtype fp8", " On this device (sm_90) no setting helps"},
         {"--device gfx942:sramecc+:xnack- --kv-cache-dtype fp8", " On this device (gfx942)"},
         {"", " On this device (no CUDA or ROCm device)"}}) {
-    const Result result = run("--use-prefill-query-quantization " + arguments);
+    const Result result = run(flag + arguments);
     EXPECT_EQ(result.exit_code, 0);
-    EXPECT_EQ(result.out, "data type: bfloat16\noutcome: request_refused\n");
+    EXPECT_THAT(result.out, StartsWith("data type: bfloat16\noutcome: request_refused\n"));
     EXPECT_THAT(result.err, StartsWith(text + why));
     EXPECT_EQ(result.err.find('\n'), result.err.size() - 1) << "one record";
   }
@@ -76,7 +126,7 @@ TEST(Tool, Row2) {
 TEST(Tool, Row3) {
   const Result result = run(fp8_on_b200);
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_EQ(result.out, "data type: float16\noutcome: available_but_off\n");
+  EXPECT_THAT(result.out, StartsWith("data type: float16\noutcome: available_but_off\n"));
   EXPECT_EQ(result.err,
             "[warning] FP8 KV cache is enabled but prefill queries are not quantized to FP8. For "
             "long-context workloads (ISL >= 4K), enabling FP8 prefill attention can significantly "
@@ -87,27 +137,557 @@ TEST(Tool, Row3) {
 TEST(Tool, Row4) {
   for (const std::string arguments :
        {"", "--device 10.0 --prefill-backend FLASHINFER", "--kv-cache-dtype fp8 --device 9.0",
-        "--use-prefill-query-quantization=false"}) {
+        "--kv-cache-dtype fp8 --device 10.0", "--use-prefill-query-quantization=false"}) {
     const Result result = run(arguments);
     EXPECT_EQ(result.exit_code, 0);
-    EXPECT_EQ(result.out, "data type: bfloat16\noutcome: not_applicable\n");
+    EXPECT_THAT(result.out, StartsWith("data type: bfloat16\noutcome: not_applicable\n"));
     EXPECT_THAT(result.err, IsEmpty());
+  }
+}
+
+TEST(Tool, ShowsTheExplanation) {
+  for (const std::string device : {"10.3", "9.0", "gfx950"}) {
+    for (const std::string backend : {"FLASH_ATTN", "FLASHINFER", "ROCM_AITER_FA"}) {
+      for (const std::string cache_dtype : {"auto", "fp8", "nvfp4"}) {
+        for (const bool requested : {false, true}) {
+          const std::string arguments = "--device " + device + " --prefill-backend " + backend +
+                                        " --kv-cache-dtype " + cache_dtype + ' ' +
+                                        (requested ? flag : "");
+          SCOPED_TRACE(arguments);
+          EngineConfig config;
+          config.cache_config.cache_dtype = cache_dtype;
+          config.attention_config.use_prefill_query_quantization = requested;
+          const auto env = make_environment(parse_platform(device), backend);
+          EXPECT_EQ(
+              run(arguments).out,
+              to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env)) + '\n');
+        }
+      }
+    }
+  }
+}
+
+TEST(Tool, SelectsTheBackendAndSaysWhyNotAnother) {
+  const Result result = run("--device 10.3 --kv-cache-dtype fp8 " + flag);
+  EXPECT_EQ(lines(result.out).at(3), "prefill backend: TRTLLM_RAGGED");
+  EXPECT_THAT(lines(result.out).back(),
+              "rejected: FLASH_ATTN: Prefill backend FLASH_ATTN does not take FP8 queries.");
+  EXPECT_THAT(result.out, Not(HasSubstr("ROCM_AITER_FA"))) << "does not run there";
+  EXPECT_EQ(run("--device 10.3 --kv-cache-dtype fp8 --prefill-backend auto " + flag).out,
+            result.out);
+
+  EXPECT_THAT(run("--device 10.3 --model-dtype float32 --v-head-dim 64").out,
+              ContainsRegex("\nrejected: FLASHINFER: Prefill backend FLASHINFER does not take "
+                            "float32 models. Prefill backend FLASHINFER does not take the head "
+                            "dimensions .*"));
+  EXPECT_THAT(run("--device 10.3 --prefill-backend FLASHINFER --v-head-dim 64").out,
+              Not(HasSubstr("rejected:")))
+      << "chosen";
+}
+
+TEST(Tool, KnowsTheBackendOfTensorRtLlm) {
+  const Result result =
+      run("--device 9.0 --kv-cache-dtype fp8 --prefill-backend TRTLLM_FMHA " + flag);
+  EXPECT_THAT(result.out, StartsWith("data type: float8_e4m3fn\n"));
+}
+
+TEST(Tool, AttentionConfigSaysWhatTheOptionsSay) {
+  const std::string base = "--device 10.0 --kv-cache-dtype fp8 ";
+  const auto same = [&](const std::string& json, const std::string& options) {
+    SCOPED_TRACE(json);
+    const Result result = run(base + "--attention-config" + quoted(json));
+    const Result expected = run(base + options);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.out, expected.out);
+    EXPECT_EQ(result.err, expected.err);
+  };
+  same("{}", "");
+  same(R"({"use_prefill_query_quantization": true})", flag);
+  same(R"({"use_prefill_query_quantization": false})", "");
+  same(R"({"mla_prefill_backend": "FLASHINFER"})", "--prefill-backend FLASHINFER");
+  same(R"({"mla_prefill_backend": "flash_attn"})", "--prefill-backend FLASH_ATTN");
+  same(R"({"mla_prefill_backend": null})", "");
+  same(R"({"use_prefill_query_quantization": true, "mla_prefill_backend": "TRTLLM_RAGGED"})",
+       flag + "--prefill-backend TRTLLM_RAGGED");
+
+  // Together with the options.
+  const Result expected = run(base + flag + "--prefill-backend FLASHINFER");
+  for (const char* const arguments :
+       {"--use-prefill-query-quantization --attention-config "
+        "'{\"mla_prefill_backend\": \"FLASHINFER\"}'",
+        "--prefill-backend FLASHINFER --attention-config "
+        "'{\"use_prefill_query_quantization\": true, \"mla_prefill_backend\": null}'",
+        "--prefill-backend FLASHINFER --use-prefill-query-quantization --attention-config "
+        "'{\"use_prefill_query_quantization\": true, \"mla_prefill_backend\": \"FLASHINFER\"}'"}) {
+    EXPECT_EQ(run(base + arguments).out, expected.out) << arguments;
+  }
+}
+
+TEST(Tool, AttentionConfigNotesTheKeysThatAreNotLookedAt) {
+  const std::string json =
+      R"({"flash_attn_version": 3, "a\n\"\u00e9": [{}], "mla_prefill_backend": "FLASHINFER"})";
+  for (const std::string more : {"", "--json"}) {
+    const Result result = run("--device 10.0 --attention-config" + quoted(json) + more);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, R"(mla-dtype: --attention-config: "a\n\"\u00e9" is not looked at)"
+                          "\n"
+                          R"(mla-dtype: --attention-config: "flash_attn_version" is not looked at)"
+                          "\n");
+  }
+  EXPECT_THAT(lines(run("--device 9.9.9 --attention-config" + quoted(json)).err), SizeIs(1))
+      << "a bad argument is all that is said";
+}
+
+TEST(Tool, ReadsTheModelsConfig) {
+  for (const std::string name : {"deepseek-v2-lite", "deepseek-v3", "kimi-k2"}) {
+    const Result result = run("--device 10.0 --kv-cache-dtype fp8 --prefill-backend FLASHINFER " +
+                              flag + "--hf-config" + quoted(MLA_DTYPE_MODELS + name + ".json"));
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.out, StartsWith("data type: float8_e4m3fn\n"));
+  }
+}
+
+// What the tool takes from a config.json, seen in what it says.
+struct ReadModel {
+  std::string dtype, resolved_cache_dtype;
+  std::vector<int> dimensions;
+
+  friend bool operator==(const ReadModel& a, const ReadModel& b) {
+    return a.dtype == b.dtype && a.resolved_cache_dtype == b.resolved_cache_dtype &&
+           a.dimensions == b.dimensions;
+  }
+};
+
+ReadModel read_model(const std::string& config, const std::string& options = {}) {
+  const Json decision = parse(run_with_config(config, "--json " + options));
+  const Json matrix = parse(run_with_config(config, "--device none --matrix --json " + options));
+  EXPECT_EQ(matrix.at("model_dtype"), decision.at("model_dtype"));
+  const Json& dimensions = matrix.at("mla_dimensions");
+  EXPECT_THAT(keys(dimensions), ElementsAre("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"));
+  return {decision.at("model_dtype"),
+          decision.at("kv_cache_dtype").at("resolved"),
+          {dimensions.begin()->get<int>(), dimensions.at("qk_rope_head_dim").get<int>(),
+           dimensions.at("v_head_dim").get<int>()}};
+}
+
+TEST(Tool, TakesDimensionsAndDtypeFromTheConfigUnlessAnOptionSaysOtherwise) {
+  const std::vector<int> defaults = {128, 64, 128};
+  const auto expect = [](const char* config, const ReadModel& expected, const char* options = "") {
+    SCOPED_TRACE(config);
+    EXPECT_TRUE(read_model(config, options) == expected);
+  };
+  expect(R"({"kv_lora_rank": 512})", {"bfloat16", "bfloat16", defaults});
+  expect(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 32,
+             "v_head_dim": 256, "dtype": "float16"})",
+         {"float16", "float16", {192, 32, 256}});
+  expect(R"({"kv_lora_rank": 512, "v_head_dim": null, "torch_dtype": "float32", "dtype": null})",
+         {"float32", "float32", defaults});
+  expect(R"({"kv_lora_rank": 512, "dtype": "auto"})", {"bfloat16", "bfloat16", defaults});
+  expect(R"({"kv_lora_rank": 512, "dtype": "float16", "torch_dtype": "float32"})",
+         {"float16", "float16", defaults});
+  // Multimodal.
+  expect(R"({"text_config": {"kv_lora_rank": 512, "v_head_dim": 64, "dtype": "float16"},
+             "v_head_dim": 9, "vision_config": {"v_head_dim": 8}})",
+         {"float16", "float16", {128, 64, 64}});
+  expect(R"({"text_config": {"kv_lora_rank": 512}, "torch_dtype": "float16"})",
+         {"float16", "float16", defaults});
+  expect(R"({"text_config": {"kv_lora_rank": 512, "dtype": "float32"}, "torch_dtype": "float16"})",
+         {"float16", "float16", defaults});
+  expect(R"({"text_config": null, "kv_lora_rank": 512})", {"bfloat16", "bfloat16", defaults});
+  // Options.
+  expect(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "v_head_dim": 256, "dtype": "int8"})",
+         {"float16", "float16", {64, 32, 256}},
+         "--model-dtype float16 --qk-nope-head-dim 64 --qk-rope-head-dim 32");
+  expect(R"({"kv_lora_rank": 512, "dtype": "float16"})", {"bfloat16", "bfloat16", {128, 64, 1}},
+         "--model-dtype bfloat16 --v-head-dim 1");
+}
+
+TEST(Tool, DimensionsCountInTheDecision) {
+  const std::string arguments = "--device 10.0 --kv-cache-dtype fp8 " + flag;
+  const Result result =
+      run_with_config(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "v_head_dim": 256})",
+                      arguments + "--prefill-backend FLASHINFER");
+  EXPECT_THAT(result.out,
+              HasSubstr("blocker: Prefill backend FLASHINFER does not take the head dimensions "
+                        "(qk_nope, qk_rope, v) (192, 64, 256)"));
+  EXPECT_EQ(
+      run(arguments + "--prefill-backend FLASHINFER --qk-nope-head-dim 192 --v-head-dim 256").out,
+      result.out);
+}
+
+TEST(Tool, TakesTheCheckpointsKvCacheQuantizationFromTheConfig) {
+  // What `auto` comes to, by what quantization_config holds.
+  for (const auto& [quantization_config, expected] : {
+           std::pair<std::string, std::string>("null", "bfloat16"),
+           {"{}", "bfloat16"},
+           {R"({"quant_method": "modelopt"})", "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"})", "fp8_e4m3"},
+           {R"({"quant_method": "modelopt_fp4", "kv_cache_quant_algo": "nvfp4"})", "nvfp4"},
+           {R"({"quant_method": "modelopt", "kv_cache_quant_algo": null})", "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_quant_algo": ""})", "bfloat16"},
+           {R"({"quant_method": "fp8", "kv_cache_quant_algo": "FP8"})", "bfloat16"},
+           {R"({"quant_method": null, "kv_cache_quant_algo": "FP8"})", "bfloat16"},
+           {R"({"kv_cache_quant_algo": "FP8"})", "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": false, "num_bits": 8, "type": "float"}})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": true, "num_bits": 8, "type": "float"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": false, "num_bits": 8, "type": "int"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": 8, "type": "float"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": false, "num_bits": 16, "type": "float"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": 4, "type": "float"}})",
+            "nvfp4"},
+           // The order: schemes before algorithms, the inner object before the outer one.
+           {R"({"quant_method": "modelopt", "quantization": {"kv_cache_quant_algo": "FP8"}})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "quantization": {}, "kv_cache_quant_algo": "FP8"})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "quantization": {"kv_cache_quant_algo": "FP8"},
+                "kv_cache_quant_algo": "NVFP4"})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "quantization": {"kv_cache_quant_algo": "FP8"},
+                "kv_cache_scheme": "NVFP4"})",
+            "nvfp4"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": 2},
+                "kv_cache_quant_algo": "FP8"})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {}, "kv_cache_quant_algo": "FP8"})",
+            "fp8_e4m3"},
+       }) {
+    SCOPED_TRACE(quantization_config);
+    const std::string own = R"("quantization_config": )" + quantization_config;
+    EXPECT_EQ(read_model(R"({"kv_lora_rank": 512, )" + own + "}").resolved_cache_dtype, expected);
+    EXPECT_EQ(
+        read_model(R"({"text_config": {"kv_lora_rank": 512, )" + own + "}}").resolved_cache_dtype,
+        expected);
+    EXPECT_EQ(
+        read_model(R"({"text_config": {"kv_lora_rank": 512}, )" + own + "}").resolved_cache_dtype,
+        expected);
+  }
+}
+
+TEST(Tool, ACheckpointsFp8KvCacheAllowsFp8Queries) {
+  const std::string config =
+      R"({"kv_lora_rank": 512,
+          "quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})";
+  const Result result = run_with_config(config, "--device 10.0 " + flag);
+  EXPECT_THAT(lines(result.out),
+              ElementsAre("data type: float8_e4m3fn", "outcome: quantized",
+                          "KV-cache dtype: \"auto\", which is fp8_e4m3: the checkpoint was "
+                          "quantized for it",
+                          "prefill backend: TRTLLM_RAGGED", StartsWith("rejected: FLASH_ATTN: ")));
+  // The operator's choice outranks it.
+  EXPECT_THAT(run_with_config(config, "--device 10.0 --kv-cache-dtype bfloat16 " + flag).out,
+              StartsWith("data type: bfloat16\n"));
+}
+
+TEST(Tool, AConfigThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
+  const auto expect = [](const Result& result, const char* names) {
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, AllOf(StartsWith("mla-dtype: --hf-config: "), ContainsRegex(names)));
+    EXPECT_THAT(result.err, MatchesRegex("[ -~]*\n")) << "one line of plain text";
+    EXPECT_LT(result.err.size(), 1000U);
+  };
+  for (const auto& [config, names] : {
+           std::pair<std::string, const char*>("", "json: not JSON: .*unexpected end"),
+           {"{", "not JSON: .*line 1, column 2"},
+           {"[]", "json: an array is not accepted"},
+           {"12", "json: 12 is not accepted; accepted: a JSON object"},
+           {R"({"kv_lora_rank": 512} x)", "not JSON"},
+           {R"({"kv_lora_rank": 512, })", "not JSON"},
+           {"{\"kv_lora_rank\": 512, // comment\n}", "not JSON"},
+           {"{\"kv_lora_rank\": 512, \"\xff\033\": 1}", "not JSON"},
+           {R"({"kv_lora_rank": 1e999})", "not JSON: number overflow"},
+           {"{\"" + std::string(100000, 'x'), "not JSON"},
+           {R"({"kv_lora_rank": 512, "kv_lora_rank": 512})", "\"kv_lora_rank\" twice"},
+           {R"({"kv_lora_rank": 512, "a": {"b": 1, "c": {"b": 1}, "b": 1}})", "\"b\" twice"},
+           {R"({"v_head_dim": 128})", "kv_lora_rank: none .*Multi-head Latent Attention"},
+           {R"({"kv_lora_rank": null})", "kv_lora_rank: none"},
+           {R"({"kv_lora_rank": 512, "text_config": {"v_head_dim": 8}})", "kv_lora_rank: none"},
+           {R"({"kv_lora_rank": "512"})", "kv_lora_rank: \"512\" is not accepted"},
+           {"{\"kv_lora_rank\": " + std::string(100000, '[') + std::string(100000, ']') + '}',
+            "kv_lora_rank: an array is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 0})", "v_head_dim: 0 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": -1})", "v_head_dim: -1 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 1.5})", "v_head_dim: 1.5 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": true})", "v_head_dim: true is not accepted"},
+           {R"({"kv_lora_rank": 512, "qk_nope_head_dim": 1e30})", "qk_nope_head_dim: 1e.30 is not"},
+           {R"({"kv_lora_rank": 512, "qk_rope_head_dim": 2147483648})",
+            "qk_rope_head_dim: 2147483648 is not accepted; accepted: a whole number from 1 to "
+            "2147483647"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 18446744073709551615})", "v_head_dim: 184"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 99999999999999999999})", "v_head_dim: 1e.20"},
+           {R"({"kv_lora_rank": 512, "dtype": "int8"})", "json: dtype: .*\"int8\" is not accepted"},
+           {R"({"kv_lora_rank": 512, "torch_dtype": "int8"})", "json: torch_dtype: .*\"int8\""},
+           {R"({"kv_lora_rank": 512, "dtype": 16})", "dtype: 16 is not accepted"},
+           {R"({"kv_lora_rank": 512, "dtype": ")" + std::string(100000, 'x') + "\"}", "dtype: "},
+           {R"({"kv_lora_rank": 512, "text_config": 5})", "text_config: 5 is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config": "x"})", "quantization_config: \"x\""},
+           {R"({"kv_lora_rank": 512, "quantization_config": {"quant_method": 8}})",
+            "quant_method: 8 is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config":
+                {"quant_method": "modelopt", "quantization": []}})",
+            "quantization: an array is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config":
+                {"quant_method": "modelopt", "kv_cache_scheme": 8}})",
+            "kv_cache_scheme: 8 is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config":
+                {"quant_method": "modelopt", "kv_cache_quant_algo": "FP9"}})",
+            "kv_cache_quant_algo: \"FP9\" is not accepted; accepted: FP8 .nearest."},
+       }) {
+    SCOPED_TRACE(config.substr(0, 200));
+    expect(run_with_config(config, ""), names);
+  }
+  expect(run("--hf-config /no/such/file"), "/no/such/file: cannot be read");
+  expect(run("--hf-config" + quoted(::testing::TempDir())), "cannot be read");
+  expect(run("--hf-config ''"), "cannot be read");
+  expect(run("--hf-config \"$(printf '\\033[31m\\n\\377')\""), "cannot be read");
+}
+
+TEST(Tool, RequiredAndRefusedIsExitCode3) {
+  const Result result =
+      run("--device 10.0 --prefill-backend FLASH_ATTN --prefill-query-mode required");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.out,
+              AllOf(StartsWith("data type: bfloat16\noutcome: request_refused\n"),
+                    HasSubstr("blocker: The KV cache is not quantized"),
+                    HasSubstr("blocker: Prefill backend FLASH_ATTN"), HasSubstr("remedy: ")));
+  EXPECT_THAT(result.err,
+              MatchesRegex("mla-dtype: Unable to perform FP8 prefill attention [ -~]*\n"));
+
+  const Result met = run("--device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required");
+  EXPECT_EQ(met.exit_code, 0);
+  EXPECT_THAT(met.out, StartsWith("data type: float8_e4m3fn\n"));
+  EXPECT_THAT(met.err, StartsWith("[info] FP8 prefill attention enabled"));
+  EXPECT_EQ(run("--device 10.0 --prefill-query-mode by_flag " + flag).exit_code, 0);
+}
+
+TEST(Tool, TheRecordFollowsTheExplanation) {
+  const std::string path = temporary_path();
+  const std::string command = "'" MLA_DTYPE_TOOL "' " + fp8_on_b200 + ">'" + path + "' 2>&1";
+  EXPECT_EQ(std::system(command.c_str()), 0);
+  const std::vector<std::string> all = lines(take(path));
+  EXPECT_THAT(all.front(), StartsWith("data type: "));
+  EXPECT_THAT(all.back(), StartsWith("[warning] "));
+}
+
+TEST(Tool, RefusedRequestLevel) {
+  EXPECT_THAT(run(flag + "--refused-request-level info").err, StartsWith("[info] Unable to "));
+  EXPECT_THAT(run(flag + "--refused-request-level warning").err,
+              StartsWith("[warning] Unable to "));
+}
+
+// The cells of the table: KV-cache dtype, backend, and `FP8` or `-`.
+std::map<std::pair<std::string, std::string>, std::string> table(const std::string& text) {
+  std::map<std::pair<std::string, std::string>, std::string> result;
+  const std::vector<std::string> rows = lines(text);
+  std::vector<std::string> backends;
+  for (std::size_t row = 0; row < rows.size() && !rows[row].empty(); ++row) {
+    EXPECT_NE(rows[row].back(), ' ');
+    std::istringstream words(rows[row]);
+    std::string name, word;
+    words >> name;
+    if (row == 0) words >> name;  // KV-cache dtype
+    for (std::size_t column = 0; words >> word; ++column) {
+      if (row == 0) {
+        backends.push_back(word);
+        continue;
+      }
+      EXPECT_EQ(rows[row].find(word, rows[0].find(backends.at(column))),
+                rows[0].find(backends.at(column)))
+          << "aligned";
+      result[{name, backends.at(column)}] = word;
+    }
+  }
+  return result;
+}
+
+TEST(Tool, MatrixShowsWhereQueriesAreFp8) {
+  const std::vector<std::string> on_blackwell = {"TRTLLM_RAGGED", "FLASHINFER", "TOKENSPEED_MLA",
+                                                 "TRTLLM_FMHA"};
+  for (const auto& [device, fp8_backends] :
+       {std::pair<std::string, std::vector<std::string>>("10.0", on_blackwell),
+        {"9.0", {"TRTLLM_FMHA"}},
+        {"gfx942", {}},
+        {"none", {}}}) {
+    SCOPED_TRACE(device);
+    const Result result = run("--matrix --device " + device);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.err, IsEmpty());
+    std::set<std::pair<std::string, std::string>> fp8, expected;
+    const auto cells = table(result.out);
+    EXPECT_THAT(cells, SizeIs(18 * 6));
+    for (const auto& [cell, word] : cells) {
+      if (word == "FP8") fp8.insert(cell);
+      EXPECT_THAT(word, ::testing::AnyOf("FP8", "-"));
+    }
+    for (const std::string& backend : fp8_backends) {
+      expected.insert({{"fp8", backend}, {"fp8_e4m3", backend}});
+    }
+    EXPECT_EQ(fp8, expected);
+    EXPECT_THAT(result.out,
+                HasSubstr("\nFLASH_ATTN: Prefill backend FLASH_ATTN does not take FP8 queries.\n"));
+    EXPECT_THAT(result.out, HasSubstr("\nevery backend: KV-cache dtype nvfp4 is quantized, but "));
+    std::set<std::string> sentences;
+    for (const std::string& line : lines(result.out.substr(result.out.find("\n\n") + 2))) {
+      EXPECT_TRUE(sentences.insert(line.substr(line.find(": "))).second) << "twice: " << line;
+    }
+  }
+}
+
+TEST(Tool, MatrixIsOfTheModel) {
+  const std::string on_b200 = "--matrix --device 10.0 ";
+  const auto fp8 = [](const Result& result, const char* cache_dtype, const char* backend) {
+    return table(result.out).at({cache_dtype, backend}) == "FP8";
+  };
+  const Result wide = run(on_b200 + "--qk-nope-head-dim 192 --v-head-dim 256");
+  EXPECT_TRUE(fp8(wide, "fp8", "TRTLLM_RAGGED"));
+  EXPECT_FALSE(fp8(wide, "fp8", "FLASHINFER"));
+  EXPECT_THAT(wide.out, HasSubstr("\nFLASHINFER: Prefill backend FLASHINFER does not take the head "
+                                  "dimensions (qk_nope, qk_rope, v) (192, 64, 256)"));
+  EXPECT_FALSE(fp8(run(on_b200 + "--model-dtype float32"), "fp8", "TRTLLM_RAGGED"));
+  const Result checkpoint = run_with_config(
+      R"({"kv_lora_rank": 512,
+          "quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})",
+      on_b200);
+  EXPECT_TRUE(fp8(checkpoint, "auto", "FLASHINFER"));
+  EXPECT_FALSE(fp8(run(on_b200), "auto", "FLASHINFER"));
+}
+
+TEST(Tool, MatrixAsJsonHoldsTheSame) {
+  const auto cells = table(run("--matrix --device 10.0").out);
+  const Json json = parse(run("--matrix --device 10.0 --json"));
+  EXPECT_THAT(keys(json),
+              ElementsAre("schema", "device", "model_dtype", "mla_dimensions", "cells"));
+  EXPECT_EQ(json.at("schema"), 1);
+  EXPECT_EQ(json.at("device"), "sm_100");
+  EXPECT_EQ(json.at("model_dtype"), "bfloat16");
+  EXPECT_EQ(json.at("cells").size(), cells.size());
+  for (const Json& cell : json.at("cells")) {
+    EXPECT_THAT(keys(cell),
+                ElementsAre("prefill_backend", "kv_cache_dtype", "data_type", "blockers"));
+    const bool fp8 = cell.at("data_type") == "float8_e4m3fn";
+    EXPECT_TRUE(fp8 || cell.at("data_type") == "bfloat16");
+    EXPECT_EQ(cells.at({cell.at("kv_cache_dtype"), cell.at("prefill_backend")}), fp8 ? "FP8" : "-");
+    EXPECT_EQ(cell.at("blockers").empty(), fp8);
+    for (const Json& blocker : cell.at("blockers")) {
+      EXPECT_THAT(keys(blocker), ElementsAre("kind", "value", "sentence"));
+    }
+  }
+}
+
+TEST(Tool, JsonHoldsTheExplanation) {
+  const Result result =
+      run("--json --device 10.0 --model-dtype float16 --prefill-backend FLASH_ATTN " + flag);
+  EXPECT_EQ(result.exit_code, 0);
+  const Json json = parse(result);
+  EXPECT_EQ(result.out, json.dump(2) + '\n') << "two spaces";
+  EXPECT_THAT(keys(json),
+              ElementsAre("schema", "device", "model_dtype", "data_type", "outcome", "facts",
+                          "kv_cache_dtype", "prefill_backend", "blockers", "remedies",
+                          "nothing_helps", "hint", "rejected_prefill_backends", "log", "refused"));
+  EXPECT_EQ(json.at("schema"), 1);
+  EXPECT_EQ(json.at("device"), "sm_100");
+  EXPECT_EQ(json.at("model_dtype"), "float16");
+  EXPECT_EQ(json.at("data_type"), "float16");
+  EXPECT_EQ(json.at("outcome"), "request_refused");
+  EXPECT_EQ(json.at("facts").dump(),
+            R"({"kv_cache_quantized":false,"requested":true,"backend_supports":false})");
+  EXPECT_EQ(json.at("kv_cache_dtype").dump(),
+            R"({"requested":"auto","resolved":"float16","reason":"it is the model's data type"})");
+  EXPECT_EQ(json.at("prefill_backend"), "FLASH_ATTN");
+  EXPECT_EQ(json.at("blockers").dump(),
+            R"([{"kind":"kv_cache_not_quantized","value":"auto","sentence":)"
+            R"("The KV cache is not quantized: the KV-cache dtype is \"auto\"."},)"
+            R"({"kind":"backend_without_fp8","value":"FLASH_ATTN","sentence":)"
+            R"("Prefill backend FLASH_ATTN does not take FP8 queries."}])");
+  EXPECT_THAT(keys(json.at("remedies").at(0)),
+              ElementsAre("request", "cache_dtype", "prefill_backend", "spelling"));
+  EXPECT_EQ(json.at("remedies").at(0).at("request"), false);
+  EXPECT_EQ(json.at("remedies").at(0).at("cache_dtype"), "fp8");
+  EXPECT_EQ(json.at("remedies").at(0).at("prefill_backend"), "TRTLLM_RAGGED");
+  EXPECT_EQ(json.at("nothing_helps"), nullptr);
+  EXPECT_EQ(json.at("hint"), nullptr);
+  EXPECT_EQ(json.at("rejected_prefill_backends"), Json::array());
+  ASSERT_THAT(json.at("log"), SizeIs(1));
+  EXPECT_THAT(keys(json.at("log").at(0)), ElementsAre("level", "text"));
+  EXPECT_EQ(json.at("log").at(0).at("level"), "info");
+  EXPECT_EQ("[info] " + json.at("log").at(0).at("text").get<std::string>() + '\n',
+            run("--device 10.0 --model-dtype float16 --prefill-backend FLASH_ATTN " + flag).err);
+  EXPECT_EQ(json.at("refused"), false);
+}
+
+TEST(Tool, JsonHasNullForWhatDoesNotApply) {
+  const Json row3 = parse(run("--json " + fp8_on_b200));
+  EXPECT_EQ(row3.at("remedies").dump(),
+            R"([{"request":true,"cache_dtype":null,"prefill_backend":null,)"
+            R"("spelling":"--attention-config '{\"use_prefill_query_quantization\": true}'"}])");
+  EXPECT_EQ(row3.at("log").at(0).at("level"), "warning");
+
+  const Json nothing = parse(run("--json --model-dtype float32"));
+  EXPECT_EQ(nothing.at("device"), "none");
+  EXPECT_EQ(nothing.at("prefill_backend"), nullptr);
+  EXPECT_THAT(nothing.at("nothing_helps").get<std::string>(), StartsWith("On this device "));
+  EXPECT_THAT(nothing.at("rejected_prefill_backends"), SizeIs(5));
+  EXPECT_EQ(nothing.at("log"), Json::array());
+
+  const Json automatic = parse(run("--json --kv-cache-dtype fp8 --device 10.0"));
+  EXPECT_THAT(automatic.at("hint").get<std::string>(), HasSubstr("TRTLLM_RAGGED does"));
+  EXPECT_THAT(automatic.at("rejected_prefill_backends"), SizeIs(1));
+  const Json& rejected = automatic.at("rejected_prefill_backends").at(0);
+  EXPECT_THAT(keys(rejected), ElementsAre("name", "blockers"));
+  EXPECT_EQ(rejected.at("name"), "ROCM_AITER_FA");
+  EXPECT_EQ(rejected.at("blockers").at(0).at("kind"), "backend_device");
+}
+
+TEST(Tool, JsonSaysWhetherWhatIsRequiredIsRefused) {
+  const Result refused = run("--json --device 10.0 --prefill-query-mode required");
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_EQ(Json::parse(refused.out).at("refused"), true);
+  EXPECT_EQ(Json::parse(refused.out).at("log"), Json::array());
+  EXPECT_THAT(refused.err, MatchesRegex("mla-dtype: Unable to [ -~]*\n"));
+
+  const Json met =
+      parse(run("--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required"));
+  EXPECT_EQ(met.at("refused"), false);
+}
+
+TEST(Tool, EveryRemedyHelpsAsItIsSpelled) {
+  const Json json = parse(run("--json --device 10.0 --prefill-backend FLASH_ATTN"));
+  EXPECT_THAT(json.at("remedies"), Not(IsEmpty()));
+  for (const Json& remedy : json.at("remedies")) {
+    ASSERT_NE(remedy.at("prefill_backend"), nullptr) << "it takes the place of FLASH_ATTN";
+    const std::string spelling = remedy.at("spelling");
+    EXPECT_THAT(run("--device 10.0 " + spelling).out, StartsWith("data type: float8_e4m3fn\n"))
+        << spelling;
   }
 }
 
 TEST(Tool, OnlyLocalRank0Logs) {
   EXPECT_THAT(run(fp8_on_b200 + "--local-rank 1 --global-rank 1").err, IsEmpty());
   EXPECT_THAT(run(fp8_on_b200 + "--local-rank 0 --global-rank 8").err, Not(IsEmpty()));
+  EXPECT_EQ(parse(run(fp8_on_b200 + "--local-rank 1 --json")).at("log"), Json::array());
 }
 
 TEST(Tool, HelpAndVersion) {
   const Result help = run("--help");
   EXPECT_EQ(help.exit_code, 0);
   for (const char* option :
-       {"--kv-cache-dtype", "--use-prefill-query-quantization", "--model-dtype", "--device",
-        "--prefill-backend", "--local-rank", "--global-rank", "--help", "--version"}) {
+       {"--device", "--hf-config", "--model-dtype", "--qk-nope-head-dim", "--qk-rope-head-dim",
+        "--v-head-dim", "--kv-cache-dtype", "--use-prefill-query-quantization", "--prefill-backend",
+        "--attention-config", "--prefill-query-mode", "--local-rank", "--global-rank",
+        "--refused-request-level", "--matrix", "--json", "--help", "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(option));
   }
+  EXPECT_THAT(help.out, HasSubstr("3: FP8 prefill queries"));
   EXPECT_THAT(help.err, IsEmpty());
   const Result version = run("--version");
   EXPECT_EQ(version.exit_code, 0);
@@ -124,6 +704,43 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--device sm_10.3", "--device: .*sm_103"},
         {"--device B200", "--device: .*gfx942"},
         {"--prefill-backend FLASHINFRE", "--prefill-backend: .*accepted: FLASHINFER .nearest."},
+        {"--prefill-backend TRTLLM_FMHAA", "--prefill-backend: .*accepted: TRTLLM_FMHA .nearest."},
+        {"--prefill-backend ''", "--prefill-backend: .*\"\""},
+        {"--model-dtype ''", "--model-dtype: "},
+        {"--qk-nope-head-dim 0", "--qk-nope-head-dim"},
+        {"--qk-rope-head-dim ''", "--qk-rope-head-dim"},
+        {"--v-head-dim 128.5", "--v-head-dim"},
+        {"--v-head-dim 99999999999", "--v-head-dim"},
+        {"--prefill-query-mode always", "--prefill-query-mode: .*by_flag,required"},
+        {"--refused-request-level error", "--refused-request-level: .*info,warning"},
+        {"--json=1", "json"},
+        {"--matrix", "--matrix: needs --device"},
+        {"--matrix --device 10.0 --kv-cache-dtype fp8", "--kv-cache-dtype: not together with"},
+        {"--matrix --device 10.0 --attention-config '{}'", "--attention-config: not together"},
+        {"--attention-config ''", "--attention-config: not JSON"},
+        {"--attention-config '{\"a\": 1,}'", "--attention-config: not JSON"},
+        {"--attention-config '{} {}'", "--attention-config: not JSON"},
+        {"--attention-config \"{\\\"$(printf '\\377')\\\": 1}\"", "--attention-config: not JSON"},
+        {"--attention-config '[]'", "--attention-config: an array is not accepted"},
+        {"--attention-config true", "--attention-config: true is not .*: a JSON object"},
+        {"--attention-config '{\"use_prefill_query_quantization\": 1}'",
+         "use_prefill_query_quantization: 1 is not accepted; accepted: true, false"},
+        {"--attention-config '{\"use_prefill_query_quantization\": null}'",
+         "use_prefill_query_quantization: null"},
+        {"--attention-config '{\"mla_prefill_backend\": [\"FLASHINFER\"]}'",
+         "mla_prefill_backend: an array is not accepted; accepted: a string, null"},
+        {"--attention-config '{\"mla_prefill_backend\": \"FLASHINFRE\"}'",
+         "--attention-config: .*accepted: FLASHINFER .nearest."},
+        {"--attention-config '{\"mla_prefill_backend\": \"\"}'", "--attention-config: .*\"\""},
+        {"--attention-config '{\"x\": {\"y\": 1, \"y\": 1}}'", "--attention-config: \"y\" twice"},
+        {"--prefill-backend FLASH_ATTN --attention-config "
+         "'{\"mla_prefill_backend\": \"FLASHINFER\"}'",
+         "--prefill-backend says FLASH_ATTN, and --attention-config FLASHINFER"},
+        {"--prefill-backend auto --attention-config '{\"mla_prefill_backend\": \"FLASHINFER\"}'",
+         "--prefill-backend says auto, and --attention-config FLASHINFER"},
+        {"--use-prefill-query-quantization=false --attention-config "
+         "'{\"use_prefill_query_quantization\": true}'",
+         "--use-prefill-query-quantization says false, and --attention-config true"},
         {"--local-rank -1", "local_rank: -1"},
         {"--global-rank -1", "global_rank: -1"},
         {"--local-rank one", "--local-rank"},
@@ -145,11 +762,16 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
 }
 
 TEST(Tool, OutputThatCannotBeWrittenIsAnError) {
-  for (const char* redirection : {">/dev/full 2>/dev/null", ">/dev/null 2>/dev/full"}) {
-    const std::string command = "'" MLA_DTYPE_TOOL "' " + fp8_on_b200 + redirection;
-    const int status = std::system(command.c_str());
-    EXPECT_EQ(WEXITSTATUS(status), 1) << redirection;
-  }
+  const auto exit_code = [](const std::string& arguments) {
+    const int status = std::system(("'" MLA_DTYPE_TOOL "' " + arguments).c_str());
+    return WEXITSTATUS(status);
+  };
+  EXPECT_EQ(exit_code(fp8_on_b200 + ">/dev/full 2>/dev/null"), 1);
+  EXPECT_EQ(exit_code(fp8_on_b200 + ">/dev/null 2>/dev/full"), 1);
+  EXPECT_EQ(exit_code(fp8_on_b200 + "--json >/dev/full"), 1);
+  EXPECT_EQ(exit_code("--device 10.0 --matrix >/dev/full"), 1);
+  EXPECT_EQ(exit_code("--prefill-query-mode required >/dev/full 2>/dev/null"), 1);
+  EXPECT_EQ(exit_code("--prefill-query-mode required >/dev/null 2>/dev/full"), 1);
 }
 
 }  // namespace
