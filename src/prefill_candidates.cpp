@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "prefill_candidates.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -14,6 +15,14 @@ namespace {
 // What keeps a backend from running at all.
 constexpr Blockers not_usable = Blockers(BlockerKind::backend_device) | BlockerKind::model_dtype |
                                 BlockerKind::dimensions | BlockerKind::backend_unavailable;
+
+// What keeps a backend from FP8 queries on a device, whatever the model.
+constexpr Blockers device_blockers = Blockers(BlockerKind::backend_device) |
+                                     BlockerKind::backend_without_fp8 | BlockerKind::fp8_device;
+
+bool contains(const std::vector<MlaDimensions>& all, const MlaDimensions& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
 
 bool contains(const std::vector<DeviceRange>& ranges, const Platform& platform) {
   return std::any_of(ranges.begin(), ranges.end(),
@@ -174,7 +183,8 @@ std::string_view refusal(const KvCacheFormat& format) {
   if (format.scales == KvCacheScales::per_token_head) {
     return ": it has a scale for each token and head";
   }
-  return format.data_type == DataType::float8_e5m2 ? ": it is E5M2, not E4M3" : "";
+  if (format.data_type == DataType::float8_e5m2) return ": it is E5M2, not E4M3";
+  return format.name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
 }
 
 std::string_view by_checkpoint(const Inputs& inputs) {
@@ -292,6 +302,98 @@ const Candidate* PrefillCandidates::select(const Inputs& inputs) const {
   return find_first(inputs, [&](const Candidate& candidate) {
     return !blockers(candidate, inputs).has(not_usable) &&
            candidate.backend.fp8_queries != Fp8Queries::required;
+  });
+}
+
+const Candidate* PrefillCandidates::find_first(const Inputs& inputs,
+                                               FunctionRef<bool(const Candidate&)> test) const {
+  for (const bool preferred : {true, false}) {
+    for (const Candidate& candidate : candidates_) {
+      const auto& dimensions = candidate.backend.preferred_dimensions;
+      if (contains(dimensions, inputs.dimensions) == preferred && test(candidate)) {
+        return &candidate;
+      }
+    }
+  }
+  return nullptr;
+}
+
+void PrefillCandidates::for_each_blocker(
+    const Inputs& inputs, FunctionRef<void(BlockerKind, const Candidate*)> visit) const {
+  if (!inputs.requested) visit(BlockerKind::not_requested, nullptr);
+  if (!inputs.kv_cache_quantized) {
+    visit(BlockerKind::kv_cache_not_quantized, nullptr);
+  } else if (is_cache_refused(inputs)) {
+    visit(BlockerKind::kv_cache_format, nullptr);
+  }
+  const auto visit_all = [&](const Candidate& candidate) {
+    (blockers(candidate, inputs) - BlockerKind::kv_cache_format).for_each([&](BlockerKind kind) {
+      visit(kind, &candidate);
+    });
+  };
+  if (inputs.chosen != nullptr) return visit_all(*inputs.chosen);
+  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
+  if (find_first(inputs, is_capable_here) != nullptr) return;
+  // The choice is open, and none can: those speak of it that the device would not keep from it;
+  // if there are none, the one that runs.
+  bool any = false;
+  find_first(inputs, [&](const Candidate& candidate) {
+    if (candidate.on_device.has(device_blockers)) return false;
+    any = true;
+    visit_all(candidate);
+    return false;
+  });
+  if (any) return;
+  const Candidate* candidate = select(inputs);
+  if (candidate == nullptr) {
+    candidate = find_first(inputs, [](const Candidate& other) {
+      return !other.on_device.has(BlockerKind::backend_device);
+    });
+  }
+  visit_all(candidate != nullptr ? *candidate : candidates_.front());
+}
+
+void PrefillCandidates::for_each_remedy(
+    const Inputs& inputs, bool may_change_cache,
+    FunctionRef<bool(std::string_view, const Candidate*)> visit) const {
+  const auto takes = [&](const Candidate& candidate, const KvCacheFormat* format) {
+    if (format == nullptr) return takes_fp8(candidate, inputs);
+    Inputs changed = inputs;
+    changed.cache_dtype = format->name;
+    changed.format = format;
+    changed.kv_cache_quantized = format->quantized;
+    return takes_fp8(candidate, changed);
+  };
+  // Whether this change of the KV cache, or none, is enough with the backend as it is.
+  const auto enough = [&](const KvCacheFormat* format) {
+    const auto test = [&](const Candidate& candidate) { return takes(candidate, format); };
+    return inputs.chosen != nullptr ? test(*inputs.chosen) : find_first(inputs, test) != nullptr;
+  };
+  constexpr std::string_view same_cache;
+  constexpr const Candidate* same_backend = nullptr;
+
+  if (enough(nullptr)) {
+    visit(same_cache, same_backend);
+    return;
+  }
+  if (may_change_cache) {
+    for (const KvCacheFormat& format : kv_cache_formats()) {
+      if (enough(&format) && visit(format.name, same_backend)) return;
+    }
+  }
+  // Where the choice is open, another backend is never needed: it would have been enough above.
+  if (find_first(inputs, [&](const Candidate& other) {
+        return takes(other, nullptr) && visit(same_cache, &other);
+      }) != nullptr) {
+    return;
+  }
+  if (!may_change_cache) return;
+  find_first(inputs, [&](const Candidate& other) {
+    if (takes(other, nullptr)) return false;
+    return std::any_of(
+        kv_cache_formats().begin(), kv_cache_formats().end(), [&](const KvCacheFormat& format) {
+          return takes(other, &format) && !enough(&format) && visit(format.name, &other);
+        });
   });
 }
 

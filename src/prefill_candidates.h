@@ -5,10 +5,11 @@
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
 
-#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "function_ref.h"
 
 namespace mla_dtype::detail {
 
@@ -55,8 +56,7 @@ class Blockers {
   }
 
   /// Calls `visit(kind)` for each, in the order of the enumeration.
-  template <class Visit>
-  void for_each(Visit visit) const {
+  void for_each(FunctionRef<void(BlockerKind)> visit) const {
     for (unsigned kind = 0; bits_ >> kind != 0; ++kind) {
       if ((bits_ >> kind & 1U) != 0) visit(static_cast<BlockerKind>(kind));
     }
@@ -122,15 +122,15 @@ class PrefillCandidates {
 
   /// Calls `visit(kind, candidate)` for each condition that keeps FP8 queries away. The candidate
   /// is null for those that are about none.
-  template <class Visit>
-  void for_each_blocker(const Inputs& inputs, Visit visit) const;
+  void for_each_blocker(const Inputs& inputs,
+                        FunctionRef<void(BlockerKind, const Candidate*)> visit) const;
 
   /// Calls `visit(cache_dtype, candidate)` for each least set of changes that, once FP8 queries are
   /// requested, gives them; the smallest first; until one returns true. An empty string or null
   /// stands for no change. `may_change_cache`: whether the library knows which KV-cache dtypes are
   /// quantized.
-  template <class Visit>
-  void for_each_remedy(const Inputs& inputs, bool may_change_cache, Visit visit) const;
+  void for_each_remedy(const Inputs& inputs, bool may_change_cache,
+                       FunctionRef<bool(std::string_view, const Candidate*)> visit) const;
 
   /// Whether no KV cache, no backend and no flag gives FP8 queries with this model.
   bool nothing_helps(const Inputs& inputs) const;
@@ -159,112 +159,11 @@ class PrefillCandidates {
   std::string hint(const Candidate* picked, const Inputs& inputs) const;
 
   // The first in order of preference that `test` is true for, or null.
-  template <class Test>
-  const Candidate* find_first(const Inputs& inputs, Test test) const;
+  const Candidate* find_first(const Inputs& inputs, FunctionRef<bool(const Candidate&)> test) const;
 
   std::string device_;
   std::vector<Candidate> candidates_;
   std::string nothing_helps_;
 };
-
-/// What keeps a backend from FP8 queries on a device, whatever the model.
-constexpr Blockers device_blockers = Blockers(BlockerKind::backend_device) |
-                                     BlockerKind::backend_without_fp8 | BlockerKind::fp8_device;
-
-inline bool contains(const std::vector<MlaDimensions>& all, const MlaDimensions& one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
-template <class Test>
-const Candidate* PrefillCandidates::find_first(const Inputs& inputs, Test test) const {
-  for (const bool preferred : {true, false}) {
-    for (const Candidate& candidate : candidates_) {
-      const auto& dimensions = candidate.backend.preferred_dimensions;
-      if (contains(dimensions, inputs.dimensions) == preferred && test(candidate)) {
-        return &candidate;
-      }
-    }
-  }
-  return nullptr;
-}
-
-template <class Visit>
-void PrefillCandidates::for_each_blocker(const Inputs& inputs, Visit visit) const {
-  if (!inputs.requested) visit(BlockerKind::not_requested, nullptr);
-  if (!inputs.kv_cache_quantized) {
-    visit(BlockerKind::kv_cache_not_quantized, nullptr);
-  } else if (is_cache_refused(inputs)) {
-    visit(BlockerKind::kv_cache_format, nullptr);
-  }
-  const auto visit_all = [&](const Candidate& candidate) {
-    (blockers(candidate, inputs) - BlockerKind::kv_cache_format).for_each([&](BlockerKind kind) {
-      visit(kind, &candidate);
-    });
-  };
-  if (inputs.chosen != nullptr) return visit_all(*inputs.chosen);
-  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
-  if (find_first(inputs, is_capable_here) != nullptr) return;
-  // The choice is open, and none can: those speak of it that the device would not keep from it;
-  // if there are none, the one that runs.
-  bool any = false;
-  find_first(inputs, [&](const Candidate& candidate) {
-    if (candidate.on_device.has(device_blockers)) return false;
-    any = true;
-    visit_all(candidate);
-    return false;
-  });
-  if (any) return;
-  const Candidate* candidate = select(inputs);
-  if (candidate == nullptr) {
-    candidate = find_first(inputs, [](const Candidate& other) {
-      return !other.on_device.has(BlockerKind::backend_device);
-    });
-  }
-  visit_all(candidate != nullptr ? *candidate : candidates_.front());
-}
-
-template <class Visit>
-void PrefillCandidates::for_each_remedy(const Inputs& inputs, bool may_change_cache,
-                                        Visit visit) const {
-  const auto takes = [&](const Candidate& candidate, const KvCacheFormat* format) {
-    if (format == nullptr) return takes_fp8(candidate, inputs);
-    Inputs changed = inputs;
-    changed.cache_dtype = format->name;
-    changed.format = format;
-    changed.kv_cache_quantized = format->quantized;
-    return takes_fp8(candidate, changed);
-  };
-  // Whether this change of the KV cache, or none, is enough with the backend as it is.
-  const auto enough = [&](const KvCacheFormat* format) {
-    const auto test = [&](const Candidate& candidate) { return takes(candidate, format); };
-    return inputs.chosen != nullptr ? test(*inputs.chosen) : find_first(inputs, test) != nullptr;
-  };
-  constexpr std::string_view same_cache;
-  constexpr const Candidate* same_backend = nullptr;
-
-  if (enough(nullptr)) {
-    visit(same_cache, same_backend);
-    return;
-  }
-  if (may_change_cache) {
-    for (const KvCacheFormat& format : kv_cache_formats()) {
-      if (enough(&format) && visit(format.name, same_backend)) return;
-    }
-  }
-  // Where the choice is open, another backend is never needed: it would have been enough above.
-  if (find_first(inputs, [&](const Candidate& other) {
-        return takes(other, nullptr) && visit(same_cache, &other);
-      }) != nullptr) {
-    return;
-  }
-  if (!may_change_cache) return;
-  find_first(inputs, [&](const Candidate& other) {
-    if (takes(other, nullptr)) return false;
-    return std::any_of(
-        kv_cache_formats().begin(), kv_cache_formats().end(), [&](const KvCacheFormat& format) {
-          return takes(other, &format) && !enough(&format) && visit(format.name, &other);
-        });
-  });
-}
 
 }  // namespace mla_dtype::detail

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Every C++ block of README.md is built and run; where a text block follows, it is what the program
-# prints (but for the times of log records).
+# prints (but for the times of log records). Every console block, a `$ mla-dtype ...` and what it
+# prints, is run with the tool.
 
 set(readme "${PROJECT_SOURCE_DIR}/README.md")
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${readme}")
@@ -40,3 +41,22 @@ while(TRUE)
     COMMAND ${CMAKE_COMMAND} "-DPROGRAM=$<TARGET_FILE:${target}>" "-DEXPECTED=${path}.txt"
             -P "${CMAKE_CURRENT_SOURCE_DIR}/compare_output.cmake")
 endwhile()
+
+if(MLA_DTYPE_BUILD_TOOL)
+  file(READ "${readme}" rest)
+  set(index 0)
+  while(rest MATCHES "\n${fence}console\n\\$ (([^\n]*\\\\\n)*[^\n]*)\n([^`]*)${fence}\n(.*)")
+    set(command "${CMAKE_MATCH_1}")
+    set(expected "${CMAKE_MATCH_3}")
+    set(rest "\n${CMAKE_MATCH_4}")
+    math(EXPR index "${index} + 1")
+    set(path "${CMAKE_CURRENT_BINARY_DIR}/readme/console_${index}")
+    file(CONFIGURE OUTPUT "${path}.txt" CONTENT "${expected}" @ONLY)
+    file(GENERATE OUTPUT "${path}.sh"
+      CONTENT "#!/bin/sh\nPATH=\"$<TARGET_FILE_DIR:mla_dtype_tool>:$PATH\"\n${command}\n"
+      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+    add_test(NAME readme_console_${index}
+      COMMAND ${CMAKE_COMMAND} "-DPROGRAM=${path}.sh" "-DEXPECTED=${path}.txt"
+              -P "${CMAKE_CURRENT_SOURCE_DIR}/compare_output.cmake")
+  endwhile()
+endif()

@@ -101,10 +101,32 @@ void determine(benchmark::State& state, const char* kv_cache_dtype, bool request
 }
 BENCHMARK_CAPTURE(determine, row_1, "fp8", true, "FLASHINFER");
 BENCHMARK_CAPTURE(determine, row_2_kv_cache, "auto", true, "FLASHINFER");
-BENCHMARK_CAPTURE(determine, row_2_backend_with_reason, "fp8", true, "FLASH_ATTN");
+BENCHMARK_CAPTURE(determine, row_2_backend, "fp8", true, "FLASH_ATTN");
 BENCHMARK_CAPTURE(determine, row_3, "fp8", false, "FLASHINFER");
 BENCHMARK_CAPTURE(determine, row_4_kv_cache, "auto", false, "FLASHINFER");
-BENCHMARK_CAPTURE(determine, row_4_backend_with_reason, "fp8", false, "FLASH_ATTN");
+BENCHMARK_CAPTURE(determine, row_4_backend, "fp8", false, "FLASH_ATTN");
+
+// With all its reasons, for an operator who gets two blockers and six remedies.
+void explain(benchmark::State& state) {
+  const Environment env = make_environment(cuda(/*major=*/10, /*minor=*/3), "FLASH_ATTN");
+  EngineConfig config;
+  config.attention_config.use_prefill_query_quantization = true;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(explain_prefill_query_data_type(config, DataType::bfloat16, env));
+  }
+}
+BENCHMARK(explain);
+
+void make_and_select(benchmark::State& state) {
+  EngineConfig config;
+  config.attention_config.use_prefill_query_quantization = true;
+  for (auto _ : state) {
+    const Environment env =
+        make_environment(cuda(/*major=*/10, /*minor=*/3), vllm_prefill_backends());
+    benchmark::DoNotOptimize(select_prefill_backend(config, DataType::bfloat16, env));
+  }
+}
+BENCHMARK(make_and_select);
 
 }  // namespace
 
