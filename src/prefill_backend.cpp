@@ -26,7 +26,8 @@ PrefillBackend with_fp8_queries(PrefillBackend backend) {
 // and a file for each backend. FP8 queries: vllm/model_executor/layers/attention/mla_attention.py,
 // backend_supports_prefill_query_quantization. KV-cache formats: they cast queries, keys and values
 // with one scale per tensor, which fp8_ds_mla (vllm/models/kimi_k3/nvidia/mla.py) and the formats
-// with more scales have no place for, and to E4M3, which fp8_e5m2 is not.
+// with more scales have no place for, and to E4M3, which fp8_e5m2 is not. Outputs: from FP8 queries
+// FlashInfer's kernels write bfloat16 only (trtllm_ragged_attention_deepseek, and CUTLASS ragged).
 std::vector<PrefillBackend> make_vllm_backends() {
   PrefillBackend aiter;
   aiter.name = "ROCM_AITER_FA";  // first on ROCm: vllm#45033
@@ -40,6 +41,7 @@ std::vector<PrefillBackend> make_vllm_backends() {
   trtllm_ragged.devices = {cuda_family(10)};
   trtllm_ragged.dimensions = {deepseek_r1, wide};
   trtllm_ragged.preferred_dimensions = {wide};
+  trtllm_ragged.fp8_model_dtypes = {DataType::bfloat16};
 
   PrefillBackend flashinfer;
   flashinfer.name = "FLASHINFER";
@@ -49,18 +51,21 @@ std::vector<PrefillBackend> make_vllm_backends() {
   PrefillBackend tokenspeed = flashinfer;
   tokenspeed.name = "TOKENSPEED_MLA";
 
+  flashinfer.fp8_model_dtypes = {DataType::bfloat16};
+
   return {aiter, flash_attn, with_fp8_queries(trtllm_ragged), with_fp8_queries(flashinfer),
           with_fp8_queries(tokenspeed)};
 }
 
 // FP8 queries: TensorRT-LLM, cpp/tensorrt_llm/thop/attentionOp.cpp, mFP8ContextMLA; capability 12.1
 // counts as 12.0 there (cpp/tensorrt_llm/common/cudaUtils.h, getSMVersion). On other devices, taken
-// to be those from capability 8.0 on, the context phase runs in 16 bits.
+// to be those from capability 8.0 on, the context phase runs in 16 bits. Output: TensorRT-LLM#7581.
 std::vector<PrefillBackend> make_tensorrt_llm_backends() {
   PrefillBackend fmha;
   fmha.name = "TRTLLM_FMHA";
   fmha.devices = {DeviceRange(cuda(8, 0), cuda(12, 9))};
   fmha.fp8_devices = {cuda(9, 0), cuda(10, 0), cuda(10, 3), cuda(12, 0), cuda(12, 1)};
+  fmha.fp8_model_dtypes = {DataType::bfloat16};
   return {with_fp8_queries(fmha)};
 }
 
@@ -86,6 +91,14 @@ std::string_view to_string(BlockerKind kind) {
       return "kv_cache_not_quantized";
     case BlockerKind::kv_cache_format:
       return "kv_cache_format";
+    case BlockerKind::dynamic_kv_scales:
+      return "dynamic_kv_scales";
+    case BlockerKind::decode_context_parallel:
+      return "decode_context_parallel";
+    case BlockerKind::head_count:
+      return "head_count";
+    case BlockerKind::output_dtype:
+      return "output_dtype";
     case BlockerKind::backend_device:
       return "backend_device";
     case BlockerKind::backend_without_fp8:

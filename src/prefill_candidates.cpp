@@ -14,7 +14,8 @@ namespace {
 
 // What keeps a backend from running at all.
 constexpr Blockers not_usable = Blockers(BlockerKind::backend_device) | BlockerKind::model_dtype |
-                                BlockerKind::dimensions | BlockerKind::backend_unavailable;
+                                BlockerKind::dimensions | BlockerKind::head_count |
+                                BlockerKind::backend_unavailable;
 
 // What keeps a backend from FP8 queries on a device, whatever the model.
 constexpr Blockers device_blockers = Blockers(BlockerKind::backend_device) |
@@ -50,13 +51,14 @@ std::string to_string(const MlaDimensions& dimensions) {
                      dimensions.v_head_dim);
 }
 
+void check_positive(std::string_view field, int value) {
+  if (value < 1) throw_invalid_argument(field, fmt::format("{}", value), "1 and above");
+}
+
 void check_dimensions(const MlaDimensions& dimensions) {
-  const auto check = [](std::string_view field, int value) {
-    if (value < 1) throw_invalid_argument(field, fmt::format("{}", value), "1 and above");
-  };
-  check("qk_nope_head_dim", dimensions.qk_nope_head_dim);
-  check("qk_rope_head_dim", dimensions.qk_rope_head_dim);
-  check("v_head_dim", dimensions.v_head_dim);
+  check_positive("qk_nope_head_dim", dimensions.qk_nope_head_dim);
+  check_positive("qk_rope_head_dim", dimensions.qk_rope_head_dim);
+  check_positive("v_head_dim", dimensions.v_head_dim);
 }
 
 unsigned data_type_bit(DataType type) { return 1U << static_cast<unsigned>(type); }
@@ -67,6 +69,9 @@ void set_model_dtypes(Candidate& candidate) {
     candidate.model_dtypes = data_type_bit(DataType::float16) | data_type_bit(DataType::bfloat16);
   }
   for (const DataType type : types) candidate.model_dtypes |= data_type_bit(type);
+  const auto& fp8_types = candidate.backend.fp8_model_dtypes;
+  if (fp8_types.empty()) candidate.fp8_model_dtypes = ~0U;
+  for (const DataType type : fp8_types) candidate.fp8_model_dtypes |= data_type_bit(type);
 }
 
 void set_kv_caches(Candidate& candidate) {
@@ -132,11 +137,18 @@ void check_backend(const PrefillBackend& backend) {
     refuse("fp8_queries", fmt::format("Fp8Queries({})", static_cast<unsigned>(backend.fp8_queries)),
            "the enumerators of Fp8Queries");
   }
-  for (const DataType type : backend.model_dtypes) {
-    if (type > DataType::bfloat16) {
-      throw_bad_data_type(fmt::format("prefill backend {}, model_dtypes", backend.name), type,
-                          "bfloat16, float16, float32");
+  const auto check_types = [&](std::string_view field, const std::vector<DataType>& types) {
+    for (const DataType type : types) {
+      if (type > DataType::bfloat16) {
+        throw_bad_data_type(fmt::format("prefill backend {}, {}", backend.name, field), type,
+                            "bfloat16, float16, float32");
+      }
     }
+  };
+  check_types("model_dtypes", backend.model_dtypes);
+  check_types("fp8_model_dtypes", backend.fp8_model_dtypes);
+  if (backend.head_multiple < 1) {
+    refuse("head_multiple", fmt::format("{}", backend.head_multiple), "1 and above");
   }
   for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
     for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
@@ -207,8 +219,11 @@ Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_
       kv_cache_quantized(is_kv_cache_quantized),
       requested(is_requested(config.attention_config)),
       required(config.attention_config.prefill_query_mode == PrefillQueryMode::required),
+      vetoes(vetoes_of(config)),
       model_dtype(model_data_type),
       dimensions(config.mla_dimensions),
+      heads(config.num_attention_heads),
+      context_parallel_size(config.parallel_config.decode_context_parallel_size),
       chosen(chosen_candidate) {}
 
 bool is_requested(const AttentionConfig& config) {
@@ -221,7 +236,35 @@ void check_config(const EngineConfig& config) {
   if (mode > PrefillQueryMode::required) {
     throw_out_of_range("prefill_query_mode", "PrefillQueryMode", static_cast<unsigned>(mode));
   }
+  const KvScales scales = config.cache_config.kv_scales;
+  if (scales > KvScales::dynamic) {
+    throw_out_of_range("kv_scales", "KvScales", static_cast<unsigned>(scales));
+  }
   check_dimensions(config.mla_dimensions);
+  check_positive("kv_lora_rank", config.kv_lora_rank);
+  check_positive("num_attention_heads", config.num_attention_heads);
+  check_positive("decode_context_parallel_size",
+                 config.parallel_config.decode_context_parallel_size);
+}
+
+Blockers vetoes_of(const EngineConfig& config) {
+  Blockers result;
+  if (config.cache_config.kv_scales == KvScales::dynamic) {
+    result.add(BlockerKind::dynamic_kv_scales);
+  }
+  if (config.parallel_config.decode_context_parallel_size > 1) {
+    result.add(BlockerKind::decode_context_parallel);
+  }
+  return result;
+}
+
+// Queries, keys and values are cast with scales that do not change: alexeldeib/vllm,
+// vllm/v1/attention/backends/mla/prefill/selector.py; vllm#37054. Chunked context over a KV cache
+// that is spread over ranks: vllm#34795, vllm#40609.
+std::string_view veto_text(BlockerKind veto) {
+  return veto == BlockerKind::dynamic_kv_scales
+             ? "FP8 prefill queries need calibrated KV scales, and these are dynamic."
+             : "FP8 prefill queries do not work with a decode-context-parallel size above 1.";
 }
 
 PrefillCandidates::PrefillCandidates(const Platform& platform, std::vector<PrefillBackend> backends,
@@ -281,7 +324,12 @@ Blockers PrefillCandidates::blockers(const Candidate& candidate, const Inputs& i
   if (!backend.dimensions.empty() && !contains(backend.dimensions, inputs.dimensions)) {
     result.add(BlockerKind::dimensions);
   }
+  if (inputs.heads % backend.head_multiple != 0) result.add(BlockerKind::head_count);
   if (backend.fp8_queries == Fp8Queries::never) return result;
+  if (inputs.output_matters && !result.has(BlockerKind::model_dtype) &&
+      (candidate.fp8_model_dtypes & data_type_bit(inputs.model_dtype)) == 0) {
+    result.add(BlockerKind::output_dtype);
+  }
   const bool cache_fits =
       inputs.format != nullptr
           ? (candidate.kv_caches & bit_of(*inputs.format)) != 0
@@ -326,14 +374,16 @@ void PrefillCandidates::for_each_blocker(
   } else if (is_cache_refused(inputs)) {
     visit(BlockerKind::kv_cache_format, nullptr);
   }
+  inputs.vetoes.for_each([&](BlockerKind veto) { visit(veto, nullptr); });
   const auto visit_all = [&](const Candidate& candidate) {
     (blockers(candidate, inputs) - BlockerKind::kv_cache_format).for_each([&](BlockerKind kind) {
       visit(kind, &candidate);
     });
   };
   if (inputs.chosen != nullptr) return visit_all(*inputs.chosen);
-  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
-  if (find_first(inputs, is_capable_here) != nullptr) return;
+  if (find_first(inputs, [&](const Candidate& any) { return is_fit(any, inputs); }) != nullptr) {
+    return;
+  }
   // The choice is open, and none can: those speak of it that the device would not keep from it;
   // if there are none, the one that runs.
   bool any = false;
@@ -401,7 +451,7 @@ bool PrefillCandidates::is_cache_refused(const Inputs& inputs) const {
   const auto refuses = [&](const Candidate& any) {
     return blockers(any, inputs).has(BlockerKind::kv_cache_format);
   };
-  const auto is_capable_here = [&](const Candidate& any) { return is_capable(any, inputs); };
+  const auto is_fit_here = [&](const Candidate& any) { return is_fit(any, inputs); };
   const auto is_fp8_backend = [](const Candidate& any) {
     return any.backend.fp8_queries != Fp8Queries::never;
   };
@@ -412,8 +462,8 @@ bool PrefillCandidates::is_cache_refused(const Inputs& inputs) const {
            nullptr;
   };
   const Candidate* const chosen = inputs.chosen;
-  if (chosen != nullptr && is_capable_here(*chosen)) return refuses(*chosen);
-  if (const auto refused = all_refuse(is_capable_here)) return *refused;
+  if (chosen != nullptr && is_fit_here(*chosen)) return refuses(*chosen);
+  if (const auto refused = all_refuse(is_fit_here)) return *refused;
   if (chosen != nullptr && is_fp8_backend(*chosen)) return refuses(*chosen);
   return all_refuse(is_fp8_backend).value_or(false);
 }
@@ -467,6 +517,16 @@ void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
                     " does not take the head dimensions (qk_nope, qk_rope, v) ",
                     to_string(inputs.dimensions), ", only ", list(taken, " and "), ".");
     }
+    case BlockerKind::head_count:
+      return append(text, "Prefill backend ", candidate->backend.name, " does not take ",
+                    fmt::to_string(inputs.heads), " heads, only multiples of ",
+                    fmt::to_string(candidate->backend.head_multiple), ".");
+    case BlockerKind::output_dtype:
+      return append(text, "Prefill backend ", candidate->backend.name, " does not write ",
+                    mla_dtype::to_string(inputs.model_dtype), " from FP8 queries.");
+    case BlockerKind::dynamic_kv_scales:
+    case BlockerKind::decode_context_parallel:
+      return append(text, veto_text(kind));
     case BlockerKind::backend_unavailable:
       return append(text, candidate->unavailable_sentence);
     case BlockerKind::backend_needs_fp8:
@@ -489,7 +549,14 @@ Blocker PrefillCandidates::describe(BlockerKind kind, const Candidate* candidate
       case BlockerKind::fp8_device:
         return device_;
       case BlockerKind::model_dtype:
+      case BlockerKind::output_dtype:
         return std::string(mla_dtype::to_string(inputs.model_dtype));
+      case BlockerKind::head_count:
+        return fmt::to_string(inputs.heads);
+      case BlockerKind::dynamic_kv_scales:
+        return "dynamic";
+      case BlockerKind::decode_context_parallel:
+        return fmt::to_string(inputs.context_parallel_size);
       case BlockerKind::dimensions:
         return to_string(inputs.dimensions);
       case BlockerKind::backend_without_fp8:
@@ -516,6 +583,7 @@ Blockers PrefillCandidates::rejection(const Candidate& candidate, const Inputs& 
     against_fp8 = against_fp8 - BlockerKind::kv_cache_format;
     against_fp8.add(BlockerKind::kv_cache_not_quantized);
   }
+  against_fp8.add(inputs.vetoes);
   if (!inputs.requested) against_fp8.add(BlockerKind::not_requested);
   if (needs_fp8 && !against_fp8.empty()) against_fp8.add(BlockerKind::backend_needs_fp8);
   return against_fp8;

@@ -32,7 +32,7 @@ void append_not_quantized(RecordText& text, std::string_view cache_dtype);
 /// Whether FP8 prefill queries are asked for, by the flag or by the mode.
 bool is_requested(const AttentionConfig& config);
 
-/// Throws std::invalid_argument for a mode out of range or a dimension below 1.
+/// Throws std::invalid_argument for an enumerator out of range or a number below 1.
 void check_config(const EngineConfig& config);
 
 /// A set of BlockerKinds.
@@ -67,10 +67,17 @@ class Blockers {
   unsigned bits_ = 0;
 };
 
+/// What keeps FP8 prefill queries from any backend.
+Blockers vetoes_of(const EngineConfig& config);
+
+/// The sentence of a veto.
+std::string_view veto_text(BlockerKind veto);
+
 /// One prefill backend on the device: what can be said of it before there is a model.
 struct Candidate {
   PrefillBackend backend;
   unsigned model_dtypes;       ///< a bit for each DataType
+  unsigned fp8_model_dtypes;   ///< the same, for those that it writes from FP8 queries
   unsigned kv_caches;          ///< a bit for each KvCacheFormat that FP8 queries go with
   bool knows_other_kv_caches;  ///< whether the table names some that kv_cache.h does not know
   Blockers on_device;
@@ -89,9 +96,13 @@ struct Inputs {
   bool kv_cache_quantized;
   bool requested;
   bool required;
+  Blockers vetoes;  ///< what keeps FP8 queries from any backend
   DataType model_dtype;
   MlaDimensions dimensions;
-  const Candidate* chosen;  ///< null: the choice is open
+  int heads;
+  int context_parallel_size;
+  const Candidate* chosen;      ///< null: the choice is open
+  bool output_matters = false;  ///< whether the backend has to write the model dtype
 };
 
 /// The prefill backends of an engine on its device. Immutable: one serves any number of threads.
@@ -112,12 +123,13 @@ class PrefillCandidates {
   const Candidate* select(const Inputs& inputs) const;
 
   bool takes_fp8(const Candidate& candidate, const Inputs& inputs) const {
-    return inputs.kv_cache_quantized && blockers(candidate, inputs).empty();
+    return inputs.kv_cache_quantized && inputs.vetoes.empty() &&
+           blockers(candidate, inputs).empty();
   }
 
   /// Whether it could with some KV cache.
   bool is_capable(const Candidate& candidate, const Inputs& inputs) const {
-    return (blockers(candidate, inputs) - BlockerKind::kv_cache_format).empty();
+    return inputs.vetoes.empty() && is_fit(candidate, inputs);
   }
 
   /// Calls `visit(kind, candidate)` for each condition that keeps FP8 queries away. The candidate
@@ -146,9 +158,14 @@ class PrefillCandidates {
   PrefillBackendSelection selection(const Inputs& inputs) const;
 
  private:
-  // What keeps FP8 queries from the candidate, but for whether they are requested and whether the
-  // KV cache is quantized at all.
+  // What keeps FP8 queries from the candidate, but for the vetoes, whether they are requested and
+  // whether the KV cache is quantized at all.
   Blockers blockers(const Candidate& candidate, const Inputs& inputs) const;
+
+  // Whether it could if there were no vetoes.
+  bool is_fit(const Candidate& candidate, const Inputs& inputs) const {
+    return (blockers(candidate, inputs) - BlockerKind::kv_cache_format).empty();
+  }
 
   // Whether no candidate that matters takes FP8 queries with this quantized KV cache.
   bool is_cache_refused(const Inputs& inputs) const;

@@ -443,10 +443,10 @@ TEST(BlockerKind, HasNames) {
   for (unsigned kind = 0; kind <= static_cast<unsigned>(BlockerKind::backend_needs_fp8); ++kind) {
     all.insert(to_string(static_cast<BlockerKind>(kind)));
   }
-  EXPECT_THAT(all, SizeIs(11));
+  EXPECT_THAT(all, SizeIs(15));
   EXPECT_EQ(to_string(BlockerKind::kv_cache_format), "kv_cache_format");
-  expect_invalid([] { to_string(static_cast<BlockerKind>(11)); },
-                 StartsWith("kind: BlockerKind(11) is not accepted"));
+  expect_invalid([] { to_string(static_cast<BlockerKind>(15)); },
+                 StartsWith("kind: BlockerKind(15) is not accepted"));
 }
 
 }  // namespace

@@ -465,10 +465,10 @@ class SettingsTest {
  public:
   SettingsTest(std::string device, const std::vector<PrefillBackend>& backends,
                const PrefillBackendAvailability& is_available, DataType model_dtype,
-               const MlaDimensions& dimensions)
+               const EngineConfig& model)
       : device_(std::move(device)),
         model_dtype_(model_dtype),
-        dimensions_(dimensions),
+        model_(model),
         env_(make_environment(make_platform(device_), backends, is_available)) {
     env_.log = std::make_shared<OnceLog>(output_.logger);
     for (const PrefillBackend& backend : backends) {
@@ -500,24 +500,27 @@ class SettingsTest {
 
  private:
   EngineConfig config(const Setting& setting) const {
-    EngineConfig result = make_config(setting.cache_dtype, setting.requested);
+    EngineConfig result = model_;
+    result.cache_config.cache_dtype = setting.cache_dtype;
+    result.attention_config.use_prefill_query_quantization = setting.requested;
     result.attention_config.mla_prefill_backend = setting.prefill_backend;
-    result.mla_dimensions = dimensions_;
     return result;
   }
 
   std::string describe(const Setting& setting) const {
     return device_ + ' ' + std::string(to_string(model_dtype_)) + ' ' +
-           std::to_string(dimensions_.v_head_dim) + ' ' + setting.cache_dtype + ' ' +
+           std::to_string(model_.mla_dimensions.v_head_dim) + ' ' + setting.cache_dtype + ' ' +
            (setting.requested ? "on " : "off ") + setting.prefill_backend;
   }
 
   bool expected(const Setting& setting) const {
     const auto can = [&](const std::string& backend) {
-      return available_.count(backend) == 1 &&
-             can_have_fp8(device_, backend, setting.cache_dtype, model_dtype_, dimensions_);
+      return available_.count(backend) == 1 && can_have_fp8(device_, backend, setting.cache_dtype,
+                                                            model_dtype_, model_.mla_dimensions);
     };
-    if (!setting.requested) return false;
+    const bool vetoed = model_.cache_config.kv_scales == KvScales::dynamic ||
+                        model_.parallel_config.decode_context_parallel_size > 1;
+    if (!setting.requested || vetoed) return false;
     return setting.prefill_backend.empty() ? std::any_of(available_.begin(), available_.end(), can)
                                            : can(setting.prefill_backend);
   }
@@ -634,7 +637,7 @@ class SettingsTest {
 
   const std::string device_;
   const DataType model_dtype_;
-  const MlaDimensions dimensions_;
+  const EngineConfig model_;
   RecordingLogger output_;
   Environment env_;
   std::set<std::string> available_;
@@ -670,19 +673,26 @@ TEST_P(Remedies, EachWorksAndThereAreNoOthers) {
     return name == "FLASH_ATTN" || name == "FLASHINFER";
   };
   const auto none = [](std::string_view) -> Support { return {false, "Not compiled in."}; };
+  EngineConfig model;
   for (const DataType model_dtype : {DataType::bfloat16, DataType::float16, DataType::float32}) {
     for (const MlaDimensions& dimensions :
          {MlaDimensions{128, 64, 128}, MlaDimensions{192, 64, 256}, MlaDimensions{64, 32, 64}}) {
+      model.mla_dimensions = dimensions;
       for (const PrefillBackendAvailability& is_available :
            {PrefillBackendAvailability(), PrefillBackendAvailability(few),
             PrefillBackendAvailability(none)}) {
-        SettingsTest(GetParam(), vllm_prefill_backends(), is_available, model_dtype, dimensions)
-            .run();
+        SettingsTest(GetParam(), vllm_prefill_backends(), is_available, model_dtype, model).run();
       }
-      SettingsTest(GetParam(), tensorrt_llm_prefill_backends(), nullptr, model_dtype, dimensions)
-          .run();
-      SettingsTest(GetParam(), mixed_backends(), nullptr, model_dtype, dimensions).run();
+      SettingsTest(GetParam(), tensorrt_llm_prefill_backends(), nullptr, model_dtype, model).run();
+      SettingsTest(GetParam(), mixed_backends(), nullptr, model_dtype, model).run();
     }
+  }
+  EngineConfig dynamic_scales;
+  dynamic_scales.cache_config.kv_scales = KvScales::dynamic;
+  EngineConfig context_parallel;
+  context_parallel.parallel_config.decode_context_parallel_size = 2;
+  for (const EngineConfig& vetoed : {dynamic_scales, context_parallel}) {
+    SettingsTest(GetParam(), vllm_prefill_backends(), nullptr, DataType::bfloat16, vetoed).run();
   }
 }
 
@@ -911,6 +921,46 @@ TEST(Explain, AnOpenChoiceNamesEachObstacle) {
               ElementsAre("Prefill backend TRTLLM_RAGGED is not available: Not compiled in.",
                           "Prefill backend FLASHINFER is not available: Not compiled in.",
                           "Prefill backend TOKENSPEED_MLA is not available: Not compiled in."));
+}
+
+TEST(Explain, Vetoes) {
+  const Environment env = make_environment(cuda(10, 0), "FLASHINFER");
+  EngineConfig config = make_config("fp8", true);
+  config.cache_config.kv_scales = KvScales::dynamic;
+  config.parallel_config.decode_context_parallel_size = 8;
+  const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+  ASSERT_THAT(explanation.blockers, SizeIs(2));
+  EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::dynamic_kv_scales);
+  EXPECT_EQ(explanation.blockers[0].value, "dynamic");
+  EXPECT_EQ(explanation.blockers[0].sentence,
+            "FP8 prefill queries need calibrated KV scales, and these are dynamic.");
+  EXPECT_EQ(explanation.blockers[1].kind, BlockerKind::decode_context_parallel);
+  EXPECT_EQ(explanation.blockers[1].value, "8");
+  EXPECT_EQ(explanation.blockers[1].sentence,
+            "FP8 prefill queries do not work with a decode-context-parallel size above 1.");
+  EXPECT_THAT(explanation.nothing_helps, StartsWith("On this device (sm_100) no setting helps"));
+}
+
+TEST(Explain, ABackendForSomeNumbersOfHeads) {
+  PrefillBackend backend;
+  backend.name = "MINE";
+  backend.fp8_queries = Fp8Queries::optional;
+  backend.fp8_kv_cache_dtypes = {"fp8"};
+  backend.head_multiple = 16;
+  const Environment env = make_environment(cuda(10, 0), {backend});
+  EngineConfig config = make_config("fp8", true);
+  for (const int heads : {16, 128}) {
+    config.num_attention_heads = heads;
+    EXPECT_TRUE(is_fp8(evaluate_prefill_query(config, DataType::bfloat16, env).data_type));
+  }
+  config.num_attention_heads = 12;
+  const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+  ASSERT_THAT(explanation.blockers, SizeIs(1));
+  EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::head_count);
+  EXPECT_EQ(explanation.blockers[0].value, "12");
+  EXPECT_EQ(explanation.blockers[0].sentence,
+            "Prefill backend MINE does not take 12 heads, only multiples of 16.");
+  EXPECT_EQ(select_prefill_backend(config, DataType::bfloat16, env).name, "");
 }
 
 // A table with a KV-cache dtype of the engine's own, which the built-in KV-cache predicate refuses.
@@ -1193,6 +1243,24 @@ TEST(PrefillQuery, TheLevelOfARefusalIsTheEngines) {
                                           fixture.env);
       },
       StartsWith("refused_request_level: LogLevel(2) is not accepted"));
+}
+
+TEST(PrefillQuery, NumbersAreChecked) {
+  Fixture fixture(true, true);
+  const auto refused = [&](auto change, const char* expected) {
+    EngineConfig config = make_config("fp8", true);
+    change(config);
+    expect_invalid(
+        [&] { determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env); },
+        StartsWith(expected));
+  };
+  refused([](EngineConfig& config) { config.kv_lora_rank = 0; }, "kv_lora_rank: 0 is not");
+  refused([](EngineConfig& config) { config.num_attention_heads = -1; },
+          "num_attention_heads: -1 is not");
+  refused([](EngineConfig& config) { config.parallel_config.decode_context_parallel_size = 0; },
+          "decode_context_parallel_size: 0 is not");
+  refused([](EngineConfig& config) { config.cache_config.kv_scales = static_cast<KvScales>(4); },
+          "kv_scales: KvScales(4) is not");
 }
 
 TEST(PrefillQuery, DimensionsAndModeAreChecked) {

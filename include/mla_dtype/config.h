@@ -9,6 +9,14 @@ namespace mla_dtype {
 // What the operator asked for, and of which model. The names are those of vLLM's configuration and
 // of Hugging Face's config.json.
 
+/// How the scales of a quantized KV cache came to be.
+enum class KvScales : std::uint8_t {
+  unknown,     ///< nobody says: they may be 1 by default
+  calibrated,  ///< from the checkpoint
+  unit,        ///< 1: values beyond the FP8 type's range are cut off
+  dynamic,     ///< computed while the model runs (`calculate_kv_scales`)
+};
+
 struct CacheConfig {
   /// The KV-cache dtype as the operator gave it; kv_cache.h says which strings there are.
   std::string cache_dtype = "auto";
@@ -16,6 +24,8 @@ struct CacheConfig {
   /// The KV-cache quantization that the checkpoint was made for, as its `kv_cache_quant_algo` names
   /// it (`FP8`); what `auto` then means, also to is_quantized_kv_cache predicates. Empty: none.
   std::string checkpoint_kv_cache_quant_algo = {};
+
+  KvScales kv_scales = KvScales::unknown;
 };
 
 /// How strongly FP8 prefill queries are asked for.
@@ -53,10 +63,23 @@ struct MlaDimensions {
   }
 };
 
+struct ParallelConfig {
+  /// Over how many ranks the KV cache of a sequence is spread (DCP).
+  int decode_context_parallel_size = 1;
+};
+
+struct SchedulerConfig {
+  bool enable_chunked_prefill = true;
+};
+
 struct EngineConfig {
   CacheConfig cache_config = {};
   AttentionConfig attention_config = {};
   MlaDimensions mla_dimensions = {};
+  int kv_lora_rank = 512;         ///< elements of the latent that stands for keys and values
+  int num_attention_heads = 128;  ///< of one rank
+  ParallelConfig parallel_config = {};
+  SchedulerConfig scheduler_config = {};
 };
 
 }  // namespace mla_dtype

@@ -48,10 +48,15 @@ struct PrefillBackend {
   std::vector<DataType> model_dtypes = {};               ///< empty: float16 and bfloat16
   std::vector<MlaDimensions> dimensions = {};            ///< empty: any
   std::vector<MlaDimensions> preferred_dimensions = {};  ///< goes before the other rows for these
+  int head_multiple = 1;  ///< the heads of a rank must be a multiple of this
 
   // What its prefill runs in FP8 with, besides.
   Fp8Queries fp8_queries = Fp8Queries::never;
   std::vector<DeviceRange> fp8_devices = {};  ///< among `devices`; empty: all that have FP8
+  /// Among model_dtypes; empty: all. From FP8 queries it writes no other outputs. For
+  /// attention_plan.h, which answers for outputs, too: the determination of the query alone does
+  /// not look at it.
+  std::vector<DataType> fp8_model_dtypes = {};
   /// At least one, unless `never`. A KV-cache dtype that kv_cache.h does not know is for the
   /// engine's own is_quantized_kv_cache to judge, and passes, unless some such are listed here.
   std::vector<std::string> fp8_kv_cache_dtypes = {};
@@ -74,17 +79,21 @@ using PrefillBackendAvailability = std::function<Support(std::string_view name)>
 
 /// What keeps FP8 prefill queries, or a prefill backend, away.
 enum class BlockerKind : std::uint8_t {
-  not_requested,           ///< the flag is off
-  kv_cache_not_quantized,  ///< ... and FP8 queries need a KV cache that is
-  kv_cache_format,         ///< quantized, but in a format that FP8 prefill cannot read
-  backend_device,          ///< the backend does not run on this device
-  backend_without_fp8,     ///< the backend never takes FP8 queries
-  fp8_device,              ///< ... or not on this device
-  model_dtype,             ///< the backend does not take models of this data type
-  dimensions,              ///< ... or of these head dimensions
-  backend_unavailable,     ///< the engine cannot use the backend
-  backend_refused,         ///< the engine's own predicate said no
-  backend_needs_fp8,       ///< the backend runs with FP8 queries only, and gets none
+  not_requested,            ///< the flag is off
+  kv_cache_not_quantized,   ///< ... and FP8 queries need a KV cache that is
+  kv_cache_format,          ///< quantized, but in a format that FP8 prefill cannot read
+  dynamic_kv_scales,        ///< FP8 prefill needs scales that do not change
+  decode_context_parallel,  ///< FP8 prefill over a KV cache that is spread over ranks does not work
+  backend_device,           ///< the backend does not run on this device
+  backend_without_fp8,      ///< the backend never takes FP8 queries
+  fp8_device,               ///< ... or not on this device
+  model_dtype,              ///< the backend does not take models of this data type
+  dimensions,               ///< ... or of these head dimensions
+  head_count,               ///< ... or of this number of heads
+  output_dtype,             ///< the backend does not write the model's data type from FP8 queries
+  backend_unavailable,      ///< the engine cannot use the backend
+  backend_refused,          ///< the engine's own predicate said no
+  backend_needs_fp8,        ///< the backend runs with FP8 queries only, and gets none
 };
 
 /// The enumerator's name; data() is null-terminated and static. Out of range:
