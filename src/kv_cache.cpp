@@ -55,6 +55,7 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 
 [[noreturn]] void throw_unknown_cache_dtype(std::string_view cache_dtype) {
   std::vector<std::string_view> names;
+  names.reserve(formats.size());
   for (const KvCacheFormat& format : formats) names.push_back(format.name);
   detail::throw_unknown_name("cache_dtype", cache_dtype, names);
 }
@@ -102,6 +103,7 @@ std::string_view detail::effective_cache_dtype(std::string_view cache_dtype,
     if (equal_ignoring_case(checkpoint_kv_cache_quant_algo, algo.name)) return algo.cache_dtype;
   }
   std::vector<std::string_view> names;
+  names.reserve(std::size(quant_algos));
   for (const QuantAlgo& algo : quant_algos) names.push_back(algo.name);
   throw_unknown_name("checkpoint_kv_cache_quant_algo", checkpoint_kv_cache_quant_algo, names);
 }

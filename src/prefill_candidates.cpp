@@ -42,6 +42,7 @@ std::string list(const std::vector<std::string>& items, std::string_view last = 
 
 std::string list(const std::vector<DeviceRange>& ranges) {
   std::vector<std::string> items;
+  items.reserve(ranges.size());
   for (const DeviceRange& range : ranges) items.push_back(to_string(range));
   return list(items, " and ");
 }
@@ -210,6 +211,12 @@ void append_not_quantized(RecordText& text, std::string_view cache_dtype) {
          ".");
 }
 
+std::string veto_value(BlockerKind veto, const EngineConfig& config) {
+  return veto == BlockerKind::dynamic_kv_scales
+             ? "dynamic"
+             : fmt::to_string(config.parallel_config.decode_context_parallel_size);
+}
+
 Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_cache_quantized,
                const Candidate* chosen_candidate)
     : cache_dtype(effective_cache_dtype(config.cache_config.cache_dtype,
@@ -263,22 +270,24 @@ Blockers vetoes_of(const EngineConfig& config) {
 // that is spread over ranks: vllm#34795, vllm#40609.
 std::string_view veto_text(BlockerKind veto) {
   return veto == BlockerKind::dynamic_kv_scales
-             ? "FP8 prefill queries need calibrated KV scales, and these are dynamic."
+             ? "FP8 prefill queries need KV scales that do not change, and these are dynamic."
              : "FP8 prefill queries do not work with a decode-context-parallel size above 1.";
 }
 
 PrefillCandidates::PrefillCandidates(const Platform& platform, std::vector<PrefillBackend> backends,
                                      const PrefillBackendAvailability& is_available)
-    : device_(platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform)) {
+    : platform_(platform),
+      device_(platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform)) {
   check_backends(backends);
   std::vector<std::string> fp8_devices;
   bool ruled_out = true;
   for (PrefillBackend& backend : backends) {
     for (const DeviceRange& range :
          backend.fp8_devices.empty() ? backend.devices : backend.fp8_devices) {
+      // A range that holds a device without FP8 is no answer for it.
+      if (backend.fp8_queries == Fp8Queries::never || range.contains(platform)) continue;
       std::string device = mla_dtype::to_string(range);
-      if (backend.fp8_queries != Fp8Queries::never &&
-          std::find(fp8_devices.begin(), fp8_devices.end(), device) == fp8_devices.end()) {
+      if (std::find(fp8_devices.begin(), fp8_devices.end(), device) == fp8_devices.end()) {
         fp8_devices.push_back(std::move(device));
       }
     }
@@ -295,9 +304,10 @@ PrefillCandidates::PrefillCandidates(const Platform& platform, std::vector<Prefi
   if (!ruled_out) {
     nothing_helps_ += " this model in this engine";
   } else if (!fp8_devices.empty()) {
-    nothing_helps_ += ": FP8 prefill queries need " + list(fp8_devices, " or ");
+    nothing_helps_ +=
+        ": the engine's prefill backends take FP8 queries only on " + list(fp8_devices, " and ");
   } else {
-    nothing_helps_ += ": no prefill backend takes FP8 queries";
+    nothing_helps_ += ": no prefill backend of the engine takes FP8 queries";
   }
 }
 
@@ -426,10 +436,14 @@ void PrefillCandidates::for_each_remedy(
     visit(same_cache, same_backend);
     return;
   }
-  if (may_change_cache) {
-    for (const KvCacheFormat& format : kv_cache_formats()) {
-      if (enough(&format) && visit(format.name, same_backend)) return;
-    }
+  const auto any_format = [&](auto test) {
+    const auto& formats = kv_cache_formats();
+    return may_change_cache && std::any_of(formats.begin(), formats.end(), test);
+  };
+  if (any_format([&](const KvCacheFormat& format) {
+        return enough(&format) && visit(format.name, same_backend);
+      })) {
+    return;
   }
   // Where the choice is open, another backend is never needed: it would have been enough above.
   if (find_first(inputs, [&](const Candidate& other) {
@@ -437,13 +451,10 @@ void PrefillCandidates::for_each_remedy(
       }) != nullptr) {
     return;
   }
-  if (!may_change_cache) return;
   find_first(inputs, [&](const Candidate& other) {
-    if (takes(other, nullptr)) return false;
-    return std::any_of(
-        kv_cache_formats().begin(), kv_cache_formats().end(), [&](const KvCacheFormat& format) {
-          return takes(other, &format) && !enough(&format) && visit(format.name, &other);
-        });
+    return !takes(other, nullptr) && any_format([&](const KvCacheFormat& format) {
+      return takes(other, &format) && !enough(&format) && visit(format.name, &other);
+    });
   });
 }
 
@@ -474,15 +485,23 @@ bool PrefillCandidates::nothing_helps(const Inputs& inputs) const {
 }
 
 void PrefillCandidates::append_nothing_helps(RecordText& text, const Inputs& inputs) const {
-  const bool runs_without =
-      !inputs.required && find_first(inputs, [&](const Candidate& any) {
-                            return !blockers(any, inputs).has(not_usable) &&
-                                   any.backend.fp8_queries != Fp8Queries::required;
-                          }) != nullptr;
-  append(text, nothing_helps_,
-         runs_without      ? ". Prefill in the model's data type is the right choice here."
-         : inputs.required ? ", and the model requires FP8 prefill queries."
-                           : ", and no prefill backend can run.");
+  const bool only_vetoed = !inputs.vetoes.empty() && find_first(inputs, [&](const Candidate& any) {
+                                                       return is_fit(any, inputs);
+                                                     }) != nullptr;
+  if (only_vetoed) {
+    append(text, "On this device (", device_,
+           ") no flag, KV-cache dtype or prefill backend helps.");
+  } else {
+    append(text, nothing_helps_, ".");
+  }
+  Inputs without_fp8 = inputs;
+  without_fp8.requested = false;
+  const Candidate* const backend = select(without_fp8);
+  const bool runs = backend != nullptr && !blockers(*backend, inputs).has(not_usable) &&
+                    backend->backend.fp8_queries != Fp8Queries::required;
+  if (runs && !inputs.required) {
+    append(text, " Prefill in the model's data type is the right choice here.");
+  }
 }
 
 void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,

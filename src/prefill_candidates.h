@@ -70,8 +70,9 @@ class Blockers {
 /// What keeps FP8 prefill queries from any backend.
 Blockers vetoes_of(const EngineConfig& config);
 
-/// The sentence of a veto.
+/// The sentence and the value of a veto.
 std::string_view veto_text(BlockerKind veto);
+std::string veto_value(BlockerKind veto, const EngineConfig& config);
 
 /// One prefill backend on the device: what can be said of it before there is a model.
 struct Candidate {
@@ -111,6 +112,8 @@ class PrefillCandidates {
   /// Asks `is_available` once for each row. Throws for bad rows, see select_prefill_backend().
   PrefillCandidates(const Platform& platform, std::vector<PrefillBackend> backends,
                     const PrefillBackendAvailability& is_available);
+
+  const Platform& platform() const { return platform_; }
 
   /// The candidate of that name. std::invalid_argument if there is none.
   const Candidate& find(std::string_view name) const;
@@ -178,6 +181,7 @@ class PrefillCandidates {
   // The first in order of preference that `test` is true for, or null.
   const Candidate* find_first(const Inputs& inputs, FunctionRef<bool(const Candidate&)> test) const;
 
+  Platform platform_;
   std::string device_;
   std::vector<Candidate> candidates_;
   std::string nothing_helps_;

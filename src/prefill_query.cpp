@@ -10,6 +10,7 @@
 #include "cache_dtype.h"
 #include "invalid_argument.h"
 #include "prefill_candidates.h"
+#include "prefill_plan.h"
 
 namespace mla_dtype {
 namespace {
@@ -20,6 +21,8 @@ constexpr std::string_view refused_text =
     "Unable to perform FP8 prefill attention when use_prefill_query_quantization is enabled. "
     "Please ensure that --kv-cache-dtype is set to fp8 and your prefill backend is compatible with "
     "FP8 attention.";
+constexpr std::string_view required_text =
+    "FP8 prefill queries are required (prefill_query_mode), and not possible.";
 constexpr std::string_view hint_text =
     "FP8 KV cache is enabled but prefill queries are not quantized to FP8. For long-context "
     "workloads (ISL >= 4K), enabling FP8 prefill attention can significantly optimize prefill "
@@ -30,8 +33,6 @@ constexpr std::string_view vllm_flag =
     R"(--attention-config '{"use_prefill_query_quantization": true}')";
 constexpr std::string_view vllm_backend =
     R"(--attention-config '{"use_prefill_query_quantization": true, "mla_prefill_backend": "%"}')";
-constexpr std::string_view in_words_cache = "KV-cache dtype %";
-constexpr std::string_view in_words_flag = "use_prefill_query_quantization";
 constexpr std::string_view no_reason =
     "The prefill backend does not support FP8 queries and gave no reason.";
 
@@ -47,6 +48,9 @@ OnceLog& log_of(const Environment& env) {
   return env.log != nullptr ? *env.log : default_once_log();
 }
 
+// What a decision is for. A plan answers for more, and so asks more of the backend.
+enum class Purpose { query, plan };
+
 // The predicate of make_environment(). The decision finds it in the Environment and looks into the
 // table itself: a refusal then needs no reason to be composed, and advice no predicate to be asked.
 // A predicate put in its place may know better.
@@ -57,10 +61,12 @@ struct BuiltInBackend {
 
   Support operator()(const EngineConfig& config, DataType model_dtype) const;
 
-  detail::Inputs inputs(const EngineConfig& config, DataType model_dtype,
-                        bool kv_cache_quantized) const {
-    return {config, model_dtype, kv_cache_quantized,
-            candidates->choice(config.attention_config, named)};
+  detail::Inputs inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
+                        Purpose purpose) const {
+    detail::Inputs result(config, model_dtype, kv_cache_quantized,
+                          candidates->choice(config.attention_config, named));
+    result.output_matters = purpose == Purpose::plan;
+    return result;
   }
 
   // Whether the backend takes FP8 queries; where the KV cache is not quantized, whether it would if
@@ -92,7 +98,7 @@ std::string_view effective_cache_dtype(const EngineConfig& config) {
 // knows better: what the engine's own predicate says of it is not known here.
 Support BuiltInBackend::operator()(const EngineConfig& config, DataType model_dtype) const {
   const auto format = parse_kv_cache_dtype(effective_cache_dtype(config));
-  const auto asked = inputs(config, model_dtype, !format || format->quantized);
+  const auto asked = inputs(config, model_dtype, !format || format->quantized, Purpose::query);
   if (supports(asked)) return true;
   RecordText reason;
   auto of_backend = asked;
@@ -132,7 +138,8 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
 }
 
 PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
-                            const Environment& env, bool always_ask_backend) {
+                            const Environment& env, bool always_ask_backend,
+                            Purpose purpose = Purpose::query) {
   check(config, model_dtype, env);
   const BuiltInBackend* const built_in = built_in_backend(env);
   PrefillQueryFacts facts{};
@@ -141,8 +148,9 @@ PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
   facts.kv_cache_quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
   const bool ask_backend = facts.kv_cache_quantized || always_ask_backend;
   if (built_in != nullptr) {
-    facts.backend_supports = ask_backend && built_in->supports(built_in->inputs(
-                                                config, model_dtype, facts.kv_cache_quantized));
+    facts.backend_supports =
+        ask_backend && built_in->supports(built_in->inputs(config, model_dtype,
+                                                           facts.kv_cache_quantized, purpose));
   } else if (ask_backend) {
     Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
     facts.backend_supports = support.supported;
@@ -153,32 +161,48 @@ PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
   return {quantized ? env.fp8_data_type : model_dtype, outcome, facts, std::move(backend_reason)};
 }
 
-// A spelling with the value in its place.
+// A spelling with the value in its place, or else behind it.
 void append_spelling(RecordText& text, std::string_view spelling, std::string_view value) {
   const std::size_t place = spelling.find('%');
-  append(text, spelling.substr(0, place));
-  if (place != spelling.npos) append(text, value, spelling.substr(place + 1));
+  if (place == spelling.npos) return append(text, spelling, " ", value);
+  append(text, spelling.substr(0, place), value, spelling.substr(place + 1));
 }
 
-// What an operator of this engine sets to make these changes.
-void append_remedy(RecordText& text, const Environment& env, bool request,
-                   std::string_view cache_dtype, std::string_view prefill_backend) {
-  if (!cache_dtype.empty()) {
-    append_spelling(
-        text, env.kv_cache_dtype_spelling.empty() ? in_words_cache : env.kv_cache_dtype_spelling,
-        cache_dtype);
-  }
-  if (!request && prefill_backend.empty()) return;
-  append(text, cache_dtype.empty() ? "" : " ");
-  if (prefill_backend.empty()) {
-    append(text, env.flag_spelling.empty() ? in_words_flag : env.flag_spelling);
-  } else if (!env.prefill_backend_spelling.empty()) {
+std::string_view flag_of(const Environment& env) {
+  if (env.flag_spelling.empty()) return "use_prefill_query_quantization";
+  return env.flag_spelling;
+}
+
+void append_backend_spelling(RecordText& text, const Environment& env,
+                             std::string_view prefill_backend) {
+  if (!env.prefill_backend_spelling.empty()) {
     append_spelling(text, env.prefill_backend_spelling, prefill_backend);
   } else if (env.flag_spelling == vllm_flag) {
     append_spelling(text, vllm_backend, prefill_backend);
   } else {
-    append(text, env.flag_spelling.empty() ? in_words_flag : env.flag_spelling,
-           " with prefill backend ", prefill_backend);
+    append(text, flag_of(env), " with prefill backend ", prefill_backend);
+  }
+}
+
+// What an operator of this engine sets to make these changes. Requesting FP8 queries must not take
+// back a choice of the backend that is spelled in the same breath.
+void append_remedy(RecordText& text, const Environment& env, bool request,
+                   std::string_view cache_dtype, std::string_view prefill_backend,
+                   std::string_view chosen_backend) {
+  if (!cache_dtype.empty()) {
+    const bool in_words = env.kv_cache_dtype_spelling.empty();
+    append_spelling(text,
+                    in_words ? std::string_view("KV-cache dtype") : env.kv_cache_dtype_spelling,
+                    cache_dtype);
+    if (request || !prefill_backend.empty()) append(text, in_words ? " and " : " ");
+  }
+  const bool keeps_choice = request && env.flag_spelling == vllm_flag && !chosen_backend.empty();
+  if (!prefill_backend.empty()) {
+    append_backend_spelling(text, env, prefill_backend);
+  } else if (keeps_choice) {
+    append_backend_spelling(text, env, chosen_backend);
+  } else if (request) {
+    append(text, flag_of(env));
   }
 }
 
@@ -186,10 +210,9 @@ std::string_view name_of(const detail::Candidate* candidate) {
   return candidate == nullptr ? std::string_view() : candidate->backend.name;
 }
 
-// The record of a refused request: what failed, and what would help.
-void append_refusal(RecordText& text, const PrefillQueryDecision& decision,
-                    const EngineConfig& config, DataType model_dtype, const Environment& env) {
-  append(text, refused_text);
+// What failed, and what would help: what the record of a refused request goes on with.
+void append_why(RecordText& text, const PrefillQueryDecision& decision, const EngineConfig& config,
+                DataType model_dtype, const Environment& env, Purpose purpose = Purpose::query) {
   const BuiltInBackend* const built_in = built_in_backend(env);
   if (built_in == nullptr) {
     append(text, " ");
@@ -201,7 +224,8 @@ void append_refusal(RecordText& text, const PrefillQueryDecision& decision,
     return;
   }
   const detail::PrefillCandidates& candidates = *built_in->candidates;
-  const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized);
+  const auto inputs =
+      built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, purpose);
   const bool may_change_cache = has_built_in_cache_predicate(env);
   RecordText remedy;
   bool helped = false;
@@ -210,7 +234,7 @@ void append_refusal(RecordText& text, const PrefillQueryDecision& decision,
     candidates.for_each_remedy(inputs, may_change_cache,
                                [&](std::string_view cache_dtype, const detail::Candidate* backend) {
                                  append_remedy(remedy, env, /*request=*/false, cache_dtype,
-                                               name_of(backend));
+                                               name_of(backend), /*chosen_backend=*/{});
                                  return helped = true;
                                });
   }
@@ -228,7 +252,8 @@ void append_refusal(RecordText& text, const PrefillQueryDecision& decision,
 // All of an explanation that follows without asking a predicate. `backend_asked`: whether
 // decision.facts.backend_supports was found out.
 PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const EngineConfig& config,
-                                DataType model_dtype, const Environment& env, bool backend_asked) {
+                                DataType model_dtype, const Environment& env, bool backend_asked,
+                                Purpose purpose = Purpose::query) {
   PrefillQueryExplanation result{};
   result.data_type = decision.data_type;
   result.outcome = decision.outcome;
@@ -243,7 +268,8 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   const bool requested = decision.facts.requested;
   const auto add_remedy = [&](std::string_view cache_dtype, const detail::Candidate* backend) {
     RecordText spelling;
-    append_remedy(spelling, env, !requested, cache_dtype, name_of(backend));
+    append_remedy(spelling, env, !requested, cache_dtype, name_of(backend),
+                  config.attention_config.mla_prefill_backend);
     result.remedies.push_back({!requested, std::string(cache_dtype), std::string(name_of(backend)),
                                std::string(view(spelling))});
     return false;
@@ -251,7 +277,8 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
 
   if (const BuiltInBackend* const built_in = built_in_backend(env)) {
     const detail::PrefillCandidates& candidates = *built_in->candidates;
-    const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized);
+    const auto inputs =
+        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, purpose);
     result.prefill_backend = name_of(candidates.select(inputs));
     result.hint = candidates.selection(inputs).hint;
     if (quantized) return result;
@@ -286,6 +313,20 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   return result;
 }
 
+bool is_refusal_of_required(const PrefillQueryDecision& decision, const EngineConfig& config) {
+  return decision.outcome == PrefillQueryOutcome::request_refused &&
+         config.attention_config.prefill_query_mode == PrefillQueryMode::required;
+}
+
+[[noreturn]] void throw_refused(const PrefillQueryDecision& decision,
+                                PrefillQueryExplanation explanation, const EngineConfig& config,
+                                DataType model_dtype, const Environment& env, Purpose purpose) {
+  RecordText text;
+  append(text, required_text);
+  append_why(text, decision, config, model_dtype, env, purpose);
+  throw PrefillQueryRefused(std::string(view(text)), std::move(explanation));
+}
+
 Environment environment_of(const Platform& platform, BuiltInBackend backend) {
   Environment env;
   env.backend_supports_prefill_query_quantization = std::move(backend);
@@ -295,19 +336,20 @@ Environment environment_of(const Platform& platform, BuiltInBackend backend) {
 }
 
 bool log_decision(const PrefillQueryDecision& decision, const EngineConfig& config,
-                  DataType model_dtype, const Environment& env) {
+                  DataType model_dtype, const Environment& env, Purpose purpose = Purpose::query) {
   OnceLog& log = log_of(env);
   RecordText text;
   switch (decision.outcome) {
     case PrefillQueryOutcome::quantized:
       return log.info_once(LogScope::local, enabled_text);
     case PrefillQueryOutcome::request_refused:
-      append_refusal(text, decision, config, model_dtype, env);
+      append(text, refused_text);
+      append_why(text, decision, config, model_dtype, env, purpose);
       return env.refused_request_level == LogLevel::warning
                  ? log.warning_once(LogScope::local, view(text))
                  : log.info_once(LogScope::local, view(text));
     case PrefillQueryOutcome::available_but_off:
-      append(text, hint_text, env.flag_spelling);
+      append(text, hint_text, flag_of(env));
       return log.warning_once(LogScope::local, view(text));
     case PrefillQueryOutcome::not_applicable:
       return false;
@@ -368,12 +410,10 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
 DataType determine_prefill_query_data_type(const EngineConfig& config, DataType model_dtype,
                                            const Environment& env) {
   const PrefillQueryDecision decision = evaluate_prefill_query(config, model_dtype, env);
-  if (decision.outcome == PrefillQueryOutcome::request_refused &&
-      config.attention_config.prefill_query_mode == PrefillQueryMode::required) {
-    RecordText text;
-    append_refusal(text, decision, config, model_dtype, env);
-    throw PrefillQueryRefused(std::string(view(text)), explain(decision, config, model_dtype, env,
-                                                               decision.facts.kv_cache_quantized));
+  if (is_refusal_of_required(decision, config)) {
+    const bool backend_asked = decision.facts.kv_cache_quantized;
+    throw_refused(decision, explain(decision, config, model_dtype, env, backend_asked), config,
+                  model_dtype, env, Purpose::query);
   }
   log_decision(decision, config, model_dtype, env);
   return decision.data_type;
@@ -426,21 +466,94 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                    "that of make_environment(), with its table of backends");
   }
   const bool quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
-  return built_in->candidates->selection(built_in->inputs(config, model_dtype, quantized));
+  return built_in->candidates->selection(
+      built_in->inputs(config, model_dtype, quantized, Purpose::query));
 }
 
 bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
   OnceLog& log = log_of(env);
-  std::string text =
-      !selection.name.empty()    ? fmt::format("Using prefill backend {}.", selection.name)
-      : selection.chosen.empty() ? "No prefill backend can run."
-                                 : fmt::format("Prefill backend {} cannot run.", selection.chosen);
-  for (const RejectedPrefillBackend& rejected : selection.rejected) {
-    for (const Blocker& blocker : rejected.blockers) text += ' ' + blocker.sentence;
-  }
-  bool written = log.info_once(LogScope::local, text);
+  const bool found = !selection.name.empty();
+  const std::string text = detail::selection_text(selection);
+  bool written =
+      found ? log.info_once(LogScope::local, text) : log.warning_once(LogScope::local, text);
   if (!selection.hint.empty()) written |= log.warning_once(LogScope::local, selection.hint);
   return written;
+}
+
+std::string detail::selection_text(const PrefillBackendSelection& selection) {
+  std::string text = !selection.name.empty()
+                         ? fmt::format("Using prefill backend {}.", selection.name)
+                     : selection.chosen.empty()
+                         ? "No prefill backend can be used."
+                         : fmt::format("Prefill backend {} cannot be used.", selection.chosen);
+  std::vector<std::string_view> said;  // what is wrong with the KV cache is wrong with it for all
+  for (const RejectedPrefillBackend& rejected : selection.rejected) {
+    for (const Blocker& blocker : rejected.blockers) {
+      if (std::find(said.begin(), said.end(), blocker.sentence) != said.end()) continue;
+      said.push_back(blocker.sentence);
+      text += ' ' + blocker.sentence;
+    }
+  }
+  return text;
+}
+
+namespace {
+
+// The decision that an explanation is of.
+PrefillQueryDecision decision_of(const PrefillQueryExplanation& explanation) {
+  std::string reason;
+  for (const Blocker& blocker : explanation.blockers) {
+    if (blocker.kind == BlockerKind::not_requested ||
+        blocker.kind == BlockerKind::kv_cache_not_quantized) {
+      continue;
+    }
+    reason += (reason.empty() ? "" : " ") + blocker.sentence;
+  }
+  return {explanation.data_type, explanation.outcome, explanation.facts, std::move(reason)};
+}
+
+}  // namespace
+
+detail::PlannedPrefill detail::plan_prefill(const EngineConfig& config, DataType model_dtype,
+                                            const Environment& env) {
+  PrefillQueryDecision decision =
+      decide(config, model_dtype, env, /*always_ask_backend=*/true, Purpose::plan);
+  PlannedPrefill result{};
+  if (const BuiltInBackend* const built_in = built_in_backend(env)) {
+    result.has_table = true;
+    result.platform = built_in->candidates->platform();
+    result.selection = built_in->candidates->selection(
+        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, Purpose::plan));
+    result.explanation =
+        explain(decision, config, model_dtype, env, /*backend_asked=*/true, Purpose::plan);
+  } else {
+    // The engine's own predicate does not know of the vetoes.
+    const Blockers vetoes = vetoes_of(config);
+    const bool backend_refused = !decision.facts.backend_supports;
+    if (!vetoes.empty()) {
+      decision.facts.backend_supports = false;
+      decision.outcome = decide_prefill_query(decision.facts);
+      decision.data_type = model_dtype;
+    }
+    result.explanation =
+        explain(decision, config, model_dtype, env, /*backend_asked=*/backend_refused);
+    vetoes.for_each([&](BlockerKind veto) {
+      result.explanation.blockers.push_back(
+          {veto, veto_value(veto, config), std::string(veto_text(veto))});
+    });
+  }
+  if (is_refusal_of_required(decision, config)) {
+    throw_refused(decision_of(result.explanation), result.explanation, config, model_dtype, env,
+                  Purpose::plan);
+  }
+  return result;
+}
+
+bool detail::log_planned_prefill(const PrefillQueryExplanation& explanation,
+                                 const EngineConfig& config, DataType model_dtype,
+                                 const Environment& env) {
+  check(config, model_dtype, env);
+  return log_decision(decision_of(explanation), config, model_dtype, env, Purpose::plan);
 }
 
 }  // namespace mla_dtype

@@ -14,6 +14,14 @@ TEST(Fmt, PrintsNamesWithStringSpecs) {
   EXPECT_EQ(fmt::format("{:>5}", KvCacheScales::none), " none");
 }
 
+TEST(Fmt, PrintsAPlan) {
+  const auto plan = plan_attention_data_types(EngineConfig(), DataType::bfloat16,
+                                              make_environment(cuda(10, 0), "FLASHINFER"),
+                                              make_decode_environment(cuda(10, 0), "FLASHMLA"));
+  EXPECT_EQ(fmt::format("{}", plan), to_string(plan));
+  EXPECT_EQ(fmt::format("{}", CautionKind::storage_only), "storage_only");
+}
+
 TEST(Fmt, PrintsAnExplanation) {
   const auto explanation = explain_prefill_query_data_type(
       EngineConfig(), DataType::bfloat16, make_environment(cuda(10, 0), "FLASHINFER"));

@@ -622,9 +622,7 @@ class SettingsTest {
     const std::string& text = records[0].text;
     const bool helpless = offered.empty();
     EXPECT_THAT(text, StartsWith(row_2 + (helpless ? " " + explanation.nothing_helps + " " : " ")));
-    EXPECT_EQ(text.find("On this device (") != std::string::npos &&
-                  text.find("no setting helps") != std::string::npos,
-              helpless);
+    EXPECT_EQ(text.find(") no ") != std::string::npos, helpless);
     for (const Blocker& blocker : explanation.blockers) {
       EXPECT_THAT(text, HasSubstr(" " + blocker.sentence));
     }
@@ -806,9 +804,9 @@ TEST(Reports, vllm51313) {
   const Environment env = make_environment(cuda(9, 0), vllm_prefill_backends());
   const std::string record =
       row_2 +
-      " On this device (sm_90) no setting helps: FP8 prefill queries need CUDA capability 10.x. "
-      "Prefill in the model's data type is the right choice here. Prefill backend FLASH_ATTN does "
-      "not take FP8 queries.";
+      " On this device (sm_90) no setting helps: the engine's prefill backends take FP8 queries "
+      "only on CUDA capability 10.x. Prefill in the model's data type is the right choice here. "
+      "Prefill backend FLASH_ATTN does not take FP8 queries.";
   EXPECT_THAT(records_of(config, env), ElementsAre(info(record)));
   const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
   EXPECT_THAT(explanation.remedies, IsEmpty());
@@ -819,11 +817,11 @@ TEST(Reports, vllm51313) {
     determine_prefill_query_data_type(config, DataType::bfloat16, env);
     ADD_FAILURE() << "nothing was thrown";
   } catch (const PrefillQueryRefused& refused) {
-    EXPECT_EQ(refused.what(),
-              row_2 +
-                  " On this device (sm_90) no setting helps: FP8 prefill queries need CUDA "
-                  "capability 10.x, and the model requires FP8 prefill queries. Prefill backend "
-                  "FLASH_ATTN does not take FP8 queries.");
+    EXPECT_STREQ(refused.what(),
+                 "FP8 prefill queries are required (prefill_query_mode), and not possible. On this "
+                 "device (sm_90) no setting helps: the engine's prefill backends take FP8 queries "
+                 "only on CUDA capability 10.x. Prefill backend FLASH_ATTN does not take FP8 "
+                 "queries.");
     EXPECT_THAT(refused.explanation().remedies, IsEmpty());
     EXPECT_EQ(to_string(refused.explanation()),
               to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env)));
@@ -858,8 +856,8 @@ TEST(Explain, SaysWhyInLines) {
             "blocker: Prefill backend TRTLLM_FMHA does not take FP8 queries on this device "
             "(sm_89), only on sm_90, sm_100, sm_103, sm_120 and sm_121.\n"
             "blocker: Prefill backend TRTLLM_FMHA does not take float32 models.\n"
-            "note: On this device (sm_89) no setting helps: FP8 prefill queries need sm_90, "
-            "sm_100, sm_103, sm_120 or sm_121, and no prefill backend can run.");
+            "note: On this device (sm_89) no setting helps: the engine's prefill backends take FP8 "
+            "queries only on sm_90, sm_100, sm_103, sm_120 and sm_121.");
 }
 
 TEST(Explain, AModelMayBeWhatNothingHelps) {
@@ -868,9 +866,8 @@ TEST(Explain, AModelMayBeWhatNothingHelps) {
   const auto explanation = explain_prefill_query_data_type(
       config, DataType::bfloat16, make_environment(cuda(10, 0), "FLASHINFER"));
   EXPECT_EQ(explanation.nothing_helps,
-            "On this device (sm_100) no setting helps this model in this engine. Prefill in the "
-            "model's data "
-            "type is the right choice here.");
+            "On this device (sm_100) no setting helps this model in this engine.")
+      << "FLASHINFER cannot run in the model's data type either";
   ASSERT_THAT(explanation.blockers, SizeIs(1));
   EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::dimensions);
 
@@ -879,7 +876,8 @@ TEST(Explain, AModelMayBeWhatNothingHelps) {
   EXPECT_EQ(explain_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16,
                                             make_environment(cuda(10, 0), {without_fp8}))
                 .nothing_helps,
-            "On this device (sm_100) no setting helps: no prefill backend takes FP8 queries. "
+            "On this device (sm_100) no setting helps: no prefill backend of the engine takes FP8 "
+            "queries. "
             "Prefill in the model's data type is the right choice here.");
 }
 
@@ -933,12 +931,14 @@ TEST(Explain, Vetoes) {
   EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::dynamic_kv_scales);
   EXPECT_EQ(explanation.blockers[0].value, "dynamic");
   EXPECT_EQ(explanation.blockers[0].sentence,
-            "FP8 prefill queries need calibrated KV scales, and these are dynamic.");
+            "FP8 prefill queries need KV scales that do not change, and these are dynamic.");
   EXPECT_EQ(explanation.blockers[1].kind, BlockerKind::decode_context_parallel);
   EXPECT_EQ(explanation.blockers[1].value, "8");
   EXPECT_EQ(explanation.blockers[1].sentence,
             "FP8 prefill queries do not work with a decode-context-parallel size above 1.");
-  EXPECT_THAT(explanation.nothing_helps, StartsWith("On this device (sm_100) no setting helps"));
+  EXPECT_EQ(explanation.nothing_helps,
+            "On this device (sm_100) no flag, KV-cache dtype or prefill backend helps. Prefill in "
+            "the model's data type is the right choice here.");
 }
 
 TEST(Explain, ABackendForSomeNumbersOfHeads) {
@@ -1012,14 +1012,41 @@ TEST(Explain, SpeaksTheEnginesOwnCommandLine) {
   EXPECT_EQ(spelling("auto", false, "FLASHINFER"), "--kv-cache-dtype fp8 --fp8-prefill");
   env.kv_cache_dtype_spelling = "--kv=%,paged";
   env.prefill_backend_spelling = "--fp8-prefill-with";
-  EXPECT_EQ(spelling("auto", true), "--kv=fp8,paged --fp8-prefill-with");
+  EXPECT_EQ(spelling("auto", true), "--kv=fp8,paged --fp8-prefill-with TRTLLM_RAGGED");
   env.prefill_backend_spelling = "--prefill %{} --%";
   EXPECT_EQ(spelling("fp8", false), "--prefill TRTLLM_RAGGED{} --%");
   EXPECT_EQ(spelling("fp8", false, "FLASHINFER"), "--fp8-prefill");
   env.flag_spelling = env.kv_cache_dtype_spelling = env.prefill_backend_spelling = "";
   EXPECT_EQ(spelling("auto", true, "FLASHINFER"), "KV-cache dtype fp8");
   EXPECT_EQ(spelling("auto", false),
-            "KV-cache dtype fp8 use_prefill_query_quantization with prefill backend TRTLLM_RAGGED");
+            "KV-cache dtype fp8 and use_prefill_query_quantization with prefill backend "
+            "TRTLLM_RAGGED");
+}
+
+// vLLM's option is one for both settings: requesting FP8 queries by it must not take a choice back.
+TEST(Explain, ARemedyKeepsTheOperatorsChoice) {
+  const Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
+  EngineConfig config = make_config("fp8", false);
+  config.attention_config.mla_prefill_backend = "FLASHINFER";
+  const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+  ASSERT_THAT(explanation.remedies, SizeIs(1));
+  EXPECT_EQ(explanation.remedies[0].prefill_backend, "") << "no change";
+  EXPECT_EQ(explanation.remedies[0].spelling, set_backend + "\"FLASHINFER\"}'");
+}
+
+// What FP8 needs is not named where it is not enough.
+TEST(Explain, ADeviceWithoutFp8IsNotAdvisedToUseItself) {
+  PrefillBackend backend;
+  backend.name = "MINE";
+  backend.devices = {rocm("gfx90a"), DeviceRange(rocm("gfx942"), rocm("gfx950"))};
+  backend.fp8_queries = Fp8Queries::optional;
+  backend.fp8_kv_cache_dtypes = {"fp8"};
+  const auto explanation = explain_prefill_query_data_type(
+      make_config("fp8", true), DataType::bfloat16, make_environment(rocm("gfx90a"), {backend}));
+  EXPECT_EQ(explanation.nothing_helps,
+            "On this device (gfx90a) no setting helps: the engine's prefill backends take FP8 "
+            "queries only on gfx942 to gfx950. Prefill in the model's data type is the right "
+            "choice here.");
 }
 
 TEST(Explain, AutoMeansWhatTheCheckpointWasQuantizedFor) {
@@ -1213,7 +1240,9 @@ TEST(Required, IsARequestWhateverTheFlagSays) {
         ADD_FAILURE() << "nothing was thrown";
       } catch (const PrefillQueryRefused& refused) {
         const PrefillQueryRefused copy = refused;
-        EXPECT_THAT(copy.what(), StartsWith(row_2 + ' '));
+        EXPECT_THAT(copy.what(),
+                    StartsWith("FP8 prefill queries are required (prefill_query_mode), and not "
+                               "possible. "));
         EXPECT_EQ(copy.explanation().outcome, Outcome::request_refused);
         ASSERT_THAT(copy.explanation().blockers, SizeIs(1)) << "the backend is not asked in vain";
         EXPECT_EQ(copy.explanation().blockers[0].kind, row.kv_cache_quantized
@@ -1356,14 +1385,22 @@ TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
   EXPECT_EQ(fixture.records()[2].level, spdlog::level::warn);
   EXPECT_THAT(fixture.records()[2].text, HasSubstr("but TRTLLM_RAGGED does: turn"));
   EXPECT_THAT(fixture.records()[3].text,
-              AllOf(StartsWith("No prefill backend can run."), HasSubstr("float32")));
+              AllOf(StartsWith("No prefill backend can be used."), HasSubstr("float32")));
   EngineConfig chosen = make_config("fp8", true);
   chosen.attention_config.mla_prefill_backend = "FLASHINFER";
   log_prefill_backend(select_prefill_backend(chosen, DataType::bfloat16, cuda(9, 0)), fixture.env);
   EXPECT_EQ(
       fixture.records().at(4),
-      info("Prefill backend FLASHINFER cannot run. Prefill backend FLASHINFER does not run on "
-           "this device (sm_90), only on CUDA capability 10.x."));
+      warning("Prefill backend FLASHINFER cannot be used. Prefill backend FLASHINFER does not "
+              "run on this device (sm_90), only on CUDA capability 10.x."));
+  // What is wrong with the KV cache is said once, not once for each backend.
+  log_prefill_backend(
+      select_prefill_backend(make_config("nvfp4", true), DataType::bfloat16, cuda(10, 0)),
+      fixture.env);
+  EXPECT_EQ(fixture.records().at(5),
+            info("Using prefill backend FLASH_ATTN." + not_aiter +
+                 " KV-cache dtype nvfp4 is quantized, but FP8 prefill attention does not read it: "
+                 "it is packed."));
   EXPECT_THAT(fixture.asked, IsEmpty());
 }
 

@@ -6,6 +6,7 @@
 // headers because of what <fmt/format.h> costs to include.
 
 #include <fmt/format.h>
+#include <mla_dtype/attention_plan.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/platform.h>
@@ -51,3 +52,12 @@ struct fmt::formatter<mla_dtype::PrefillQueryOutcome>
 template <>
 struct fmt::formatter<mla_dtype::PrefillQueryExplanation>
     : mla_dtype::detail::ToStringFormatter<mla_dtype::PrefillQueryExplanation> {};
+
+template <>
+struct fmt::formatter<mla_dtype::CautionKind>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::CautionKind> {};
+
+/// Several lines.
+template <>
+struct fmt::formatter<mla_dtype::AttentionPlan>
+    : mla_dtype::detail::ToStringFormatter<mla_dtype::AttentionPlan> {};

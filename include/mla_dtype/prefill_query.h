@@ -22,7 +22,7 @@ namespace mla_dtype {
 /// What the decision depends on.
 struct PrefillQueryFacts {
   bool kv_cache_quantized;  ///< is the KV cache quantized?
-  bool requested;           ///< is use_prefill_query_quantization on?
+  bool requested;           ///< is use_prefill_query_quantization on, or the mode `required`?
   bool backend_supports;    ///< can the prefill backend take FP8 queries?
 };
 
@@ -31,7 +31,7 @@ enum class PrefillQueryOutcome : std::uint8_t {
   quantized,          ///< row 1: FP8
   request_refused,    ///< row 2: requested, but something is missing; model dtype
   available_but_off,  ///< row 3: nothing is missing but the request; model dtype
-  not_applicable,     ///< row 4: neither requested nor possible; model dtype
+  not_applicable,     ///< row 4: neither requested nor possible with what runs; model dtype
 };
 
 /// The decision itself, a function of three facts.
@@ -71,8 +71,8 @@ struct Environment {
   /// How this engine's own command line requests FP8 prefill queries: what row 3's hint ends with.
   std::string flag_spelling = R"(--attention-config '{"use_prefill_query_quantization": true}')";
 
-  // How it says the rest of what an operator may be advised to set; the first `%` stands for the
-  // value. Empty: in words.
+  // How it says the rest of what an operator may be advised to set; the value stands in the place
+  // of the first `%`, or else behind. Empty: in words.
 
   /// Set the KV-cache dtype to `%`.
   std::string kv_cache_dtype_spelling = "--kv-cache-dtype %";
@@ -174,7 +174,7 @@ struct PrefillQueryExplanation {
   KvCacheResolution kv_cache_dtype;
 
   /// The prefill backend that it was decided with. Empty where a predicate of the engine's own
-  /// answered, or where none can run.
+  /// answered, or where none can be used.
   std::string prefill_backend;
 
   /// Every condition that failed; none if and only if the data type is FP8.
@@ -208,8 +208,8 @@ MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(const E
 /// The explanation for a human: lines like `blocker: ...`, each of one item; no newline at the end.
 MLA_DTYPE_EXPORT std::string to_string(const PrefillQueryExplanation& explanation);
 
-/// FP8 prefill queries were required and are not possible. what() is what the record of a refused
-/// request would be.
+/// FP8 prefill queries were required and are not possible. what() says so, why, and what would
+/// help.
 class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
  public:
   PrefillQueryRefused(const std::string& what, PrefillQueryExplanation explanation);
@@ -230,9 +230,10 @@ MLA_DTYPE_EXPORT PrefillBackendSelection select_prefill_backend(const EngineConf
                                                                 DataType model_dtype,
                                                                 const Environment& env);
 
-/// Logs which prefill backend was selected and why not those preferred to it, as info; and the
-/// selection's hint, as a warning; each once, in scope local. True if a record was written by this
-/// call.
+/// Logs which prefill backend was selected and why not those preferred to it, as info, or as a
+/// warning that none was; and the selection's hint, as a warning; each once, in scope local. True
+/// if a record was written by this call. Without it nothing tells an operator who did not ask for
+/// FP8 prefill queries that a backend which was not selected could take them.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 

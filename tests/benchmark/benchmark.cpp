@@ -128,6 +128,19 @@ void make_and_select(benchmark::State& state) {
 }
 BENCHMARK(make_and_select);
 
+void plan(benchmark::State& state) {
+  const Platform platform = cuda(/*major=*/10, /*minor=*/3);
+  const Environment env = make_environment(platform, vllm_prefill_backends());
+  const DecodeEnvironment decode = make_decode_environment(platform, "FLASHINFER_MLA");
+  EngineConfig config;
+  config.cache_config.cache_dtype = "fp8";
+  config.attention_config.use_prefill_query_quantization = true;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(plan_attention_data_types(config, DataType::bfloat16, env, decode));
+  }
+}
+BENCHMARK(plan);
+
 }  // namespace
 
 BENCHMARK_MAIN();

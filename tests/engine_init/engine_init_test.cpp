@@ -151,7 +151,7 @@ TEST(EngineInit, AChoiceThatCannotRunStopsTheEngineWithItsReasons) {
   EXPECT_THAT(
       processes[0].log,
       ElementsAre(
-          "engine [info] Prefill backend FLASHINFER cannot run. Prefill backend "
+          "engine [warning] Prefill backend FLASHINFER cannot be used. Prefill backend "
           "FLASHINFER does not run on this device (sm_120), only on CUDA capability 10.x."));
 }
 

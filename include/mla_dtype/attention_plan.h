@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/config.h>
+#include <mla_dtype/data_type.h>
+#include <mla_dtype/decode_backend.h>
+#include <mla_dtype/export.h>
+#include <mla_dtype/platform.h>
+#include <mla_dtype/prefill_query.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mla_dtype {
+
+/// What the engine injects about decoding; made by make_decode_environment(), or by hand.
+struct DecodeEnvironment {
+  /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why. Required.
+  /// Asked at most once for each plan, and only if the KV cache is plain FP8: where the answer is
+  /// no, the backend is taken to read it with queries in the model dtype.
+  std::function<Support(const EngineConfig& config, DataType model_dtype)>
+      decode_backend_supports_quantized_query = {};
+};
+
+/// The decode environment of an engine that runs this backend on the platform. With it a plan also
+/// knows the pairs that are not legal, and what dequantizes.
+MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(const Platform& platform,
+                                                           const DecodeBackend& backend);
+
+/// The same for the backend of vllm_decode_backends() of that name. Unknown: std::invalid_argument.
+MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(const Platform& platform,
+                                                           std::string_view decode_backend);
+
+/// A data type, and why it is that one.
+struct PlannedDataType {
+  DataType data_type;
+  std::string reason;  ///< one sentence
+};
+
+/// What is legal, and may still not be what was meant.
+enum class CautionKind : std::uint8_t {
+  unit_scales,     ///< FP8 attention with KV scales of 1
+  unknown_scales,  ///< ... or with scales that nobody spoke of
+  storage_only,  ///< the KV cache is quantized, but the decode backend computes in the model dtype
+  flag_ignored,  ///< AITER may run prefill in FP8 on gfx950 although the flag is off
+};
+
+/// The enumerator's name; data() is null-terminated and static. Out of range:
+/// std::invalid_argument.
+MLA_DTYPE_EXPORT std::string_view to_string(CautionKind kind);
+
+struct Caution {
+  CautionKind kind;
+  std::string sentence;
+};
+
+/// Every data type of an MLA layer.
+struct AttentionPlan {
+  KvCacheResolution kv_cache_dtype;
+  PlannedDataType kv_cache_storage;  ///< what the KV cache is allocated as
+  PlannedDataType kv_cache_view;     ///< what kernels read it as
+  PlannedDataType prefill_query;
+  PlannedDataType prefill_key_value;                         ///< always the query's
+  std::optional<PlannedDataType> chunked_prefill_workspace;  ///< none without chunked prefill
+  PlannedDataType decode_query;
+  PlannedDataType output;  ///< of prefill and decode
+
+  PrefillQueryExplanation prefill;  ///< why prefill_query is what it is: blockers, remedies
+  /// With a table of prefill backends: which one to use, and why not others. Else empty.
+  PrefillBackendSelection prefill_backend;
+  std::vector<Caution> cautions;
+
+  // Memory. Each is none where the type alone does not say it: a format that is packed, or has
+  // scales for each token, whose layout is the engine's.
+
+  std::optional<std::size_t> kv_cache_bytes;   ///< for a token and layer
+  std::size_t unquantized_kv_cache_bytes;      ///< the same in the model dtype
+  std::optional<std::size_t> workspace_bytes;  ///< of chunked prefill, for a token
+};
+
+/// Every data type of an MLA layer in one answer, consistent:
+///
+/// - KV cache: what `auto` comes to. FP8 and packed formats are allocated as bytes (uint8) and FP8
+/// is
+///   viewed as the platform's FP8 type, as engines do.
+/// - Prefill: what determine_prefill_query_data_type() decides, unless dynamic KV scales, a
+///   decode-context-parallel size above 1, or a backend that does not write the model dtype from
+///   FP8 queries keep it from FP8; the keys and values are cast like the queries.
+/// - Chunked-prefill workspace: the prefill query's type; the model dtype with a
+///   decode-context-parallel size above 1; bfloat16 for `fp8_ds_mla`.
+/// - Decode: FP8 queries if the KV cache is plain FP8 and the decode backend takes them, else the
+///   model dtype. There is no flag for it.
+/// - Output: the model dtype.
+///
+/// Logs nothing; asks each predicate at most once, the backend of the prefill in every case. What
+/// determine_prefill_query_data_type() throws for bad input it throws, too; std::invalid_argument
+/// for a null decode predicate. PrefillQueryRefused where FP8 prefill queries are required and not
+/// possible; AttentionPlanRefused where no kernel can run: the decode backend does not read this KV
+/// cache on this device, or no prefill backend, or not the one that was chosen, can run.
+/// Thread-safe if the predicates are; for model init: it allocates.
+///
+///     const auto plan = mla_dtype::plan_attention_data_types(
+///         config, mla_dtype::DataType::bfloat16, env,
+///         mla_dtype::make_decode_environment(platform, "FLASHMLA"));
+///     mla_dtype::log_attention_plan(plan, config, mla_dtype::DataType::bfloat16, env);
+MLA_DTYPE_EXPORT AttentionPlan plan_attention_data_types(const EngineConfig& config,
+                                                         DataType model_dtype,
+                                                         const Environment& env,
+                                                         const DecodeEnvironment& decode);
+
+/// No kernel can run what was configured; what() says why.
+class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+  AttentionPlanRefused(const AttentionPlanRefused&) noexcept;
+  AttentionPlanRefused& operator=(const AttentionPlanRefused&) noexcept;
+  ~AttentionPlanRefused() override;
+};
+
+/// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() logs it, and
+/// each caution as a warning, each once, in scope local. True if a record was written by this call.
+MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const EngineConfig& config,
+                                         DataType model_dtype, const Environment& env);
+
+/// The plan for a human: lines like `prefill query: bfloat16 (...)`; no newline at the end.
+MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
+
+/// The plan in 64 bits, the same on every machine and build of this version, for the ranks of a
+/// group to compare: 4 bits a field, the first one lowest:
+///
+/// | bits  | field                     | values                                              |
+/// |-------|---------------------------|-----------------------------------------------------|
+/// | 0-3   | version                   | 1                                                   |
+/// | 4-7   | kv_cache_storage          | a DataType's number                                 |
+/// | 8-11  | kv_cache_view             | ... as all data types here                          |
+/// | 12-15 | prefill_query             |                                                     |
+/// | 16-19 | prefill_key_value         |                                                     |
+/// | 20-23 | chunked_prefill_workspace | 15: none                                            |
+/// | 24-27 | decode_query              |                                                     |
+/// | 28-31 | output                    |                                                     |
+/// | 32-39 | kv_cache_dtype            | its place in kv_cache_formats(); 254: the model     |
+/// |       |                           | dtype; 255: the engine's own                        |
+/// | 40-63 | zero                      |                                                     |
+MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
+
+/// One field in which the plan of a rank is not that of rank 0.
+struct RankDifference {
+  std::size_t rank;
+  std::string_view field;  ///< its name in the table above; static
+  std::string value;       ///< this rank's
+  std::string expected;    ///< rank 0's
+};
+
+/// Where the packed plans, one of each rank in order, differ from the first. Ranks that compute
+/// with different data types give wrong outputs without an error.
+MLA_DTYPE_EXPORT std::vector<RankDifference> rank_differences(
+    const std::vector<std::uint64_t>& packed_plans);
+
+/// Throws AttentionPlanRefused if there are any, naming each; std::invalid_argument for no plans.
+/// The engine gathers them with a collective of its own:
+///
+///     std::vector<std::uint64_t> packed(world_size);
+///     engine_all_gather(mla_dtype::pack(plan), packed);
+///     mla_dtype::check_ranks_agree(packed);
+MLA_DTYPE_EXPORT void check_ranks_agree(const std::vector<std::uint64_t>& packed_plans);
+
+}  // namespace mla_dtype
