@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// mla-dtype: what would my engine do, and why? Prints the decision with its reasons on stdout and
-// its log records on stderr. Exits with
+// mla-dtype: what would my engine do, and why? Prints the decision with its reasons on stdout, for
+// a decode backend with the whole plan, and its log records on stderr. Exits with
 //   0, or
 //   1 if the output cannot be written,
 //   2 for bad arguments,
-//   3 if FP8 prefill queries are required and not possible.
+//   3 if FP8 prefill queries are required and not possible, or no kernel can run the plan.
 
 #include <fmt/format.h>
 #include <mla_dtype/mla_dtype.h>
@@ -21,6 +21,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,12 @@ struct Arguments {
   std::string hf_config;
   std::string model_dtype = "bfloat16";
   MlaDimensions dimensions;
+  int kv_lora_rank = EngineConfig{}.kv_lora_rank;
+  int num_attention_heads = EngineConfig{}.num_attention_heads;
+  std::string kv_scales = "unknown";
+  int decode_context_parallel_size = 1;
+  bool enable_chunked_prefill = true;
+  std::string decode_backend;
   std::string device = "none";
   RankInfo rank;
   std::string refused_request_level = "info";
@@ -52,28 +59,53 @@ struct Question {
   Platform platform;
   DataType model_dtype = DataType::bfloat16;
   EngineConfig config;
-  std::vector<std::string> ignored_keys;  // of --attention-config
+  std::optional<std::string> decode_backend;  // none: no plan is asked for
+  std::vector<std::string> notes;             // on what was not given, or is not looked at
 };
 
 // CLI11 takes an empty text, as of a shell variable that is not set, for 0.
 const CLI::Validator is_number([](const std::string& text) { return text.empty() ? "empty" : ""; },
                                "", "number");
 
+void add_positive(CLI::App& app, const char* option, int& number, const char* description) {
+  app.add_option(option, number, description)
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
+      ->capture_default_str();
+}
+
+// A flag that is also given as `=true` and `=false`, and no other way.
+void add_switch(CLI::App& app, const char* option, bool& value, const char* description) {
+  app.add_flag(option, value, description)->check(CLI::IsMember({"true", "false"}));
+}
+
 void add_model_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--hf-config", arguments.hf_config,
-                 "the model's config.json: head dimensions, data type, KV-cache quantization");
+                 "the model's config.json, or its directory: dimensions, heads, data types");
   app.add_option("--model-dtype", arguments.model_dtype, "bfloat16, float16 or float32")
       ->capture_default_str();
-  const auto add_dimension = [&](const char* option, int& dimension, const char* description) {
-    app.add_option(option, dimension, description)
-        ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
-        ->capture_default_str();
-  };
-  add_dimension("--qk-nope-head-dim", arguments.dimensions.qk_nope_head_dim,
-                "head dimension of queries and keys without the rotary part");
-  add_dimension("--qk-rope-head-dim", arguments.dimensions.qk_rope_head_dim,
-                "head dimension of the rotary part");
-  add_dimension("--v-head-dim", arguments.dimensions.v_head_dim, "head dimension of values");
+  add_positive(app, "--qk-nope-head-dim", arguments.dimensions.qk_nope_head_dim,
+               "head dimension of queries and keys without the rotary part");
+  add_positive(app, "--qk-rope-head-dim", arguments.dimensions.qk_rope_head_dim,
+               "head dimension of the rotary part");
+  add_positive(app, "--v-head-dim", arguments.dimensions.v_head_dim, "head dimension of values");
+  add_positive(app, "--kv-lora-rank", arguments.kv_lora_rank,
+               "elements of the latent that stands for keys and values");
+  add_positive(app, "--num-attention-heads", arguments.num_attention_heads,
+               "query heads of one rank; a config.json gives those of the whole model");
+  app.add_option("--kv-scales", arguments.kv_scales,
+                 "how the scales of a quantized KV cache came to be")
+      ->check(CLI::IsMember({"unknown", "calibrated", "unit", "dynamic"}))
+      ->capture_default_str();
+}
+
+// What only a plan needs, and the parallelism, which the decision needs, too.
+void add_plan_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--decode-backend", arguments.decode_backend,
+                 "FLASHMLA, FLASHINFER_MLA, ...: print every data type of attention with it");
+  add_positive(app, "--decode-context-parallel-size", arguments.decode_context_parallel_size,
+               "over how many ranks the KV cache of a sequence is spread");
+  add_switch(app, "--enable-chunked-prefill", arguments.enable_chunked_prefill,
+             "prefill long inputs in parts, through a workspace: on, unless =false");
 }
 
 void add_options(CLI::App& app, Arguments& arguments) {
@@ -84,9 +116,8 @@ void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--kv-cache-dtype", arguments.kv_cache_dtype,
                  "KV-cache dtype: auto, bfloat16, fp8, fp8_e4m3, ...")
       ->capture_default_str();
-  app.add_flag("--use-prefill-query-quantization", arguments.use_prefill_query_quantization,
-               "ask for FP8 prefill queries, keys and values")
-      ->check(CLI::IsMember({"true", "false"}));
+  add_switch(app, "--use-prefill-query-quantization", arguments.use_prefill_query_quantization,
+             "ask for FP8 prefill queries, keys and values");
   app.add_option("--prefill-backend", arguments.prefill_backend,
                  "FLASHINFER, TRTLLM_FMHA, ... or auto: whichever of vLLM's is selected")
       ->capture_default_str();
@@ -97,6 +128,7 @@ void add_options(CLI::App& app, Arguments& arguments) {
                  "required: the model cannot run without FP8 prefill queries")
       ->check(CLI::IsMember({"by_flag", "required"}))
       ->capture_default_str();
+  add_plan_options(app, arguments);
   app.add_option("--local-rank", arguments.rank.local_rank,
                  "rank on this node; only 0 logs the decision")
       ->check(is_number)
@@ -117,7 +149,8 @@ void add_options(CLI::App& app, Arguments& arguments) {
                                                 MLA_DTYPE_VERSION_MINOR, MLA_DTYPE_VERSION_PATCH));
   app.footer(
       "Exits with 0, or 1: the output cannot be written; 2: bad arguments; 3: FP8 prefill queries\n"
-      "are required (--prefill-query-mode) and not possible.");
+      "are required (--prefill-query-mode) and not possible, or no kernel can run what is given\n"
+      "with --decode-backend.");
 }
 
 // The matrix is of a device and a model; it shows every choice of the rest.
@@ -125,8 +158,8 @@ void check_matrix(const CLI::App& app) {
   if (app.count("--device") == 0) throw std::invalid_argument("--matrix: needs --device");
   for (const char* const option :
        {"--kv-cache-dtype", "--use-prefill-query-quantization", "--prefill-backend",
-        "--attention-config", "--prefill-query-mode", "--local-rank", "--global-rank",
-        "--refused-request-level"}) {
+        "--attention-config", "--prefill-query-mode", "--decode-backend",
+        "--enable-chunked-prefill", "--local-rank", "--global-rank", "--refused-request-level"}) {
     if (app.count(option) != 0) {
       throw std::invalid_argument(fmt::format("{}: not together with --matrix", option));
     }
@@ -159,14 +192,16 @@ void read_model(const CLI::App& app, const Arguments& arguments, Question& quest
   question.model_dtype =
       from("--model-dtype", [&] { return parse_model_data_type(arguments.model_dtype); });
   if (app.count("--hf-config") != 0) {
-    const std::string source = "--hf-config: " + arguments.hf_config;
-    const tool::ModelConfig model =
-        from(source, [&] { return tool::read_hf_config(arguments.hf_config); });
+    const std::string path = tool::hf_config_path(arguments.hf_config);
+    const std::string source = "--hf-config: " + path;
+    const tool::ModelConfig model = from(source, [&] { return tool::read_hf_config(path); });
     if (app.count("--model-dtype") == 0 && !model.dtype.empty()) {
       question.model_dtype = from(source + ": " + model.dtype_field,
                                   [&] { return parse_model_data_type(model.dtype); });
     }
     question.config.mla_dimensions = model.dimensions;
+    question.config.kv_lora_rank = model.kv_lora_rank;
+    question.config.num_attention_heads = model.num_attention_heads;
     CacheConfig& cache = question.config.cache_config;
     cache.checkpoint_kv_cache_quant_algo = model.kv_cache_quant_algo;
     from(source, [&] {
@@ -174,36 +209,82 @@ void read_model(const CLI::App& app, const Arguments& arguments, Question& quest
                                     cache.checkpoint_kv_cache_quant_algo);
     });
   }
-  const auto take = [&](const char* option, int MlaDimensions::*dimension) {
-    if (app.count(option) == 0) return;
-    question.config.mla_dimensions.*dimension = arguments.dimensions.*dimension;
+  const auto take = [&](const char* option, int given, int& taken) {
+    if (app.count(option) != 0) taken = given;
   };
-  take("--qk-nope-head-dim", &MlaDimensions::qk_nope_head_dim);
-  take("--qk-rope-head-dim", &MlaDimensions::qk_rope_head_dim);
-  take("--v-head-dim", &MlaDimensions::v_head_dim);
+  const MlaDimensions& given = arguments.dimensions;
+  MlaDimensions& taken = question.config.mla_dimensions;
+  take("--qk-nope-head-dim", given.qk_nope_head_dim, taken.qk_nope_head_dim);
+  take("--qk-rope-head-dim", given.qk_rope_head_dim, taken.qk_rope_head_dim);
+  take("--v-head-dim", given.v_head_dim, taken.v_head_dim);
+  take("--kv-lora-rank", arguments.kv_lora_rank, question.config.kv_lora_rank);
+  take("--num-attention-heads", arguments.num_attention_heads, question.config.num_attention_heads);
+}
+
+// Whether the text is this name, which is in upper case, in any case.
+bool spells(const std::string& typed, std::string_view name) {
+  return std::equal(name.begin(), name.end(), typed.begin(), typed.end(), [](char known, char c) {
+    return (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c) == known;
+  });
+}
+
+// The name as the table has it, if it has it in some case; else as typed, which the library then
+// refuses as it stands.
+template <class Backend>
+std::string name_in(const std::vector<Backend>& table, const std::string& typed) {
+  for (const Backend& backend : table) {
+    if (spells(typed, backend.name)) return backend.name;
+  }
+  return typed;
+}
+
+std::string prefill_backend_name(const std::string& typed) {
+  return name_in(tensorrt_llm_prefill_backends(), name_in(vllm_prefill_backends(), typed));
+}
+
+// The choice of --prefill-backend.
+std::string read_prefill_backend(const std::string& typed, const Platform& platform) {
+  if (spells(typed, "AUTO")) return "auto";
+  std::string name = prefill_backend_name(typed);
+  from("--prefill-backend", [&] { return make_environment(platform, name); });
+  return name;
+}
+
+// The choice of that key in --attention-config. What is wrong with it is said as of a configuration
+// that has it: the key has another name than the option, and knows no `auto`.
+std::string read_mla_prefill_backend(const std::string& typed, const Platform& platform) {
+  EngineConfig config;
+  config.attention_config.mla_prefill_backend = prefill_backend_name(typed);
+  std::vector<PrefillBackend> backends = vllm_prefill_backends();
+  const auto& others = tensorrt_llm_prefill_backends();
+  backends.insert(backends.end(), others.begin(), others.end());
+  from("--attention-config",
+       [&] { return select_prefill_backend(config, DataType::bfloat16, platform, backends); });
+  return config.attention_config.mla_prefill_backend;
 }
 
 void read_attention(const CLI::App& app, const Arguments& arguments, Question& question) {
-  const auto check_backend = [&](const char* option, const std::string& name) {
-    from(option, [&] { return make_environment(question.platform, name); });
-  };
   std::optional<bool> flag;
   if (app.count("--use-prefill-query-quantization") != 0) {
     flag = arguments.use_prefill_query_quantization;
   }
   std::optional<std::string> backend;
   if (app.count("--prefill-backend") != 0) {
-    backend = arguments.prefill_backend;
-    if (*backend != "auto") check_backend("--prefill-backend", *backend);
+    backend = read_prefill_backend(arguments.prefill_backend, question.platform);
   }
   if (app.count("--attention-config") != 0) {
     tool::AttentionConfigArgument keys = from("--attention-config", [&] {
       return tool::parse_attention_config(arguments.attention_config);
     });
-    if (keys.mla_prefill_backend) check_backend("--attention-config", *keys.mla_prefill_backend);
+    if (keys.mla_prefill_backend) {
+      keys.mla_prefill_backend =
+          read_mla_prefill_backend(*keys.mla_prefill_backend, question.platform);
+    }
     flag = agreed("--use-prefill-query-quantization", flag, keys.use_prefill_query_quantization);
     backend = agreed("--prefill-backend", backend, keys.mla_prefill_backend);
-    question.ignored_keys = std::move(keys.other_keys);
+    for (const std::string& key : keys.other_keys) {
+      question.notes.push_back(fmt::format("--attention-config: {} is not looked at", key));
+    }
   }
   AttentionConfig& attention = question.config.attention_config;
   attention.use_prefill_query_quantization = flag.value_or(false);
@@ -213,9 +294,29 @@ void read_attention(const CLI::App& app, const Arguments& arguments, Question& q
   }
 }
 
+KvScales read_kv_scales(const std::string& name) {
+  if (name == "calibrated") return KvScales::calibrated;
+  if (name == "unit") return KvScales::unit;
+  return name == "dynamic" ? KvScales::dynamic : KvScales::unknown;
+}
+
+void read_plan(const CLI::App& app, const Arguments& arguments, Question& question) {
+  EngineConfig& config = question.config;
+  config.cache_config.kv_scales = read_kv_scales(arguments.kv_scales);
+  config.parallel_config.decode_context_parallel_size = arguments.decode_context_parallel_size;
+  config.scheduler_config.enable_chunked_prefill = arguments.enable_chunked_prefill;
+  if (app.count("--decode-backend") == 0) return;
+  question.decode_backend = name_in(vllm_decode_backends(), arguments.decode_backend);
+  from("--decode-backend",
+       [&] { return make_decode_environment(question.platform, *question.decode_backend); });
+}
+
 Question read_question(const CLI::App& app, const Arguments& arguments) {
   if (arguments.matrix) check_matrix(app);
   Question question;
+  if (app.count("--device") == 0) {
+    question.notes.emplace_back("no --device was given: the answer is for none");
+  }
   question.platform = from("--device", [&] {
     return arguments.device == "none" ? Platform{} : parse_platform(arguments.device);
   });
@@ -223,6 +324,7 @@ Question read_question(const CLI::App& app, const Arguments& arguments) {
   question.config.cache_config.cache_dtype = arguments.kv_cache_dtype;
   read_model(app, arguments, question);
   read_attention(app, arguments, question);
+  read_plan(app, arguments, question);
   return question;
 }
 
@@ -248,8 +350,34 @@ int fail(const std::string& text, int exit_code) {
   return exit_code;
 }
 
+// Decides as an engine does at init, which logs, and adds to the report what comes of it. Returns
+// why it is refused; empty: it is not.
+std::string decide(const Question& question, const Environment& env, tool::Report& report) {
+  const auto& [platform, model_dtype, config, decode_backend, notes] = question;
+  try {
+    if (!decode_backend) {
+      determine_prefill_query_data_type(config, model_dtype, env);
+      return {};
+    }
+    report.plan = plan_attention_data_types(config, model_dtype, env,
+                                            make_decode_environment(platform, *decode_backend));
+    report.explanation = report.plan->prefill;
+    report.selection = report.plan->prefill_backend;
+    log_attention_plan(*report.plan, config, model_dtype, env);
+    return {};
+  } catch (const PrefillQueryRefused& refused) {
+    // A plan needs more, and has more reasons.
+    if (decode_backend) report.explanation = refused.explanation();
+    report.refused = true;
+    return refused.what();
+  } catch (const AttentionPlanRefused& refused) {
+    report.refused = true;
+    return refused.what();
+  }
+}
+
 int show_decision(const Question& question, const Arguments& arguments) {
-  const auto& [platform, model_dtype, config, ignored_keys] = question;
+  const auto& [platform, model_dtype, config, decode_backend, notes] = question;
   Environment env = make_environment(platform, backends_for(config.attention_config));
   env.refused_request_level =
       arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
@@ -263,22 +391,15 @@ int show_decision(const Question& question, const Arguments& arguments) {
                       explain_prefill_query_data_type(config, model_dtype, env),
                       select_prefill_backend(config, model_dtype, env),
                       /*log=*/{},
-                      /*refused=*/false};
-  std::string refusal;
-  try {
-    determine_prefill_query_data_type(config, model_dtype, env);
-  } catch (const PrefillQueryRefused& refused) {
-    report.refused = true;
-    refusal = refused.what();
-  }
+                      /*refused=*/false,
+                      /*plan=*/{}};
+  const std::string refusal = decide(question, env, report);
   for (const auto& record : sink->last_raw()) {
     report.log.push_back({fmt::to_string(spdlog::level::to_string_view(record.level)),
                           std::string(record.payload.data(), record.payload.size())});
   }
 
-  for (const std::string& key : ignored_keys) {
-    say(fmt::format("--attention-config: {} is not looked at", key));
-  }
+  for (const std::string& note : notes) say(note);
   fmt::print("{}", arguments.json ? to_json(report) : to_text(report));
   std::fflush(stdout);  // before the records, also where both go to the same file
   if (!arguments.json) {
@@ -300,7 +421,7 @@ int main(int argc, char** argv) {
     Arguments arguments;
     CLI::App app(
         "Tells which data type the prefill queries, keys and values of Multi-head Latent "
-        "Attention get, and why.",
+        "Attention get, and why; with --decode-backend, every data type of it.",
         "mla-dtype");
     add_options(app, arguments);
     int exit_code = 0;

@@ -5,13 +5,17 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <ios>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <sstream>
 #include <stdexcept>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace mla_dtype::tool {
@@ -32,11 +36,11 @@ std::string show(const Json& value) {
   return shortened(value.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true));
 }
 
-[[noreturn]] void reject(const std::string& what, const char* accepted) {
+[[noreturn]] void reject(const std::string& what, std::string_view accepted) {
   throw std::invalid_argument(fmt::format("{} is not accepted; accepted: {}", what, accepted));
 }
 
-[[noreturn]] void reject(const char* field, const Json& value, const char* accepted) {
+[[noreturn]] void reject(const char* field, const Json& value, std::string_view accepted) {
   reject(fmt::format("{}: {}", field, show(value)), accepted);
 }
 
@@ -99,7 +103,7 @@ std::optional<int> positive_integer(const Json& object, const char* name) {
   if (value.is_null()) return std::nullopt;
   const bool accepted = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
                         value.get<std::uint64_t>() <= std::uint64_t{max};
-  if (!accepted) reject(name, value, fmt::format("a whole number from 1 to {}", max).c_str());
+  if (!accepted) reject(name, value, fmt::format("a whole number from 1 to {}", max));
   return value.get<int>();
 }
 
@@ -142,6 +146,49 @@ std::string read_kv_cache_quant_algo(const Json& quantization_config) {
   return {};
 }
 
+constexpr const char* flag_key = "use_prefill_query_quantization";
+constexpr const char* backend_key = "mla_prefill_backend";
+
+std::string in_lower_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return result;
+}
+
+// Levenshtein's: so many characters to insert, to remove or to replace.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    std::size_t diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, replaced});
+    }
+  }
+  return row[b.size()];
+}
+
+// Whether `known` was meant: also in another case, or with `-` for each `_`.
+bool is_misspelled(std::string_view known, const std::string& key) {
+  constexpr std::size_t max_errors = 3;
+  // The length first: a key may have any.
+  return key.size() <= known.size() + max_errors &&
+         edit_distance(known, in_lower_case(key)) <= max_errors;
+}
+
+// vLLM's option has many keys, and most do not matter here. One that was meant to matter does.
+void check_spelling(const std::string& key) {
+  for (const auto& [known, other] : {std::pair(flag_key, backend_key), {backend_key, flag_key}}) {
+    if (is_misspelled(known, key)) {
+      reject(show(key), fmt::format("{} (nearest), {}", known, other));
+    }
+  }
+}
+
 }  // namespace
 
 AttentionConfigArgument parse_attention_config(const std::string& json) {
@@ -149,22 +196,28 @@ AttentionConfigArgument parse_attention_config(const std::string& json) {
   const Json object = parse_object(input);
   AttentionConfigArgument result;
   for (const auto& [key, value] : object.items()) {
-    if (key == "use_prefill_query_quantization") {
+    if (key == flag_key) {
       if (!value.is_boolean()) reject(key.c_str(), value, "true, false");
       result.use_prefill_query_quantization = value.get<bool>();
-    } else if (key == "mla_prefill_backend") {
+    } else if (key == backend_key) {
       if (value.is_null()) continue;
-      if (!value.is_string()) reject(key.c_str(), value, "a string, null");
-      std::string name = value;
-      std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-      });
-      result.mla_prefill_backend = std::move(name);
+      if (!value.is_string() || value == "") {
+        reject(key.c_str(), value, "the name of a prefill backend, null");
+      }
+      result.mla_prefill_backend = value.get<std::string>();
     } else {
+      check_spelling(key);
       result.other_keys.push_back(show(key));
     }
   }
   return result;
+}
+
+std::string hf_config_path(const std::string& file_or_directory) {
+  const std::filesystem::path path = file_or_directory;
+  std::error_code none;  // what cannot be looked at is not a directory, and cannot be read either
+  return std::filesystem::is_directory(path, none) ? (path / "config.json").string()
+                                                   : file_or_directory;
 }
 
 ModelConfig read_hf_config(const std::string& path) {
@@ -178,9 +231,11 @@ ModelConfig read_hf_config(const std::string& path) {
   }
   ModelConfig result;
   MlaDimensions& dimensions = result.dimensions;
-  const auto read = [&](const char* name, int& dimension) {
-    dimension = positive_integer(text_model, name).value_or(dimension);
+  const auto read = [&](const char* name, int& number) {
+    number = positive_integer(text_model, name).value_or(number);
   };
+  read("kv_lora_rank", result.kv_lora_rank);
+  read("num_attention_heads", result.num_attention_heads);
   read("qk_nope_head_dim", dimensions.qk_nope_head_dim);
   read("qk_rope_head_dim", dimensions.qk_rope_head_dim);
   read("v_head_dim", dimensions.v_head_dim);

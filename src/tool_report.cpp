@@ -61,6 +61,43 @@ Json to_json(const std::vector<LogRecord>& log) {
   return result;
 }
 
+Json to_json(const PlannedDataType& planned) {
+  return {{"data_type", to_string(planned.data_type)}, {"reason", planned.reason}};
+}
+
+Json to_json(const std::vector<Caution>& cautions) {
+  Json result = Json::array();
+  for (const Caution& caution : cautions) {
+    result.push_back({{"kind", to_string(caution.kind)}, {"sentence", caution.sentence}});
+  }
+  return result;
+}
+
+Json or_null(const std::optional<std::size_t>& bytes) { return bytes ? Json(*bytes) : Json(); }
+
+Json or_null(const std::optional<PlannedDataType>& planned) {
+  return planned ? to_json(*planned) : Json();
+}
+
+Json or_null(const std::optional<AttentionPlan>& plan) {
+  if (!plan) return {};
+  return {
+      {"kv_cache_storage", to_json(plan->kv_cache_storage)},
+      {"kv_cache_view", to_json(plan->kv_cache_view)},
+      {"prefill_query", to_json(plan->prefill_query)},
+      {"prefill_key_value", to_json(plan->prefill_key_value)},
+      {"chunked_prefill_workspace", or_null(plan->chunked_prefill_workspace)},
+      {"decode_query", to_json(plan->decode_query)},
+      {"output", to_json(plan->output)},
+      {"kv_cache_bytes", or_null(plan->kv_cache_bytes)},
+      {"unquantized_kv_cache_bytes", plan->unquantized_kv_cache_bytes},
+      {"workspace_bytes", or_null(plan->workspace_bytes)},
+      {"cautions", to_json(plan->cautions)},
+      // A text: many readers of JSON take numbers for doubles, which have 53 bits.
+      {"packed", fmt::format("{:#018x}", pack(*plan))},
+  };
+}
+
 std::string to_document(const Json& json) {
   return json.dump(/*indent=*/2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) +
          '\n';
@@ -134,17 +171,23 @@ Matrix::Column make_column(const std::string& prefill_backend, EngineConfig conf
   return column;
 }
 
-}  // namespace
-
-std::string to_text(const Report& report) {
-  std::string text = to_string(report.explanation) + '\n';
-  if (!report.selection.chosen.empty()) return text;
-  for (const RejectedPrefillBackend& backend : report.selection.rejected) {
+// A line for each backend that an automatic selection did not take, though it runs on the device.
+void append_rejected(std::string& text, const PrefillBackendSelection& selection) {
+  if (!selection.chosen.empty()) return;
+  for (const RejectedPrefillBackend& backend : selection.rejected) {
     if (!runs_on_device(backend)) continue;
     text += fmt::format("rejected: {}:", backend.name);
     for (const Blocker& blocker : backend.blockers) text += ' ' + blocker.sentence;
     text += '\n';
   }
+}
+
+}  // namespace
+
+std::string to_text(const Report& report) {
+  std::string text = to_string(report.explanation) + '\n';
+  append_rejected(text, report.selection);
+  if (report.plan) text += '\n' + to_string(*report.plan) + '\n';
   return text;
 }
 
@@ -172,6 +215,7 @@ std::string to_json(const Report& report) {
       {"rejected_prefill_backends", to_json(report.selection.rejected)},
       {"log", to_json(report.log)},
       {"refused", report.refused},
+      {"plan", or_null(report.plan)},
   });
 }
 

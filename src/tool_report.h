@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mla_dtype/attention_plan.h>
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_backend.h>
 #include <mla_dtype/prefill_query.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,11 +29,12 @@ struct Report {
   PrefillQueryExplanation explanation;
   PrefillBackendSelection selection;
   std::vector<LogRecord> log;
-  bool refused;  ///< required, and not possible
+  bool refused;                       ///< required, and not possible; or no kernel can run the plan
+  std::optional<AttentionPlan> plan;  ///< none where none was asked for, or it is refused
 };
 
 /// The explanation, then what speaks against the backends that an automatic selection did not take,
-/// though they run on the device. Without the log.
+/// though they run on the device; after an empty line the plan, if there is one. Without the log.
 std::string to_text(const Report& report);
 
 std::string to_json(const Report& report);

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 #include <mla_dtype/mla_dtype.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -114,7 +115,7 @@ TEST(Tool, Row2) {
          " Prefill backend FLASH_ATTN does not"},
         {"--device 9.0 --kv-cache-dtype fp8", " On this device (sm_90) no setting helps"},
         {"--device gfx942:sramecc+:xnack- --kv-cache-dtype fp8", " On this device (gfx942)"},
-        {"", " On this device (no CUDA or ROCm device)"}}) {
+        {"--device none", " On this device (no CUDA or ROCm device)"}}) {
     const Result result = run(flag + arguments);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_THAT(result.out, StartsWith("data type: bfloat16\noutcome: request_refused\n"));
@@ -136,8 +137,9 @@ TEST(Tool, Row3) {
 
 TEST(Tool, Row4) {
   for (const std::string arguments :
-       {"", "--device 10.0 --prefill-backend FLASHINFER", "--kv-cache-dtype fp8 --device 9.0",
-        "--kv-cache-dtype fp8 --device 10.0", "--use-prefill-query-quantization=false"}) {
+       {"--device none", "--device 10.0 --prefill-backend FLASHINFER",
+        "--kv-cache-dtype fp8 --device 9.0", "--kv-cache-dtype fp8 --device 10.0",
+        "--device none --use-prefill-query-quantization=false"}) {
     const Result result = run(arguments);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_THAT(result.out, StartsWith("data type: bfloat16\noutcome: not_applicable\n"));
@@ -157,7 +159,8 @@ TEST(Tool, ShowsTheExplanation) {
           EngineConfig config;
           config.cache_config.cache_dtype = cache_dtype;
           config.attention_config.use_prefill_query_quantization = requested;
-          const auto env = make_environment(parse_platform(device), backend);
+          config.attention_config.mla_prefill_backend = backend;
+          const auto env = make_environment(parse_platform(device), vllm_prefill_backends());
           EXPECT_EQ(
               run(arguments).out,
               to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env)) + '\n');
@@ -238,6 +241,80 @@ TEST(Tool, AttentionConfigNotesTheKeysThatAreNotLookedAt) {
       << "a bad argument is all that is said";
 }
 
+TEST(Tool, AttentionConfigTakesNoMisspelledKeyForOneThatIsNotLookedAt) {
+  const std::string use = "use_prefill_query_quantization", backend = "mla_prefill_backend";
+  const auto expect = [](const std::string& key, const std::string& accepted) {
+    SCOPED_TRACE(key);
+    const Result result = run("--device 10.0 --attention-config" + quoted("{\"" + key + "\": 1}"));
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_EQ(result.err, "mla-dtype: --attention-config: \"" + key +
+                              "\" is not accepted; accepted: " + accepted + '\n');
+  };
+  for (const char* const key :
+       {"use_prefill_query_quantisation", "use_prefill_query_quantiztion",
+        "use-prefill-query-quantization", "use_prefil_qeury_quantization",
+        "Use_Prefill_Query_Quantization", "use_prefill_query_quantizationXYZ"}) {
+    expect(key, use + " (nearest), " + backend);
+  }
+  for (const char* const key :
+       {"mla_prefill_backnd", "mla_prefill_backends", "MLA-prefill-backend", "_prefill_backend"}) {
+    expect(key, backend + " (nearest), " + use);
+  }
+}
+
+TEST(Tool, AttentionConfigMayHoldTheOtherKeysOfVllm) {
+  for (const std::string key :
+       {"backend", "flash_attn_version", "use_prefill_decode_attention", "use_cudnn_prefill",
+        "use_trtllm_ragged_deepseek_prefill", "disable_flashinfer_prefill",
+        "disable_flashinfer_q_quantization", "mla_decode_backend", "prefill_backend",
+        "use_prefill_query_quantizationWXYZ", "", "x"}) {
+    const Result result = run("--device 10.0 --attention-config" + quoted("{\"" + key + "\": 1}"));
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, "mla-dtype: --attention-config: \"" + key + "\" is not looked at\n");
+  }
+  const std::string longest(100000, 'u');
+  EXPECT_EQ(run("--device 10.0 --attention-config" + quoted("{\"" + longest + "\": 1}")).exit_code,
+            0);
+}
+
+TEST(Tool, TakesNamesOfBackendsInAnyCase) {
+  const std::string base = "--device 10.0 --kv-cache-dtype fp8 ";
+  for (const auto& [typed, name] : {std::pair<std::string, std::string>("flashinfer", "FLASHINFER"),
+                                    {"FlashInfer", "FLASHINFER"},
+                                    {"trtllm_fmha", "TRTLLM_FMHA"},
+                                    {"AUTO", "auto"},
+                                    {"Auto", "auto"}}) {
+    const Result result = run(base + "--prefill-backend " + typed);
+    const Result expected = run(base + "--prefill-backend " + name);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.out, expected.out);
+    EXPECT_EQ(result.err, expected.err);
+  }
+  EXPECT_EQ(run(base + "--prefill-backend flashinfer --attention-config "
+                       "'{\"mla_prefill_backend\": \"FlashInfer\"}'")
+                .out,
+            run(base + "--prefill-backend FLASHINFER").out);
+  EXPECT_EQ(run(base + "--decode-backend FlashMLA").out,
+            run(base + "--decode-backend FLASHMLA").out);
+}
+
+TEST(Tool, SaysThatNoDeviceWasGiven) {
+  const std::string note = "mla-dtype: no --device was given: the answer is for none\n";
+  for (const std::string more : {"", "--json ", "--kv-cache-dtype fp8 "}) {
+    const Result result = run(more);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_EQ(result.err, note);
+    EXPECT_EQ(result.out, run(more + "--device none").out);
+    EXPECT_THAT(run(more + "--device none").err, IsEmpty());
+  }
+  EXPECT_THAT(lines(run("--prefill-query-mode required").err),
+              ElementsAre(note.substr(0, note.size() - 1), StartsWith("mla-dtype: FP8 prefill")));
+  EXPECT_THAT(run("--prefill-backend x").err, Not(HasSubstr("no --device")))
+      << "a bad argument is all that is said";
+  EXPECT_THAT(run("--help").err, IsEmpty());
+}
+
 TEST(Tool, ReadsTheModelsConfig) {
   for (const std::string name : {"deepseek-v2-lite", "deepseek-v3", "kimi-k2"}) {
     const Result result = run("--device 10.0 --kv-cache-dtype fp8 --prefill-backend FLASHINFER " +
@@ -259,7 +336,7 @@ struct ReadModel {
 };
 
 ReadModel read_model(const std::string& config, const std::string& options = {}) {
-  const Json decision = parse(run_with_config(config, "--json " + options));
+  const Json decision = parse(run_with_config(config, "--device none --json " + options));
   const Json matrix = parse(run_with_config(config, "--device none --matrix --json " + options));
   EXPECT_EQ(matrix.at("model_dtype"), decision.at("model_dtype"));
   const Json& dimensions = matrix.at("mla_dimensions");
@@ -300,6 +377,24 @@ TEST(Tool, TakesDimensionsAndDtypeFromTheConfigUnlessAnOptionSaysOtherwise) {
          "--model-dtype float16 --qk-nope-head-dim 64 --qk-rope-head-dim 32");
   expect(R"({"kv_lora_rank": 512, "dtype": "float16"})", {"bfloat16", "bfloat16", {128, 64, 1}},
          "--model-dtype bfloat16 --v-head-dim 1");
+}
+
+TEST(Tool, ReadsTheConfigOfADirectory) {
+  const std::string directory = temporary_path() + ".model", path = directory + "/config.json";
+  ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
+  std::ofstream(path) << R"({"kv_lora_rank": 512, "dtype": "float16", "v_head_dim": 0})";
+  for (const std::string slash : {"", "/"}) {
+    const Result bad = run("--device none --hf-config" + quoted(directory + slash));
+    EXPECT_EQ(bad.exit_code, 2);
+    EXPECT_THAT(bad.err, HasSubstr("--hf-config: " + path + ": v_head_dim: 0 is not accepted"));
+  }
+  std::ofstream(path) << R"({"kv_lora_rank": 512, "dtype": "float16"})";
+  EXPECT_THAT(run("--device none --hf-config" + quoted(directory)).out,
+              StartsWith("data type: float16\n"));
+  std::remove(path.c_str());
+  EXPECT_THAT(run("--device none --hf-config" + quoted(directory)).err,
+              HasSubstr(path + ": cannot be read"));
+  std::remove(directory.c_str());
 }
 
 TEST(Tool, DimensionsCountInTheDecision) {
@@ -415,6 +510,11 @@ TEST(Tool, AConfigThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
            {R"({"kv_lora_rank": "512"})", "kv_lora_rank: \"512\" is not accepted"},
            {"{\"kv_lora_rank\": " + std::string(100000, '[') + std::string(100000, ']') + '}',
             "kv_lora_rank: an array is not accepted"},
+           {R"({"kv_lora_rank": 512, "num_attention_heads": 0})",
+            "num_attention_heads: 0 is not accepted; accepted: a whole number from 1 to"},
+           {R"({"kv_lora_rank": 512, "num_attention_heads": "128"})",
+            "num_attention_heads: \"128\""},
+           {R"({"kv_lora_rank": 0})", "kv_lora_rank: 0 is not accepted"},
            {R"({"kv_lora_rank": 512, "v_head_dim": 0})", "v_head_dim: 0 is not accepted"},
            {R"({"kv_lora_rank": 512, "v_head_dim": -1})", "v_head_dim: -1 is not accepted"},
            {R"({"kv_lora_rank": 512, "v_head_dim": 1.5})", "v_head_dim: 1.5 is not accepted"},
@@ -447,7 +547,7 @@ TEST(Tool, AConfigThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
     expect(run_with_config(config, ""), names);
   }
   expect(run("--hf-config /no/such/file"), "/no/such/file: cannot be read");
-  expect(run("--hf-config" + quoted(::testing::TempDir())), "cannot be read");
+  expect(run("--hf-config" + quoted(::testing::TempDir())), "/config.json: cannot be read");
   expect(run("--hf-config ''"), "cannot be read");
   expect(run("--hf-config \"$(printf '\\033[31m\\n\\377')\""), "cannot be read");
 }
@@ -460,8 +560,7 @@ TEST(Tool, RequiredAndRefusedIsExitCode3) {
               AllOf(StartsWith("data type: bfloat16\noutcome: request_refused\n"),
                     HasSubstr("blocker: The KV cache is not quantized"),
                     HasSubstr("blocker: Prefill backend FLASH_ATTN"), HasSubstr("remedy: ")));
-  EXPECT_THAT(result.err,
-              MatchesRegex("mla-dtype: Unable to perform FP8 prefill attention [ -~]*\n"));
+  EXPECT_THAT(result.err, MatchesRegex("mla-dtype: FP8 prefill queries are required [ -~]*\n"));
 
   const Result met = run("--device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required");
   EXPECT_EQ(met.exit_code, 0);
@@ -480,9 +579,228 @@ TEST(Tool, TheRecordFollowsTheExplanation) {
 }
 
 TEST(Tool, RefusedRequestLevel) {
-  EXPECT_THAT(run(flag + "--refused-request-level info").err, StartsWith("[info] Unable to "));
-  EXPECT_THAT(run(flag + "--refused-request-level warning").err,
+  const std::string requested = "--device none " + flag;
+  EXPECT_THAT(run(requested + "--refused-request-level info").err, StartsWith("[info] Unable to "));
+  EXPECT_THAT(run(requested + "--refused-request-level warning").err,
               StartsWith("[warning] Unable to "));
+}
+
+// The plan.
+
+const std::string fp8_plan =
+    "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --kv-scales calibrated " + flag;
+
+// What the library answers for an operator who gives nothing but these.
+AttentionPlan plan_of(const EngineConfig& config, const char* device, const char* decode_backend,
+                      DataType model_dtype = DataType::bfloat16) {
+  const Platform platform = parse_platform(device);
+  return plan_attention_data_types(config, model_dtype,
+                                   make_environment(platform, vllm_prefill_backends()),
+                                   make_decode_environment(platform, decode_backend));
+}
+
+// The part of the output that is the plan, and the part before it.
+std::pair<std::string, std::string> explanation_and_plan(const Result& result) {
+  const std::size_t at = result.out.find("\n\n");
+  if (at == std::string::npos) return {result.out, {}};
+  return {result.out.substr(0, at + 1), result.out.substr(at + 2)};
+}
+
+TEST(Tool, PrintsThePlanAfterTheExplanation) {
+  struct Case {
+    const char *device, *cache_dtype, *decode_backend;
+  };
+  for (const auto& [device, cache_dtype, decode_backend] :
+       {Case{"10.0", "fp8", "FLASHMLA"}, Case{"10.3", "fp8_e4m3", "FLASHINFER_MLA"},
+        Case{"9.0", "fp8_ds_mla", "FLASHMLA"}, Case{"9.0", "fp8", "TRITON_MLA"},
+        Case{"9.0", "auto", "FLASHATTN_MLA"}, Case{"gfx950", "fp8", "ROCM_AITER_MLA"}}) {
+    for (const bool requested : {false, true}) {
+      const std::string arguments = std::string("--device ") + device + " --kv-cache-dtype " +
+                                    cache_dtype + ' ' + (requested ? flag : "");
+      SCOPED_TRACE(arguments + "--decode-backend " + decode_backend);
+      EngineConfig config;
+      config.cache_config.cache_dtype = cache_dtype;
+      config.attention_config.use_prefill_query_quantization = requested;
+      const AttentionPlan plan = plan_of(config, device, decode_backend);
+
+      const Result result = run(arguments + "--decode-backend " + decode_backend);
+      EXPECT_EQ(result.exit_code, 0);
+      const auto [explanation, text] = explanation_and_plan(result);
+      EXPECT_EQ(explanation, run(arguments).out);
+      EXPECT_THAT(explanation, StartsWith(to_string(plan.prefill) + '\n'));
+      EXPECT_EQ(text, to_string(plan) + '\n');
+      std::string cautions;
+      for (const Caution& caution : plan.cautions)
+        cautions += "[warning] " + caution.sentence + '\n';
+      EXPECT_EQ(result.err, run(arguments).err + cautions) << "the plan's records";
+    }
+  }
+}
+
+TEST(Tool, ThePlansExplanationIsShown) {
+  // A plan answers for the output, too.
+  const std::string arguments =
+      "--device 10.0 --kv-cache-dtype fp8 --model-dtype float16 "
+      "--prefill-backend TRTLLM_RAGGED " +
+      flag;
+  EXPECT_THAT(run(arguments).out, StartsWith("data type: float8_e4m3fn\n"));
+  const Result planned = run(arguments + "--decode-backend FLASHMLA");
+  EXPECT_EQ(planned.exit_code, 0);
+  EXPECT_THAT(planned.out, AllOf(StartsWith("data type: float16\noutcome: request_refused\n"),
+                                 HasSubstr("\nblocker: Prefill backend TRTLLM_RAGGED does not "
+                                           "write float16")));
+  EXPECT_THAT(planned.err, StartsWith("[info] Unable to perform FP8 prefill attention"));
+  const Json json = parse(run(arguments + "--json --decode-backend FLASHMLA"));
+  EXPECT_EQ(json.at("data_type"), "float16");
+  EXPECT_EQ(json.at("plan").at("prefill_query").at("data_type"), "float16");
+  EXPECT_EQ(json.at("blockers").at(0).at("kind"), "output_dtype");
+
+  const Result required =
+      run(arguments + "--prefill-query-mode required --decode-backend FLASHMLA");
+  EXPECT_EQ(required.exit_code, 3);
+  EXPECT_THAT(required.out, StartsWith("data type: float16\noutcome: request_refused\n"));
+  EXPECT_THAT(explanation_and_plan(required).second, IsEmpty());
+  EXPECT_THAT(required.err, MatchesRegex("mla-dtype: FP8 prefill queries are required [ -~]*\n"));
+}
+
+TEST(Tool, APlanThatNoKernelCanRunIsExitCode3) {
+  for (const auto& [arguments, why] :
+       {std::pair<std::string, std::string>(
+            "--device 9.0 --kv-cache-dtype fp8 --decode-backend FLASHATTN_MLA",
+            "Decode backend FLASHATTN_MLA does not read a KV cache of dtype .fp8. "),
+        {"--device 10.0 --kv-cache-dtype nvfp4 --decode-backend FLASHMLA", "dtype .nvfp4."},
+        {"--device none --kv-cache-dtype fp8 --decode-backend FLASHMLA", "no CUDA or ROCm device"},
+        {"--device 10.0 --kv-cache-dtype fp8 --decode-backend CUTLASS_MLA --kv-scales calibrated",
+         "CUTLASS_MLA"},
+        {"--device gfx942 --prefill-backend FLASHINFER --decode-backend TRITON_MLA",
+         "FLASHINFER"}}) {
+    SCOPED_TRACE(arguments);
+    const Result result = run(arguments);
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_EQ(result.out, run(arguments.substr(0, arguments.find("--decode-backend"))).out)
+        << "as without the option";
+    EXPECT_THAT(result.err, MatchesRegex("mla-dtype: [ -~]*" + why + "[ -~]*\n"));
+
+    const Result json = run(arguments + " --json");
+    EXPECT_EQ(json.exit_code, 3);
+    EXPECT_EQ(json.err, result.err);
+    EXPECT_EQ(Json::parse(json.out).at("refused"), true);
+    EXPECT_EQ(Json::parse(json.out).at("plan"), nullptr);
+    EXPECT_EQ(Json::parse(json.out).at("log"), Json::array());
+  }
+}
+
+TEST(Tool, JsonHoldsThePlan) {
+  EngineConfig config;
+  config.cache_config.cache_dtype = "fp8";
+  config.cache_config.kv_scales = KvScales::unit;
+  config.attention_config.use_prefill_query_quantization = true;
+  const AttentionPlan plan = plan_of(config, "10.0", "FLASHMLA");
+
+  const Json json = parse(
+      run("--json --device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --kv-scales unit " +
+          flag));
+  EXPECT_EQ(keys(json).back(), "plan");
+  const Json& shown = json.at("plan");
+  EXPECT_THAT(keys(shown),
+              ElementsAre("kv_cache_storage", "kv_cache_view", "prefill_query", "prefill_key_value",
+                          "chunked_prefill_workspace", "decode_query", "output", "kv_cache_bytes",
+                          "unquantized_kv_cache_bytes", "workspace_bytes", "cautions", "packed"));
+  const auto expect = [&](const char* name, const PlannedDataType& planned) {
+    EXPECT_EQ(shown.at(name),
+              Json({{"data_type", to_string(planned.data_type)}, {"reason", planned.reason}}))
+        << name;
+    EXPECT_THAT(keys(shown.at(name)), ElementsAre("data_type", "reason"));
+  };
+  expect("kv_cache_storage", plan.kv_cache_storage);
+  expect("kv_cache_view", plan.kv_cache_view);
+  expect("prefill_query", plan.prefill_query);
+  expect("prefill_key_value", plan.prefill_key_value);
+  expect("chunked_prefill_workspace", *plan.chunked_prefill_workspace);
+  expect("decode_query", plan.decode_query);
+  expect("output", plan.output);
+  EXPECT_EQ(shown.at("kv_cache_storage").at("data_type"), "uint8");
+  EXPECT_EQ(shown.at("decode_query").at("data_type"), "float8_e4m3fn");
+  EXPECT_EQ(shown.at("kv_cache_bytes"), 576);
+  EXPECT_EQ(shown.at("unquantized_kv_cache_bytes"), 1152);
+  EXPECT_EQ(shown.at("workspace_bytes"), *plan.workspace_bytes);
+  ASSERT_THAT(shown.at("cautions"), SizeIs(1));
+  EXPECT_EQ(shown.at("cautions").at(0).dump(),
+            Json({{"kind", "unit_scales"}, {"sentence", plan.cautions.at(0).sentence}}).dump());
+  ASSERT_THAT(shown.at("packed").get<std::string>(), MatchesRegex("0x[0-9a-f]{16}"));
+  EXPECT_EQ(std::stoull(shown.at("packed").get<std::string>(), nullptr, 16), pack(plan));
+  ASSERT_THAT(json.at("log"), SizeIs(2));
+  EXPECT_EQ(json.at("log").at(1).at("text"), plan.cautions.at(0).sentence);
+}
+
+TEST(Tool, JsonPlanHasNullWithoutChunkedPrefill) {
+  const Json without = parse(run("--json --enable-chunked-prefill=false " + fp8_plan)).at("plan");
+  EXPECT_EQ(without.at("chunked_prefill_workspace"), nullptr);
+  EXPECT_EQ(without.at("workspace_bytes"), nullptr);
+  EXPECT_EQ(without.at("cautions"), Json::array());
+  for (const std::string on : {"--enable-chunked-prefill ", "--enable-chunked-prefill=true "}) {
+    EXPECT_EQ(run(on + fp8_plan).out, run(fp8_plan).out);
+  }
+}
+
+TEST(Tool, OnlyLocalRank0LogsThePlan) {
+  EXPECT_THAT(run(fp8_plan).err, Not(IsEmpty()));
+  EXPECT_THAT(run(fp8_plan + "--local-rank 1 --global-rank 1").err, IsEmpty());
+}
+
+TEST(Tool, TheModelAndItsRanksCountInThePlan) {
+  const auto bytes = [](const Result& result) {
+    return parse(result).at("plan").at("unquantized_kv_cache_bytes").get<int>();
+  };
+  const std::string plan = "--json " + fp8_plan;
+  EXPECT_EQ(bytes(run(plan + "--kv-lora-rank 256")), (256 + 64) * 2);
+  EXPECT_EQ(bytes(run_with_config(R"({"kv_lora_rank": 1024})", plan)), (1024 + 64) * 2);
+  EXPECT_EQ(bytes(run_with_config(R"({"text_config": {"kv_lora_rank": 1024}})", plan)),
+            (1024 + 64) * 2);
+  EXPECT_EQ(bytes(run_with_config(R"({"kv_lora_rank": 1024})", plan + "--kv-lora-rank 512")), 1152);
+
+  const Json spread = parse(run(plan + "--decode-context-parallel-size 2")).at("plan");
+  EXPECT_EQ(spread.at("prefill_query").at("data_type"), "bfloat16");
+  EXPECT_EQ(spread.at("chunked_prefill_workspace").at("data_type"), "bfloat16");
+}
+
+TEST(Tool, VetoesCountWithoutAPlan) {
+  const std::string base = "--device 10.0 --kv-cache-dtype fp8 " + flag;
+  const auto expect = [](const Result& result, const char* kind) {
+    EXPECT_EQ(result.exit_code, 0);
+    const Json json = parse(result);
+    EXPECT_EQ(json.at("outcome"), "request_refused");
+    ASSERT_THAT(json.at("blockers"), SizeIs(1));
+    EXPECT_EQ(json.at("blockers").at(0).at("kind"), kind);
+  };
+  expect(run("--json --kv-scales dynamic " + base), "dynamic_kv_scales");
+  expect(run("--json --decode-context-parallel-size 2 " + base), "decode_context_parallel");
+  for (const std::string harmless :
+       {"--kv-scales unit", "--kv-scales calibrated", "--kv-scales unknown",
+        "--decode-context-parallel-size 1", "--num-attention-heads 64"}) {
+    EXPECT_EQ(run(base + harmless).out, run(base).out) << harmless;
+  }
+}
+
+// No row of the library's tables asks for the number of heads: it is read, and changes nothing.
+TEST(Tool, TakesTheNumberOfHeads) {
+  const Result expected = run(fp8_plan);
+  EXPECT_EQ(run(fp8_plan + "--num-attention-heads 16").out, expected.out);
+  const std::string config = R"({"kv_lora_rank": 512, "num_attention_heads": 100})";
+  EXPECT_EQ(run_with_config(config, fp8_plan).out, expected.out);
+  EXPECT_EQ(run_with_config(config, fp8_plan + "--num-attention-heads 16").out, expected.out);
+}
+
+TEST(Tool, MatrixTakesTheModelAndItsRanks) {
+  const std::string matrix = "--matrix --device 10.0 ";
+  const std::string all = run(matrix).out;
+  EXPECT_EQ(run(matrix + "--kv-lora-rank 256 --num-attention-heads 16").out, all)
+      << "no row asks for them";
+  for (const std::string veto : {"--decode-context-parallel-size 2", "--kv-scales dynamic"}) {
+    const Result result = run(matrix + veto);
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.out, Not(HasSubstr("  FP8"))) << veto;
+  }
 }
 
 // The cells of the table: KV-cache dtype, backend, and `FP8` or `-`.
@@ -590,10 +908,10 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(result.exit_code, 0);
   const Json json = parse(result);
   EXPECT_EQ(result.out, json.dump(2) + '\n') << "two spaces";
-  EXPECT_THAT(keys(json),
-              ElementsAre("schema", "device", "model_dtype", "data_type", "outcome", "facts",
-                          "kv_cache_dtype", "prefill_backend", "blockers", "remedies",
-                          "nothing_helps", "hint", "rejected_prefill_backends", "log", "refused"));
+  EXPECT_THAT(keys(json), ElementsAre("schema", "device", "model_dtype", "data_type", "outcome",
+                                      "facts", "kv_cache_dtype", "prefill_backend", "blockers",
+                                      "remedies", "nothing_helps", "hint",
+                                      "rejected_prefill_backends", "log", "refused", "plan"));
   EXPECT_EQ(json.at("schema"), 1);
   EXPECT_EQ(json.at("device"), "sm_100");
   EXPECT_EQ(json.at("model_dtype"), "float16");
@@ -623,16 +941,18 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ("[info] " + json.at("log").at(0).at("text").get<std::string>() + '\n',
             run("--device 10.0 --model-dtype float16 --prefill-backend FLASH_ATTN " + flag).err);
   EXPECT_EQ(json.at("refused"), false);
+  EXPECT_EQ(json.at("plan"), nullptr);
 }
 
 TEST(Tool, JsonHasNullForWhatDoesNotApply) {
   const Json row3 = parse(run("--json " + fp8_on_b200));
   EXPECT_EQ(row3.at("remedies").dump(),
             R"([{"request":true,"cache_dtype":null,"prefill_backend":null,)"
-            R"("spelling":"--attention-config '{\"use_prefill_query_quantization\": true}'"}])");
+            R"("spelling":"--attention-config '{\"use_prefill_query_quantization\": true, )"
+            R"(\"mla_prefill_backend\": \"FLASHINFER\"}'"}])");
   EXPECT_EQ(row3.at("log").at(0).at("level"), "warning");
 
-  const Json nothing = parse(run("--json --model-dtype float32"));
+  const Json nothing = parse(run("--json --device none --model-dtype float32"));
   EXPECT_EQ(nothing.at("device"), "none");
   EXPECT_EQ(nothing.at("prefill_backend"), nullptr);
   EXPECT_THAT(nothing.at("nothing_helps").get<std::string>(), StartsWith("On this device "));
@@ -653,7 +973,7 @@ TEST(Tool, JsonSaysWhetherWhatIsRequiredIsRefused) {
   EXPECT_EQ(refused.exit_code, 3);
   EXPECT_EQ(Json::parse(refused.out).at("refused"), true);
   EXPECT_EQ(Json::parse(refused.out).at("log"), Json::array());
-  EXPECT_THAT(refused.err, MatchesRegex("mla-dtype: Unable to [ -~]*\n"));
+  EXPECT_THAT(refused.err, MatchesRegex("mla-dtype: FP8 prefill [ -~]*\n"));
 
   const Json met =
       parse(run("--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required"));
@@ -680,14 +1000,34 @@ TEST(Tool, OnlyLocalRank0Logs) {
 TEST(Tool, HelpAndVersion) {
   const Result help = run("--help");
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* option :
-       {"--device", "--hf-config", "--model-dtype", "--qk-nope-head-dim", "--qk-rope-head-dim",
-        "--v-head-dim", "--kv-cache-dtype", "--use-prefill-query-quantization", "--prefill-backend",
-        "--attention-config", "--prefill-query-mode", "--local-rank", "--global-rank",
-        "--refused-request-level", "--matrix", "--json", "--help", "--version"}) {
+  for (const char* option : {"--device",
+                             "--hf-config",
+                             "--model-dtype",
+                             "--qk-nope-head-dim",
+                             "--qk-rope-head-dim",
+                             "--v-head-dim",
+                             "--kv-lora-rank",
+                             "--num-attention-heads",
+                             "--kv-scales",
+                             "--decode-backend",
+                             "--decode-context-parallel-size",
+                             "--enable-chunked-prefill",
+                             "--kv-cache-dtype",
+                             "--use-prefill-query-quantization",
+                             "--prefill-backend",
+                             "--attention-config",
+                             "--prefill-query-mode",
+                             "--local-rank",
+                             "--global-rank",
+                             "--refused-request-level",
+                             "--matrix",
+                             "--json",
+                             "--help",
+                             "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(option));
   }
   EXPECT_THAT(help.out, HasSubstr("3: FP8 prefill queries"));
+  EXPECT_THAT(help.out, HasSubstr("or no kernel can run"));
   EXPECT_THAT(help.err, IsEmpty());
   const Result version = run("--version");
   EXPECT_EQ(version.exit_code, 0);
@@ -705,7 +1045,20 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--device B200", "--device: .*gfx942"},
         {"--prefill-backend FLASHINFRE", "--prefill-backend: .*accepted: FLASHINFER .nearest."},
         {"--prefill-backend TRTLLM_FMHAA", "--prefill-backend: .*accepted: TRTLLM_FMHA .nearest."},
+        {"--prefill-backend flashinfre", "--prefill-backend: .*\"flashinfre\".*: FLASHINFER .near"},
         {"--prefill-backend ''", "--prefill-backend: .*\"\""},
+        {"--prefill-backend FLASHINFE", "--prefill-backend: .*\"FLASHINFE\""},
+        {"--decode-backend FLASHMAL",
+         "--decode-backend: .*\"FLASHMAL\" is not accepted; accepted: FLASHMLA .nearest., FLASHI"},
+        {"--decode-backend ''", "--decode-backend: .*\"\" is not accepted; accepted: FLASHINFER_"},
+        {"--decode-backend FLASHINFER", "--decode-backend: .*accepted: FLASHINFER_MLA .nearest."},
+        {"--num-attention-heads 0", "--num-attention-heads"},
+        {"--num-attention-heads ''", "--num-attention-heads"},
+        {"--kv-lora-rank -1", "--kv-lora-rank"},
+        {"--decode-context-parallel-size 0", "--decode-context-parallel-size"},
+        {"--decode-context-parallel-size 99999999999", "--decode-context-parallel-size"},
+        {"--enable-chunked-prefill=maybe", "--enable-chunked-prefill"},
+        {"--kv-scales static", "--kv-scales: .*unknown,calibrated,unit,dynamic"},
         {"--model-dtype ''", "--model-dtype: "},
         {"--qk-nope-head-dim 0", "--qk-nope-head-dim"},
         {"--qk-rope-head-dim ''", "--qk-rope-head-dim"},
@@ -717,6 +1070,9 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--matrix", "--matrix: needs --device"},
         {"--matrix --device 10.0 --kv-cache-dtype fp8", "--kv-cache-dtype: not together with"},
         {"--matrix --device 10.0 --attention-config '{}'", "--attention-config: not together"},
+        {"--matrix --device 10.0 --decode-backend FLASHMLA", "--decode-backend: not together"},
+        {"--matrix --device 10.0 --enable-chunked-prefill=false",
+         "--enable-chunked-prefill: not together"},
         {"--attention-config ''", "--attention-config: not JSON"},
         {"--attention-config '{\"a\": 1,}'", "--attention-config: not JSON"},
         {"--attention-config '{} {}'", "--attention-config: not JSON"},
@@ -728,10 +1084,15 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--attention-config '{\"use_prefill_query_quantization\": null}'",
          "use_prefill_query_quantization: null"},
         {"--attention-config '{\"mla_prefill_backend\": [\"FLASHINFER\"]}'",
-         "mla_prefill_backend: an array is not accepted; accepted: a string, null"},
+         "mla_prefill_backend: an array is not accepted; accepted: the name of a prefill backend, "
+         "null"},
         {"--attention-config '{\"mla_prefill_backend\": \"FLASHINFRE\"}'",
-         "--attention-config: .*accepted: FLASHINFER .nearest."},
-        {"--attention-config '{\"mla_prefill_backend\": \"\"}'", "--attention-config: .*\"\""},
+         "--attention-config: mla_prefill_backend: \"FLASHINFRE\" is not accepted; accepted: "
+         "FLASHINFER .nearest."},
+        {"--attention-config '{\"mla_prefill_backend\": \"auto\"}'",
+         "--attention-config: mla_prefill_backend: \"auto\" is not accepted; accepted: ROCM_"},
+        {"--attention-config '{\"mla_prefill_backend\": \"\"}'",
+         "--attention-config: mla_prefill_backend: \"\" is not accepted"},
         {"--attention-config '{\"x\": {\"y\": 1, \"y\": 1}}'", "--attention-config: \"y\" twice"},
         {"--prefill-backend FLASH_ATTN --attention-config "
          "'{\"mla_prefill_backend\": \"FLASHINFER\"}'",
@@ -772,6 +1133,7 @@ TEST(Tool, OutputThatCannotBeWrittenIsAnError) {
   EXPECT_EQ(exit_code("--device 10.0 --matrix >/dev/full"), 1);
   EXPECT_EQ(exit_code("--prefill-query-mode required >/dev/full 2>/dev/null"), 1);
   EXPECT_EQ(exit_code("--prefill-query-mode required >/dev/null 2>/dev/full"), 1);
+  EXPECT_EQ(exit_code("--device 10.0 --decode-backend FLASHMLA >/dev/full 2>/dev/null"), 1);
 }
 
 }  // namespace
