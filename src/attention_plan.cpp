@@ -22,14 +22,73 @@ struct BuiltInDecodeBackend {
   Platform platform;
   std::shared_ptr<const DecodeBackend> backend;
 
-  Support operator()(const EngineConfig& config, DataType) const {
+  Support operator()(const EngineConfig& config, DataType model_dtype) const {
     const std::string_view cache_dtype = detail::effective_cache_dtype(
         config.cache_config.cache_dtype, config.cache_config.checkpoint_kv_cache_quant_algo);
-    if (decode_queries(*backend, platform, cache_dtype) == DecodeQueries::fp8) return true;
+    if (decode_queries(*backend, platform, cache_dtype, model_dtype) == DecodeQueries::fp8) {
+      return true;
+    }
     return {false, fmt::format("Decode backend {} does not take FP8 queries with this KV cache.",
                                backend->name)};
   }
 };
+
+const BuiltInDecodeBackend* built_in_backend(const DecodeEnvironment& decode) {
+  return decode.decode_backend_supports_quantized_query.target<BuiltInDecodeBackend>();
+}
+
+// The KV caches that decoding leaves open.
+unsigned cache_choices(const DecodeEnvironment& decode, const EngineConfig& config,
+                       DataType model_dtype) {
+  const auto* const built_in = built_in_backend(decode);
+  if (built_in == nullptr) return ~0U;
+  const KvScales scales = config.cache_config.kv_scales;
+  if (built_in->backend->needs_unit_scales &&
+      (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
+    return 0;
+  }
+  unsigned result = 0;
+  for (const KvCacheFormat& format : kv_cache_formats()) {
+    if (decode_queries(*built_in->backend, built_in->platform, format.name, model_dtype) !=
+        DecodeQueries::none) {
+      result |= detail::bit_of(format);
+    }
+  }
+  return result;
+}
+
+bool is_name_char(char c) {
+  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.';
+}
+
+void check_backend(const DecodeBackend& backend) {
+  if (backend.name.empty() ||
+      !std::all_of(backend.name.begin(), backend.name.end(), is_name_char)) {
+    detail::throw_invalid_argument("decode backend's name", detail::in_quotes(backend.name),
+                                   "letters, digits, '_', '-' and '.'");
+  }
+  for (const DecodePair& pair : backend.pairs) {
+    const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
+    if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
+        (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
+      detail::throw_invalid_argument(
+          fmt::format("decode backend {}, queries", backend.name),
+          fmt::format("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
+          "model; or fp8, with quantized KV caches");
+    }
+    for (const std::string& name : pair.kv_cache_dtypes) {
+      const auto* const format = detail::find_kv_cache_format(name);
+      if (name.empty() || (format != nullptr &&
+                           !(is_fp8_pair ? detail::is_plain_fp8(*format) : format->quantized))) {
+        detail::throw_invalid_argument(
+            fmt::format("decode backend {}, kv_cache_dtypes", backend.name),
+            detail::in_quotes(name),
+            is_fp8_pair ? "fp8, fp8_e4m3, and the engine's own" : "quantized KV-cache dtypes");
+      }
+    }
+  }
+}
 
 // Where a KV cache of E4M3 or E5M2 is the platform's own variant of it.
 DataType platform_variant(DataType type, DataType platform_fp8) {
@@ -38,10 +97,6 @@ DataType platform_variant(DataType type, DataType platform_fp8) {
   if (type == DataType::float8_e4m3fn && fnuz) return DataType::float8_e4m3fnuz;
   if (type == DataType::float8_e5m2 && fnuz) return DataType::float8_e5m2fnuz;
   return type;
-}
-
-bool is_plain_fp8(const KvCacheFormat& format) {
-  return format.data_type == DataType::float8_e4m3fn && format.scales == KvCacheScales::per_tensor;
 }
 
 // The KV cache as kernels and the allocator see it. An engine's own format is bytes.
@@ -72,56 +127,82 @@ std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, DataType vie
   return (latent + rope) * size_in_bytes(view);
 }
 
-struct Decode {
-  PlannedDataType query;
-  bool is_storage_only;
-};
+std::string device_name(const Platform& platform) {
+  return platform == Platform{} ? "no CUDA or ROCm device" : to_string(platform);
+}
 
-Decode plan_decode(const EngineConfig& config, DataType model_dtype, const Environment& env,
-                   const DecodeEnvironment& decode, const KvCacheFormat* format,
-                   std::string_view cache_dtype, bool quantized) {
-  const PlannedDataType model_query{model_dtype, "The KV cache is not quantized."};
-  if (!quantized) return {model_query, false};
-  const PlannedDataType fp8_query{env.fp8_data_type,
-                                  "The KV cache is FP8, and the decode backend "
-                                  "takes FP8 queries with it."};
-  const auto* const built_in =
-      decode.decode_backend_supports_quantized_query.target<BuiltInDecodeBackend>();
+PlannedDataType plan_decode(const EngineConfig& config, DataType model_dtype,
+                            const Environment& env, const DecodeEnvironment& decode,
+                            const KvCacheFormat* format, std::string_view cache_dtype,
+                            bool quantized) {
+  PlannedDataType unquantized{model_dtype, "The KV cache is not quantized."};
+  PlannedDataType fp8{env.fp8_data_type,
+                      "The KV cache is FP8, and the decode backend takes FP8 queries with it."};
+  const auto* const built_in = built_in_backend(decode);
   if (built_in == nullptr) {
-    if (format == nullptr || !is_plain_fp8(*format)) {
-      return {{model_dtype, "The KV cache is quantized, but not plain FP8."}, false};
+    if (!quantized) return unquantized;
+    if (format == nullptr || !detail::is_plain_fp8(*format)) {
+      return {model_dtype, "The KV cache is quantized, but not plain FP8."};
     }
     const Support support = decode.decode_backend_supports_quantized_query(config, model_dtype);
-    if (support.supported) return {fp8_query, false};
-    return {{model_dtype, support.reason.empty() ? "The decode backend does not take FP8 queries."
-                                                 : support.reason},
-            false};
+    if (support.supported) return fp8;
+    return {model_dtype, support.reason.empty() ? "The decode backend does not take FP8 queries."
+                                                : support.reason};
   }
   const DecodeBackend& backend = *built_in->backend;
-  switch (decode_queries(backend, built_in->platform, cache_dtype)) {
-    case DecodeQueries::fp8: {
-      const KvScales scales = config.cache_config.kv_scales;
-      if (backend.needs_unit_scales &&
-          (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
-        throw AttentionPlanRefused(fmt::format(
-            "Decode backend {} takes an FP8 KV cache with scales of 1 only, and these are {}.",
-            backend.name, scales == KvScales::calibrated ? "calibrated" : "dynamic"));
-      }
-      return {fp8_query, false};
-    }
+  const KvScales scales = config.cache_config.kv_scales;
+  if (quantized && backend.needs_unit_scales &&
+      (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
+    throw AttentionPlanRefused(
+        fmt::format("Decode backend {} takes KV scales of 1 only, and these are {}.", backend.name,
+                    scales == KvScales::calibrated ? "calibrated" : "dynamic"));
+  }
+  const bool is_model_cache = !quantized && cache_dtype == to_string(model_dtype);
+  const std::string_view asked = is_model_cache ? std::string_view() : cache_dtype;
+  switch (decode_queries(backend, built_in->platform, asked, model_dtype)) {
+    case DecodeQueries::fp8:
+      return fp8;
     case DecodeQueries::model:
-      return {{model_dtype, fmt::format("Decode backend {} reads this KV cache with queries in the "
-                                        "model's data type.",
-                                        backend.name)},
-              backend.dequantizes_on_load};
+      if (!quantized) return unquantized;
+      return {model_dtype, fmt::format("Decode backend {} reads this KV cache with queries in the "
+                                       "model's data type.",
+                                       backend.name)};
     case DecodeQueries::none:
       break;
   }
-  const std::string device =
-      built_in->platform == Platform{} ? "no CUDA or ROCm device" : to_string(built_in->platform);
-  throw AttentionPlanRefused(
-      fmt::format("Decode backend {} does not read a KV cache of dtype {} on this device ({}).",
-                  backend.name, detail::in_quotes(cache_dtype), device));
+  throw AttentionPlanRefused(fmt::format(
+      "Decode backend {} does not read a KV cache of dtype {} for a {} model on this device ({}).",
+      backend.name, detail::in_quotes(cache_dtype), to_string(model_dtype),
+      device_name(built_in->platform)));
+}
+
+// What was injected must be of one device.
+void check_agreement(const Environment& env, const DecodeEnvironment& decode,
+                     const detail::PlannedPrefill& prefill) {
+  const auto* const built_in = built_in_backend(decode);
+  if (built_in == nullptr) return;
+  if (prefill.has_table && prefill.platform != built_in->platform) {
+    detail::throw_invalid_argument(
+        "device of the decode backend", device_name(built_in->platform),
+        fmt::format("that of the prefill backends, {}", device_name(prefill.platform)));
+  }
+  const auto fp8 = fp8_data_type(built_in->platform);
+  if (fp8 && *fp8 != env.fp8_data_type) {
+    detail::throw_bad_data_type(
+        "fp8_data_type", env.fp8_data_type,
+        fmt::format("{}, that of the decode backend's device", to_string(*fp8)));
+  }
+}
+
+// A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says; `auto`
+// may be the engine's to decide.
+const KvCacheFormat* checked_format(const PrefillQueryExplanation& explanation) {
+  const auto* const format = detail::find_kv_cache_format(explanation.kv_cache_dtype.resolved);
+  const bool quantized = explanation.facts.kv_cache_quantized;
+  if (format == nullptr || format->quantized == quantized) return format;
+  if (explanation.kv_cache_dtype.requested == "auto") return nullptr;
+  detail::throw_invalid_argument("is_quantized_kv_cache",
+                                 fmt::format("{} for {}", quantized, format->name), "what it is");
 }
 
 void check_prefill_backend(const detail::PlannedPrefill& prefill) {
@@ -131,7 +212,7 @@ void check_prefill_backend(const detail::PlannedPrefill& prefill) {
 }
 
 std::vector<Caution> cautions_of(const EngineConfig& config, const AttentionPlan& plan,
-                                 const detail::PlannedPrefill& prefill, bool is_storage_only) {
+                                 const detail::PlannedPrefill& prefill) {
   std::vector<Caution> result;
   // vllm#37054, sglang#34765, TensorRT-LLM#3675
   if (is_fp8(plan.prefill_query.data_type) || is_fp8(plan.decode_query.data_type)) {
@@ -147,15 +228,15 @@ std::vector<Caution> cautions_of(const EngineConfig& config, const AttentionPlan
                         "are calibrated."});
     }
   }
-  if (is_storage_only) {  // sglang#14348, flashinfer#3484
+  // sglang#14348, flashinfer#3484
+  if (plan.prefill.facts.kv_cache_quantized && !is_fp8(plan.decode_query.data_type)) {
     result.push_back({CautionKind::storage_only,
-                      "The KV cache is quantized for storage only: the decode backend dequantizes "
-                      "it as it loads, which saves memory but no time."});
+                      "The KV cache is quantized for storage only: decode computes in the model's "
+                      "data type, which saves memory but no time."});
   }
   // vllm#42509
   if (prefill.has_table && prefill.platform == rocm("gfx950") &&
-      prefill.selection.name == "ROCM_AITER_FA" && is_fp8(plan.kv_cache_view.data_type) &&
-      !is_fp8(plan.prefill_query.data_type)) {
+      plan.prefill_backend.name == "ROCM_AITER_FA") {
     result.push_back({CautionKind::flag_ignored,
                       "On gfx950 AITER may run prefill in FP8 whatever "
                       "use_prefill_query_quantization says."});
@@ -167,11 +248,9 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation) {
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
     return "FP8 prefill queries are requested and possible.";
   }
-  std::string reason;
-  for (const Blocker& blocker : explanation.blockers) {
-    reason += (reason.empty() ? "" : " ") + blocker.sentence;
-  }
-  return reason;
+  std::vector<std::string_view> sentences;
+  for (const Blocker& blocker : explanation.blockers) sentences.push_back(blocker.sentence);
+  return fmt::format("{}", fmt::join(sentences, " "));
 }
 
 std::optional<PlannedDataType> plan_workspace(const EngineConfig& config, DataType model_dtype,
@@ -191,6 +270,7 @@ std::optional<PlannedDataType> plan_workspace(const EngineConfig& config, DataTy
 }  // namespace
 
 DecodeEnvironment make_decode_environment(const Platform& platform, const DecodeBackend& backend) {
+  check_backend(backend);
   DecodeEnvironment env;
   env.decode_backend_supports_quantized_query =
       BuiltInDecodeBackend{platform, std::make_shared<const DecodeBackend>(backend)};
@@ -226,29 +306,38 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   if (!decode.decode_backend_supports_quantized_query) {
     detail::throw_invalid_argument("decode_backend_supports_quantized_query", "null", "a callable");
   }
-  detail::PlannedPrefill prefill = detail::plan_prefill(config, model_dtype, env);
-  const PrefillQueryExplanation& explanation = prefill.explanation;
+  if (env.fp8_data_type != DataType::float8_e4m3fn &&
+      env.fp8_data_type != DataType::float8_e4m3fnuz) {
+    detail::throw_bad_data_type("fp8_data_type", env.fp8_data_type,
+                                "float8_e4m3fn, float8_e4m3fnuz: attention is computed in E4M3");
+  }
+  detail::check_model_data_type(model_dtype);
+  detail::PlannedPrefill prefill =
+      detail::plan_prefill(config, model_dtype, env, cache_choices(decode, config, model_dtype));
+  check_agreement(env, decode, prefill);
   check_prefill_backend(prefill);
 
-  const bool quantized = explanation.facts.kv_cache_quantized;
-  const std::string_view cache_dtype = explanation.kv_cache_dtype.resolved;
-  const KvCacheFormat* const format = detail::find_kv_cache_format(cache_dtype);
+  AttentionPlan plan{};
+  plan.prefill = std::move(prefill.explanation);
+  plan.prefill_backend = std::move(prefill.selection);
+  plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
+  plan.kv_scales = config.cache_config.kv_scales;
+
+  const KvCacheFormat* const format = checked_format(plan.prefill);
+  const bool quantized = plan.prefill.facts.kv_cache_quantized;
+  const std::string_view cache_dtype = plan.kv_cache_dtype.resolved;
   const CacheTypes cache = cache_types(format, quantized, model_dtype, env.fp8_data_type);
   const std::string cache_reason = fmt::format(
-      "KV-cache dtype {}: {}.", detail::in_quotes(cache_dtype), explanation.kv_cache_dtype.reason);
-  const DataType query = explanation.data_type;
-  Decode decoding = plan_decode(config, model_dtype, env, decode, format, cache_dtype, quantized);
-
-  AttentionPlan plan{};
-  plan.kv_cache_dtype = explanation.kv_cache_dtype;
+      "KV-cache dtype {}: {}.", detail::in_quotes(cache_dtype), plan.kv_cache_dtype.reason);
+  const DataType query = plan.prefill.data_type;
   plan.kv_cache_storage = {cache.storage, cache_reason};
   plan.kv_cache_view = {cache.view, cache_reason};
-  plan.prefill_query = {query, prefill_reason(explanation)};
+  plan.prefill_query = {query, prefill_reason(plan.prefill)};
   plan.prefill_key_value = {query, "Always that of the prefill queries."};
   plan.chunked_prefill_workspace = plan_workspace(config, model_dtype, format, query);
-  plan.decode_query = std::move(decoding.query);
+  plan.decode_query = plan_decode(config, model_dtype, env, decode, format, cache_dtype, quantized);
   plan.output = {model_dtype, "Always the model's data type."};
-  plan.cautions = cautions_of(config, plan, prefill, decoding.is_storage_only);
+  plan.cautions = cautions_of(config, plan, prefill);
 
   const std::size_t elements = static_cast<std::size_t>(config.kv_lora_rank) +
                                static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
@@ -259,8 +348,6 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   if (plan.chunked_prefill_workspace) {
     plan.workspace_bytes = elements * size_in_bytes(plan.chunked_prefill_workspace->data_type);
   }
-  plan.prefill = std::move(prefill.explanation);
-  plan.prefill_backend = std::move(prefill.selection);
   return plan;
 }
 
@@ -269,9 +356,8 @@ AttentionPlanRefused& AttentionPlanRefused::operator=(const AttentionPlanRefused
     default;
 AttentionPlanRefused::~AttentionPlanRefused() = default;
 
-bool log_attention_plan(const AttentionPlan& plan, const EngineConfig& config, DataType model_dtype,
-                        const Environment& env) {
-  bool written = detail::log_planned_prefill(plan.prefill, config, model_dtype, env);
+bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
+  bool written = detail::log_planned_prefill(plan.prefill, env);
   OnceLog& log = env.log != nullptr ? *env.log : default_once_log();
   for (const Caution& caution : plan.cautions) {
     written |= log.warning_once(LogScope::local, caution.sentence);
@@ -282,7 +368,7 @@ bool log_attention_plan(const AttentionPlan& plan, const EngineConfig& config, D
 std::string to_string(const AttentionPlan& plan) {
   std::string text;
   const auto add = [&](std::string_view name, std::string_view type, std::string_view reason) {
-    text += fmt::format("{:<26}{:<17}{}\n", name, type, reason);
+    text += fmt::format("{:<26}{:<17}{}\n", name, type, detail::one_line(reason));
   };
   const auto add_type = [&](std::string_view name, const PlannedDataType& planned) {
     add(name, to_string(planned.data_type), planned.reason);
@@ -321,7 +407,7 @@ constexpr unsigned no_type = 15;
 constexpr unsigned model_cache = 254;
 constexpr unsigned own_cache = 255;
 
-enum class FieldKind { version, data_type, kv_cache };
+enum class FieldKind { number, data_type, kv_cache, scales };
 
 struct Field {
   std::string_view name;
@@ -330,7 +416,7 @@ struct Field {
 };
 
 constexpr Field fields[] = {
-    {"version", 0, 4, FieldKind::version},
+    {"version", 0, 4, FieldKind::number},
     {"kv_cache_storage", 4, 4, FieldKind::data_type},
     {"kv_cache_view", 8, 4, FieldKind::data_type},
     {"prefill_query", 12, 4, FieldKind::data_type},
@@ -339,8 +425,18 @@ constexpr Field fields[] = {
     {"decode_query", 24, 4, FieldKind::data_type},
     {"output", 28, 4, FieldKind::data_type},
     {"kv_cache_dtype", 32, 8, FieldKind::kv_cache},
-    {"reserved", 40, 24, FieldKind::version},
+    {"kv_scales", 40, 4, FieldKind::scales},
+    {"kv_cache_name", 44, 20, FieldKind::number},
 };
+
+// Two formats of the engine's own are two KV caches. FNV-1a, folded: the same everywhere.
+unsigned name_hash(std::string_view name) {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return (hash >> 20 ^ hash) & 0xfffffU;
+}
+
+constexpr std::string_view scales_names[] = {"unknown", "calibrated", "unit", "dynamic"};
 
 unsigned value_of(std::uint64_t packed, const Field& field) {
   return static_cast<unsigned>(packed >> field.shift & ((std::uint64_t{1} << field.bits) - 1));
@@ -349,7 +445,10 @@ unsigned value_of(std::uint64_t packed, const Field& field) {
 // Packed plans come from other processes: any value is shown.
 std::string show(unsigned value, FieldKind kind) {
   switch (kind) {
-    case FieldKind::version:
+    case FieldKind::number:
+      break;
+    case FieldKind::scales:
+      if (value < std::size(scales_names)) return std::string(scales_names[value]);
       break;
     case FieldKind::data_type:
       if (value == no_type) return "none";
@@ -370,13 +469,13 @@ std::string show(unsigned value, FieldKind kind) {
 
 std::uint64_t pack(const AttentionPlan& plan) {
   const auto number = [](const PlannedDataType& planned) {
+    to_string(planned.data_type);  // throws for what is no data type
     return static_cast<unsigned>(planned.data_type);
   };
-  const std::string_view cache_dtype = plan.kv_cache_dtype.resolved;
-  unsigned cache = parse_data_type(cache_dtype) ? model_cache : own_cache;
-  if (const auto* const format = detail::find_kv_cache_format(cache_dtype)) {
-    cache = static_cast<unsigned>(format - kv_cache_formats().data());
-  }
+  std::string_view cache_dtype = plan.kv_cache_dtype.resolved;
+  if (cache_dtype == "fp8_e4m3") cache_dtype = "fp8";  // two names for one KV cache
+  const auto* const format = detail::find_kv_cache_format(cache_dtype);
+  const bool is_own = format == nullptr && plan.kv_cache_dtype.requested != "auto";
   const unsigned values[] = {
       packed_version,
       number(plan.kv_cache_storage),
@@ -386,8 +485,11 @@ std::uint64_t pack(const AttentionPlan& plan) {
       plan.chunked_prefill_workspace ? number(*plan.chunked_prefill_workspace) : no_type,
       number(plan.decode_query),
       number(plan.output),
-      cache,
-      0,
+      format != nullptr ? static_cast<unsigned>(format - kv_cache_formats().data())
+      : is_own          ? own_cache
+                        : model_cache,
+      plan.prefill.facts.kv_cache_quantized ? static_cast<unsigned>(plan.kv_scales) : 0,
+      is_own ? name_hash(cache_dtype) : 0,
   };
   static_assert(std::size(values) == std::size(fields));
   std::uint64_t packed = 0;
@@ -417,9 +519,14 @@ void check_ranks_agree(const std::vector<std::uint64_t>& packed_plans) {
   const auto differences = rank_differences(packed_plans);
   if (differences.empty()) return;
   std::string text = "The ranks do not have the same attention data types as rank 0:";
-  for (const RankDifference& difference : differences) {
+  constexpr std::size_t most_shown = 64;
+  for (std::size_t i = 0; i < std::min(differences.size(), most_shown); ++i) {
+    const RankDifference& difference = differences[i];
     text += fmt::format(" rank {} has {} {} instead of {}.", difference.rank, difference.field,
                         difference.value, difference.expected);
+  }
+  if (differences.size() > most_shown) {
+    text += fmt::format(" And {} more.", differences.size() - most_shown);
   }
   throw AttentionPlanRefused(text);
 }

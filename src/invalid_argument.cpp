@@ -131,6 +131,14 @@ std::string in_quotes(std::string_view value) {
   return result;
 }
 
+std::string one_line(std::string_view text) {
+  std::string result(text);
+  std::replace_if(
+      result.begin(), result.end(), [](char c) { return (c >= '\0' && c < ' ') || c == '\x7f'; },
+      ' ');
+  return result;
+}
+
 void throw_invalid_argument(std::string_view field, std::string_view value,
                             std::string_view accepted) {
   throw std::invalid_argument(

@@ -11,6 +11,9 @@ namespace mla_dtype::detail {
 /// backslashes escaped, cut after 64 bytes (followed by `...`).
 std::string in_quotes(std::string_view value);
 
+/// The text with its control characters, as an engine's own reason may hold them, as spaces.
+std::string one_line(std::string_view text);
+
 /// Throws std::invalid_argument: "<field>: <value> is not accepted; accepted: <what>".
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,
                                          std::string_view accepted);

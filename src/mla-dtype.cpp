@@ -363,7 +363,7 @@ std::string decide(const Question& question, const Environment& env, tool::Repor
                                             make_decode_environment(platform, *decode_backend));
     report.explanation = report.plan->prefill;
     report.selection = report.plan->prefill_backend;
-    log_attention_plan(*report.plan, config, model_dtype, env);
+    log_attention_plan(*report.plan, env);
     return {};
   } catch (const PrefillQueryRefused& refused) {
     // A plan needs more, and has more reasons.

@@ -200,15 +200,17 @@ std::string_view refusal(const KvCacheFormat& format) {
   return format.name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
 }
 
-std::string_view by_checkpoint(const Inputs& inputs) {
-  return inputs.is_from_checkpoint ? " (auto, by the checkpoint)" : "";
-}
-
 }  // namespace
 
 void append_not_quantized(RecordText& text, std::string_view cache_dtype) {
   append(text, "The KV cache is not quantized: the KV-cache dtype is ", in_quotes(cache_dtype),
          ".");
+}
+
+void append_format_refused(RecordText& text, const KvCacheFormat& format, bool is_from_checkpoint) {
+  append(text, "KV-cache dtype ", format.name,
+         is_from_checkpoint ? " (auto, by the checkpoint)" : "",
+         " is quantized, but FP8 prefill attention does not read it", refusal(format), ".");
 }
 
 std::string veto_value(BlockerKind veto, const EngineConfig& config) {
@@ -418,6 +420,7 @@ void PrefillCandidates::for_each_remedy(
     FunctionRef<bool(std::string_view, const Candidate*)> visit) const {
   const auto takes = [&](const Candidate& candidate, const KvCacheFormat* format) {
     if (format == nullptr) return takes_fp8(candidate, inputs);
+    if ((inputs.cache_choices & bit_of(*format)) == 0) return false;
     Inputs changed = inputs;
     changed.cache_dtype = format->name;
     changed.format = format;
@@ -512,14 +515,11 @@ void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
     case BlockerKind::kv_cache_not_quantized:
       return append_not_quantized(text, inputs.cache_dtype);
     case BlockerKind::kv_cache_format:
-      append(text, "KV-cache dtype ");
       if (inputs.format != nullptr) {
-        append(text, inputs.cache_dtype, by_checkpoint(inputs));
-      } else {
-        append(text, in_quotes(inputs.cache_dtype));
+        return append_format_refused(text, *inputs.format, inputs.is_from_checkpoint);
       }
-      return append(text, " is quantized, but FP8 prefill attention does not read it",
-                    inputs.format != nullptr ? refusal(*inputs.format) : "", ".");
+      return append(text, "KV-cache dtype ", in_quotes(inputs.cache_dtype),
+                    " is quantized, but FP8 prefill attention does not read it.");
     case BlockerKind::backend_device:
     case BlockerKind::backend_without_fp8:
     case BlockerKind::fp8_device:

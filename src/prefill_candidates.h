@@ -28,6 +28,8 @@ inline std::string_view view(const RecordText& text) { return {text.data(), text
 
 constexpr std::string_view not_requested_text = "use_prefill_query_quantization is off.";
 void append_not_quantized(RecordText& text, std::string_view cache_dtype);
+void append_format_refused(RecordText& text, const KvCacheFormat& format,
+                           bool is_from_checkpoint = false);
 
 /// Whether FP8 prefill queries are asked for, by the flag or by the mode.
 bool is_requested(const AttentionConfig& config);
@@ -102,8 +104,9 @@ struct Inputs {
   MlaDimensions dimensions;
   int heads;
   int context_parallel_size;
-  const Candidate* chosen;      ///< null: the choice is open
-  bool output_matters = false;  ///< whether the backend has to write the model dtype
+  const Candidate* chosen;       ///< null: the choice is open
+  bool output_matters = false;   ///< whether the backend has to write the model dtype
+  unsigned cache_choices = ~0U;  ///< a bit for each KvCacheFormat that could be had instead
 };
 
 /// The prefill backends of an engine on its device. Immutable: one serves any number of threads.

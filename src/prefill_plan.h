@@ -15,14 +15,14 @@ struct PlannedPrefill {
 };
 
 /// Throws PrefillQueryRefused where FP8 prefill queries are required and not possible.
+/// `cache_choices`: a bit for each KvCacheFormat that the engine could have instead.
 PlannedPrefill plan_prefill(const EngineConfig& config, DataType model_dtype,
-                            const Environment& env);
+                            const Environment& env, unsigned cache_choices);
 
 /// What was selected, and why not the others.
 std::string selection_text(const PrefillBackendSelection& selection);
 
 /// Logs the record of the decision.
-bool log_planned_prefill(const PrefillQueryExplanation& explanation, const EngineConfig& config,
-                         DataType model_dtype, const Environment& env);
+bool log_planned_prefill(const PrefillQueryExplanation& explanation, const Environment& env);
 
 }  // namespace mla_dtype::detail

@@ -48,8 +48,11 @@ OnceLog& log_of(const Environment& env) {
   return env.log != nullptr ? *env.log : default_once_log();
 }
 
-// What a decision is for. A plan answers for more, and so asks more of the backend.
-enum class Purpose { query, plan };
+// What a plan asks besides: it answers for more than the query.
+struct Demands {
+  bool output = false;           // the backend has to write the model dtype
+  unsigned cache_choices = ~0U;  // the KV caches that may be had instead: a bit for each format
+};
 
 // The predicate of make_environment(). The decision finds it in the Environment and looks into the
 // table itself: a refusal then needs no reason to be composed, and advice no predicate to be asked.
@@ -62,10 +65,11 @@ struct BuiltInBackend {
   Support operator()(const EngineConfig& config, DataType model_dtype) const;
 
   detail::Inputs inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
-                        Purpose purpose) const {
+                        const Demands& demands = {}) const {
     detail::Inputs result(config, model_dtype, kv_cache_quantized,
                           candidates->choice(config.attention_config, named));
-    result.output_matters = purpose == Purpose::plan;
+    result.output_matters = demands.output;
+    result.cache_choices = demands.cache_choices;
     return result;
   }
 
@@ -98,7 +102,7 @@ std::string_view effective_cache_dtype(const EngineConfig& config) {
 // knows better: what the engine's own predicate says of it is not known here.
 Support BuiltInBackend::operator()(const EngineConfig& config, DataType model_dtype) const {
   const auto format = parse_kv_cache_dtype(effective_cache_dtype(config));
-  const auto asked = inputs(config, model_dtype, !format || format->quantized, Purpose::query);
+  const auto asked = inputs(config, model_dtype, !format || format->quantized);
   if (supports(asked)) return true;
   RecordText reason;
   auto of_backend = asked;
@@ -139,7 +143,7 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
 
 PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
                             const Environment& env, bool always_ask_backend,
-                            Purpose purpose = Purpose::query) {
+                            const Demands& demands = {}) {
   check(config, model_dtype, env);
   const BuiltInBackend* const built_in = built_in_backend(env);
   PrefillQueryFacts facts{};
@@ -150,7 +154,7 @@ PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
   if (built_in != nullptr) {
     facts.backend_supports =
         ask_backend && built_in->supports(built_in->inputs(config, model_dtype,
-                                                           facts.kv_cache_quantized, purpose));
+                                                           facts.kv_cache_quantized, demands));
   } else if (ask_backend) {
     Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
     facts.backend_supports = support.supported;
@@ -212,7 +216,7 @@ std::string_view name_of(const detail::Candidate* candidate) {
 
 // What failed, and what would help: what the record of a refused request goes on with.
 void append_why(RecordText& text, const PrefillQueryDecision& decision, const EngineConfig& config,
-                DataType model_dtype, const Environment& env, Purpose purpose = Purpose::query) {
+                DataType model_dtype, const Environment& env) {
   const BuiltInBackend* const built_in = built_in_backend(env);
   if (built_in == nullptr) {
     append(text, " ");
@@ -224,8 +228,7 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
     return;
   }
   const detail::PrefillCandidates& candidates = *built_in->candidates;
-  const auto inputs =
-      built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, purpose);
+  const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized);
   const bool may_change_cache = has_built_in_cache_predicate(env);
   RecordText remedy;
   bool helped = false;
@@ -253,7 +256,7 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
 // decision.facts.backend_supports was found out.
 PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const EngineConfig& config,
                                 DataType model_dtype, const Environment& env, bool backend_asked,
-                                Purpose purpose = Purpose::query) {
+                                const Demands& demands = {}) {
   PrefillQueryExplanation result{};
   result.data_type = decision.data_type;
   result.outcome = decision.outcome;
@@ -278,7 +281,7 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   if (const BuiltInBackend* const built_in = built_in_backend(env)) {
     const detail::PrefillCandidates& candidates = *built_in->candidates;
     const auto inputs =
-        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, purpose);
+        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, demands);
     result.prefill_backend = name_of(candidates.select(inputs));
     result.hint = candidates.selection(inputs).hint;
     if (quantized) return result;
@@ -313,17 +316,26 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   return result;
 }
 
-bool is_refusal_of_required(const PrefillQueryDecision& decision, const EngineConfig& config) {
-  return decision.outcome == PrefillQueryOutcome::request_refused &&
+// The same from an explanation.
+void append_why(RecordText& text, const PrefillQueryExplanation& explanation) {
+  if (!explanation.nothing_helps.empty()) append(text, " ", explanation.nothing_helps);
+  for (const Blocker& blocker : explanation.blockers) {
+    if (blocker.kind != BlockerKind::not_requested) append(text, " ", blocker.sentence);
+  }
+  if (!explanation.remedies.empty()) {
+    append(text, " ", remedy_text, explanation.remedies.front().spelling);
+  }
+}
+
+bool is_refused(PrefillQueryOutcome outcome, const EngineConfig& config) {
+  return outcome == PrefillQueryOutcome::request_refused &&
          config.attention_config.prefill_query_mode == PrefillQueryMode::required;
 }
 
-[[noreturn]] void throw_refused(const PrefillQueryDecision& decision,
-                                PrefillQueryExplanation explanation, const EngineConfig& config,
-                                DataType model_dtype, const Environment& env, Purpose purpose) {
+[[noreturn]] void throw_refused(PrefillQueryExplanation explanation) {
   RecordText text;
   append(text, required_text);
-  append_why(text, decision, config, model_dtype, env, purpose);
+  append_why(text, explanation);
   throw PrefillQueryRefused(std::string(view(text)), std::move(explanation));
 }
 
@@ -335,16 +347,17 @@ Environment environment_of(const Platform& platform, BuiltInBackend backend) {
   return env;
 }
 
-bool log_decision(const PrefillQueryDecision& decision, const EngineConfig& config,
-                  DataType model_dtype, const Environment& env, Purpose purpose = Purpose::query) {
+// Logs the record of a row. `append_reasons` adds to the record of a refused request.
+bool log_outcome(PrefillQueryOutcome outcome, const Environment& env,
+                 detail::FunctionRef<void(RecordText&)> append_reasons) {
   OnceLog& log = log_of(env);
   RecordText text;
-  switch (decision.outcome) {
+  switch (outcome) {
     case PrefillQueryOutcome::quantized:
       return log.info_once(LogScope::local, enabled_text);
     case PrefillQueryOutcome::request_refused:
       append(text, refused_text);
-      append_why(text, decision, config, model_dtype, env, purpose);
+      append_reasons(text);
       return env.refused_request_level == LogLevel::warning
                  ? log.warning_once(LogScope::local, view(text))
                  : log.info_once(LogScope::local, view(text));
@@ -354,7 +367,14 @@ bool log_decision(const PrefillQueryDecision& decision, const EngineConfig& conf
     case PrefillQueryOutcome::not_applicable:
       return false;
   }
-  throw_out_of_range(decision.outcome);
+  throw_out_of_range(outcome);
+}
+
+bool log_decision(const PrefillQueryDecision& decision, const EngineConfig& config,
+                  DataType model_dtype, const Environment& env) {
+  return log_outcome(decision.outcome, env, [&](RecordText& text) {
+    append_why(text, decision, config, model_dtype, env);
+  });
 }
 
 }  // namespace
@@ -410,10 +430,9 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
 DataType determine_prefill_query_data_type(const EngineConfig& config, DataType model_dtype,
                                            const Environment& env) {
   const PrefillQueryDecision decision = evaluate_prefill_query(config, model_dtype, env);
-  if (is_refusal_of_required(decision, config)) {
+  if (is_refused(decision.outcome, config)) {
     const bool backend_asked = decision.facts.kv_cache_quantized;
-    throw_refused(decision, explain(decision, config, model_dtype, env, backend_asked), config,
-                  model_dtype, env, Purpose::query);
+    throw_refused(explain(decision, config, model_dtype, env, backend_asked));
   }
   log_decision(decision, config, model_dtype, env);
   return decision.data_type;
@@ -434,11 +453,8 @@ std::string to_string(const PrefillQueryExplanation& explanation) {
   if (cache.resolved != cache.requested) {
     text += fmt::format(", which is {}: {}", cache.resolved, cache.reason);
   }
-  const auto add = [&](std::string_view key, std::string value) {
-    // An item is one line, whatever an engine's own reason holds.
-    std::replace_if(
-        value.begin(), value.end(), [](char c) { return c >= '\0' && c < ' '; }, ' ');
-    if (!value.empty()) text += fmt::format("\n{}: {}", key, value);
+  const auto add = [&](std::string_view key, std::string_view value) {
+    if (!value.empty()) text += fmt::format("\n{}: {}", key, detail::one_line(value));
   };
   add("prefill backend", explanation.prefill_backend);
   for (const Blocker& blocker : explanation.blockers) add("blocker", blocker.sentence);
@@ -466,8 +482,7 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                    "that of make_environment(), with its table of backends");
   }
   const bool quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
-  return built_in->candidates->selection(
-      built_in->inputs(config, model_dtype, quantized, Purpose::query));
+  return built_in->candidates->selection(built_in->inputs(config, model_dtype, quantized));
 }
 
 bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
@@ -497,63 +512,51 @@ std::string detail::selection_text(const PrefillBackendSelection& selection) {
   return text;
 }
 
-namespace {
-
-// The decision that an explanation is of.
-PrefillQueryDecision decision_of(const PrefillQueryExplanation& explanation) {
-  std::string reason;
-  for (const Blocker& blocker : explanation.blockers) {
-    if (blocker.kind == BlockerKind::not_requested ||
-        blocker.kind == BlockerKind::kv_cache_not_quantized) {
-      continue;
-    }
-    reason += (reason.empty() ? "" : " ") + blocker.sentence;
-  }
-  return {explanation.data_type, explanation.outcome, explanation.facts, std::move(reason)};
-}
-
-}  // namespace
-
 detail::PlannedPrefill detail::plan_prefill(const EngineConfig& config, DataType model_dtype,
-                                            const Environment& env) {
+                                            const Environment& env, unsigned cache_choices) {
+  const Demands demands{/*output=*/true, cache_choices};
   PrefillQueryDecision decision =
-      decide(config, model_dtype, env, /*always_ask_backend=*/true, Purpose::plan);
+      decide(config, model_dtype, env, /*always_ask_backend=*/false, demands);
   PlannedPrefill result{};
   if (const BuiltInBackend* const built_in = built_in_backend(env)) {
     result.has_table = true;
     result.platform = built_in->candidates->platform();
     result.selection = built_in->candidates->selection(
-        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, Purpose::plan));
+        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, demands));
     result.explanation =
-        explain(decision, config, model_dtype, env, /*backend_asked=*/true, Purpose::plan);
+        explain(decision, config, model_dtype, env, /*backend_asked=*/true, demands);
   } else {
-    // The engine's own predicate does not know of the vetoes.
-    const Blockers vetoes = vetoes_of(config);
-    const bool backend_refused = !decision.facts.backend_supports;
-    if (!vetoes.empty()) {
+    // The engine's own predicate knows neither of the vetoes nor of what is in the KV cache.
+    const bool backend_refused =
+        decision.facts.kv_cache_quantized && !decision.facts.backend_supports;
+    std::vector<Blocker> others;
+    vetoes_of(config).for_each([&](BlockerKind veto) {
+      others.push_back({veto, veto_value(veto, config), std::string(veto_text(veto))});
+    });
+    const auto* const format = find_kv_cache_format(mla_dtype::effective_cache_dtype(config));
+    if (format != nullptr && format->quantized && !is_plain_fp8(*format)) {
+      RecordText sentence;
+      append_format_refused(sentence, *format);
+      others.push_back(
+          {BlockerKind::kv_cache_format, std::string(format->name), std::string(view(sentence))});
+    }
+    if (!others.empty()) {
       decision.facts.backend_supports = false;
       decision.outcome = decide_prefill_query(decision.facts);
       decision.data_type = model_dtype;
     }
-    result.explanation =
-        explain(decision, config, model_dtype, env, /*backend_asked=*/backend_refused);
-    vetoes.for_each([&](BlockerKind veto) {
-      result.explanation.blockers.push_back(
-          {veto, veto_value(veto, config), std::string(veto_text(veto))});
-    });
+    result.explanation = explain(decision, config, model_dtype, env, backend_refused);
+    auto& blockers = result.explanation.blockers;
+    blockers.insert(blockers.end(), others.begin(), others.end());
   }
-  if (is_refusal_of_required(decision, config)) {
-    throw_refused(decision_of(result.explanation), result.explanation, config, model_dtype, env,
-                  Purpose::plan);
-  }
+  if (is_refused(result.explanation.outcome, config)) throw_refused(result.explanation);
   return result;
 }
 
 bool detail::log_planned_prefill(const PrefillQueryExplanation& explanation,
-                                 const EngineConfig& config, DataType model_dtype,
                                  const Environment& env) {
-  check(config, model_dtype, env);
-  return log_decision(decision_of(explanation), config, model_dtype, env, Purpose::plan);
+  return log_outcome(explanation.outcome, env,
+                     [&](RecordText& text) { append_why(text, explanation); });
 }
 
 }  // namespace mla_dtype

@@ -97,7 +97,7 @@ static_assert(std::size(cache_rows) == 18);
 
 enum class Pair { fp8, model, none };
 
-// What decodes a plain FP8 KV cache, by device; absent: nothing.
+// Where each decode backend runs, and what it does with a plain FP8 KV cache there.
 const std::map<std::string, std::map<std::string, Pair>> plain_fp8_pairs = {
     {"FLASHINFER_MLA",
      {{"9.0", Pair::model}, {"10.0", Pair::fp8}, {"10.3", Pair::fp8}, {"12.0", Pair::fp8}}},
@@ -106,26 +106,37 @@ const std::map<std::string, std::map<std::string, Pair>> plain_fp8_pairs = {
     {"TOKENSPEED_MLA", {{"10.0", Pair::fp8}, {"10.3", Pair::fp8}}},
     {"ROCM_AITER_MLA", {{"gfx942", Pair::fp8}, {"gfx950", Pair::fp8}}},
     {"TRITON_MLA",
-     {{"9.0", Pair::model},
+     {{"8.0", Pair::model},
+      {"9.0", Pair::model},
       {"10.0", Pair::model},
       {"10.3", Pair::model},
       {"12.0", Pair::model},
       {"gfx942", Pair::model},
-      {"gfx950", Pair::model}}},
-    {"FLASHATTN_MLA", {}},
+      {"gfx950", Pair::model},
+      {"none", Pair::model}}},
+    {"FLASHATTN_MLA", {{"9.0", Pair::none}}},
 };
+
+bool is_unquantized(const std::string& cache) {
+  return cache == "auto" || cache == "float16" || cache == "bfloat16";
+}
 
 Pair decode_pair(const Question& question) {
   const std::string& cache = question.config.cache_config.cache_dtype;
-  if (cache == "fp8_ds_mla") {
-    const bool flashmla = question.decode_backend == "FLASHMLA" &&
-                          std::set<std::string>{"9.0", "10.0", "10.3"}.count(question.device) == 1;
-    return flashmla ? Pair::model : Pair::none;
-  }
-  if (cache != "fp8" && cache != "fp8_e4m3") return Pair::none;
-  const auto& devices = plain_fp8_pairs.at(question.decode_backend);
+  const std::string& backend = question.decode_backend;
+  const auto& devices = plain_fp8_pairs.at(backend);
   const auto found = devices.find(question.device);
-  return found == devices.end() ? Pair::none : found->second;
+  if (found == devices.end()) return Pair::none;
+  const bool is_bf16 = question.model_dtype == bf16;
+  if (is_unquantized(cache)) {
+    if (cache != "auto" && cache != to_string(question.model_dtype)) return Pair::none;
+    const bool only_bf16 = backend == "FLASHINFER_MLA" && question.device == "12.0";
+    return is_bf16 || !only_bf16 ? Pair::model : Pair::none;
+  }
+  if (cache == "fp8_ds_mla") return backend == "FLASHMLA" && is_bf16 ? Pair::model : Pair::none;
+  if (cache != "fp8" && cache != "fp8_e4m3") return Pair::none;
+  if (backend == "FLASHINFER_MLA" && question.device == "9.0" && !is_bf16) return Pair::none;
+  return found->second;
 }
 
 bool prefill_runs(const Question& question) {
@@ -150,12 +161,10 @@ bool prefill_is_fp8(const Question& question) {
 
 std::optional<Expected> expected_plan(const Question& question) {
   const std::string& cache = question.config.cache_config.cache_dtype;
-  const bool unquantized = cache == "auto" || cache == "float16" || cache == "bfloat16";
   const Pair pair = decode_pair(question);
-  if (!prefill_runs(question)) return std::nullopt;
-  if (!unquantized && pair == Pair::none) return std::nullopt;
+  if (!prefill_runs(question) || pair == Pair::none) return std::nullopt;
   const KvScales scales = question.config.cache_config.kv_scales;
-  if (question.decode_backend == "CUTLASS_MLA" && pair == Pair::fp8 &&
+  if (question.decode_backend == "CUTLASS_MLA" && !is_unquantized(cache) &&
       (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
     return std::nullopt;
   }
@@ -202,6 +211,17 @@ void check(const Question& question) {
   EXPECT_EQ(plan.output.data_type, question.model_dtype);
   EXPECT_EQ(plan.prefill.data_type, expected->prefill);
   EXPECT_EQ(plan.prefill.blockers.empty(), is_fp8(expected->prefill));
+  // What is advised is no plan that would be refused.
+  for (const Remedy& remedy : plan.prefill.remedies) {
+    Question remedied = question;
+    auto& attention = remedied.config.attention_config;
+    attention.use_prefill_query_quantization |= remedy.request;
+    if (!remedy.cache_dtype.empty()) {
+      remedied.config.cache_config.cache_dtype = remedy.cache_dtype;
+    }
+    if (!remedy.prefill_backend.empty()) remedied.prefill_backend = remedy.prefill_backend;
+    EXPECT_TRUE(is_fp8(remedied.plan().prefill_query.data_type)) << remedy.spelling;
+  }
   for (const PlannedDataType* planned :
        {&plan.kv_cache_storage, &plan.kv_cache_view, &plan.prefill_query, &plan.prefill_key_value,
         &plan.decode_query, &plan.output}) {
@@ -213,11 +233,10 @@ void check(const Question& question) {
   std::vector<CautionKind> cautions;
   if (computes_fp8 && scales == KvScales::unit) cautions.push_back(CautionKind::unit_scales);
   if (computes_fp8 && scales == KvScales::unknown) cautions.push_back(CautionKind::unknown_scales);
-  if (question.decode_backend == "TRITON_MLA" && decode_pair(question) == Pair::model) {
+  if (!is_unquantized(question.config.cache_config.cache_dtype) && !is_fp8(expected->decode)) {
     cautions.push_back(CautionKind::storage_only);
   }
-  if (question.device == "gfx950" && question.prefill_backend != "FLASH_ATTN" &&
-      is_fp8(expected->view)) {
+  if (question.device == "gfx950" && question.prefill_backend != "FLASH_ATTN") {
     cautions.push_back(CautionKind::flag_ignored);
   }
   std::vector<CautionKind> actual;
@@ -243,11 +262,13 @@ TEST_P(Plan, IsWhatTheTablesSay) {
             question.model_dtype = model_dtype;
             for (const int context_parallel : {1, 2}) {
               question.config.parallel_config.decode_context_parallel_size = context_parallel;
-              for (const bool chunked : {false, true}) {
-                question.config.scheduler_config.enable_chunked_prefill = chunked;
-                for (const KvScales scales :
-                     {KvScales::unknown, KvScales::calibrated, KvScales::unit, KvScales::dynamic}) {
-                  question.config.cache_config.kv_scales = scales;
+              for (const KvScales scales :
+                   {KvScales::unknown, KvScales::calibrated, KvScales::unit, KvScales::dynamic}) {
+                question.config.cache_config.kv_scales = scales;
+                // Without chunked prefill there is no workspace, and nothing else is different.
+                for (const bool chunked : {true, false}) {
+                  if (!chunked && scales != KvScales::calibrated) continue;
+                  question.config.scheduler_config.enable_chunked_prefill = chunked;
                   check(question);
                   if (HasFailure()) return;  // one is enough to read
                 }
@@ -268,6 +289,36 @@ INSTANTIATE_TEST_SUITE_P(Device, Plan,
                            std::replace(name.begin(), name.end(), '.', '_');
                            return name;
                          });
+
+// Predicates of the engine's own.
+
+struct Injected {
+  Environment env;
+  DecodeEnvironment decode;
+  std::vector<std::string> asked;
+
+  Injected(bool quantized, bool prefill, Support decode_supports) {
+    env.is_quantized_kv_cache = [this, quantized](std::string_view) {
+      asked.emplace_back("kv_cache");
+      return quantized;
+    };
+    env.backend_supports_prefill_query_quantization = [this, prefill](const EngineConfig&,
+                                                                      DataType) -> Support {
+      asked.emplace_back("prefill");
+      if (prefill) return true;
+      return {false, "No prefill kernels."};
+    };
+    decode.decode_backend_supports_quantized_query = [this, decode_supports](const EngineConfig&,
+                                                                             DataType) {
+      asked.emplace_back("decode");
+      return decode_supports;
+    };
+  }
+
+  AttentionPlan plan(const EngineConfig& config) {
+    return plan_attention_data_types(config, bf16, env, decode);
+  }
+};
 
 // DeepSeek-V3 on B200 with everything in FP8 that can be.
 Question deepseek_v3() {
@@ -294,6 +345,8 @@ TEST(AttentionPlan, MemoryIsWhatIsPublished) {
   question.decode_backend = "FLASHMLA";
   question.config.cache_config.cache_dtype = "fp8_ds_mla";
   EXPECT_EQ(question.plan().kv_cache_bytes, 656U);
+  question.config.kv_lora_rank = 200;  // two scales, of which one is for the last 72
+  EXPECT_EQ(question.plan().kv_cache_bytes, 200U + 8U + 128U);
   question.model_dtype = DataType::float32;
   question.decode_backend = "TRITON_MLA";
   question.config.cache_config.cache_dtype = "auto";
@@ -337,12 +390,18 @@ TEST(AttentionPlan, APackedCacheHasQueriesOfTheModel_vllm51394) {
   Question question = deepseek_v3();
   question.decode_backend = "FLASHMLA";
   question.config.cache_config.cache_dtype = "fp8_ds_mla";
-  question.model_dtype = fp16;
   const AttentionPlan plan = question.plan();
-  EXPECT_EQ(plan.prefill_query.data_type, fp16);
-  EXPECT_EQ(plan.decode_query.data_type, fp16);
+  EXPECT_EQ(plan.prefill_query.data_type, bf16);
+  EXPECT_EQ(plan.decode_query.data_type, bf16);
   EXPECT_EQ(plan.chunked_prefill_workspace->data_type, bf16);
   EXPECT_EQ(plan.kv_cache_view.data_type, bytes);
+  question.model_dtype = fp16;
+  expect_refused([&] { question.plan(); },
+                 StartsWith("Decode backend FLASHMLA does not read a KV cache of dtype "
+                            "\"fp8_ds_mla\" for a float16 model on this device (sm_100)."));
+  // Not with predicates of the engine's own either.
+  Injected injected(true, true, true);
+  EXPECT_EQ(injected.plan(make_config("fp8_ds_mla", true)).prefill_query.data_type, bf16);
 }
 
 // Crashes that came only once FP8 prefill was on.
@@ -391,8 +450,8 @@ TEST(AttentionPlan, CutlassNeedsUnitScales_vllm37054) {
   question.decode_backend = "CUTLASS_MLA";
   expect_refused(
       [&] { question.plan(); },
-      std::string("Decode backend CUTLASS_MLA takes an FP8 KV cache with scales of 1 only, and "
-                  "these are calibrated."));
+      std::string(
+          "Decode backend CUTLASS_MLA takes KV scales of 1 only, and these are calibrated."));
   question.config.cache_config.kv_scales = KvScales::unit;
   EXPECT_EQ(question.plan().decode_query.data_type, e4m3);
 }
@@ -413,7 +472,7 @@ TEST(AttentionPlan, AnIllegalPairIsNoAnswer) {
   expect_refused(
       [&] { question.plan(); },
       StartsWith("Decode backend FLASHATTN_MLA does not read a KV cache of dtype \"fp8\" "
-                 "on this device (sm_100)."));
+                 "for a bfloat16 model on this device (sm_100)."));
   question.decode_backend = "FLASHMLA";
   question.prefill_backend = "FLASHINFER";
   question.device = "9.0";
@@ -431,36 +490,6 @@ TEST(AttentionPlan, WhatIsRequiredAndNotPossibleIsRefused) {
   question.device = "10.0";
   EXPECT_EQ(question.plan().prefill_query.data_type, e4m3);
 }
-
-// Predicates of the engine's own.
-
-struct Injected {
-  Environment env;
-  DecodeEnvironment decode;
-  std::vector<std::string> asked;
-
-  Injected(bool quantized, bool prefill, Support decode_supports) {
-    env.is_quantized_kv_cache = [this, quantized](std::string_view) {
-      asked.emplace_back("kv_cache");
-      return quantized;
-    };
-    env.backend_supports_prefill_query_quantization = [this, prefill](const EngineConfig&,
-                                                                      DataType) -> Support {
-      asked.emplace_back("prefill");
-      if (prefill) return true;
-      return {false, "No prefill kernels."};
-    };
-    decode.decode_backend_supports_quantized_query = [this, decode_supports](const EngineConfig&,
-                                                                             DataType) {
-      asked.emplace_back("decode");
-      return decode_supports;
-    };
-  }
-
-  AttentionPlan plan(const EngineConfig& config) {
-    return plan_attention_data_types(config, bf16, env, decode);
-  }
-};
 
 TEST(AttentionPlan, AsksInjectedPredicatesOnce) {
   Injected yes(true, true, true);
@@ -484,7 +513,7 @@ TEST(AttentionPlan, AsksInjectedPredicatesOnce) {
   }
   Injected unquantized(false, true, true);
   EXPECT_EQ(unquantized.plan(make_config("auto", true)).decode_query.data_type, bf16);
-  EXPECT_THAT(unquantized.asked, ElementsAre("kv_cache", "prefill"));
+  EXPECT_THAT(unquantized.asked, ElementsAre("kv_cache"));
 }
 
 TEST(AttentionPlan, VetoesHoldForInjectedPredicates) {
@@ -499,12 +528,16 @@ TEST(AttentionPlan, VetoesHoldForInjectedPredicates) {
     EXPECT_EQ(plan.prefill.outcome, PrefillQueryOutcome::request_refused);
     EXPECT_EQ(plan.prefill.blockers.back().kind, BlockerKind::decode_context_parallel);
     EXPECT_THAT(plan.prefill.blockers, SizeIs(supports ? 1 : 2));
-    log_attention_plan(plan, config, bf16, injected.env);
+    log_attention_plan(plan, injected.env);
     ASSERT_FALSE(output.sink->records().empty());
     EXPECT_THAT(output.sink->records()[0].text,
                 ::testing::EndsWith(std::string(supports ? "FP8 attention." : "kernels.") +
                                     " FP8 prefill queries do not work with a "
                                     "decode-context-parallel size above 1."));
+    EngineConfig without_flag = config;
+    without_flag.attention_config.use_prefill_query_quantization = false;
+    const AttentionPlan off = injected.plan(without_flag);
+    EXPECT_EQ(off.prefill.outcome, PrefillQueryOutcome::not_applicable);
     config.attention_config.prefill_query_mode = PrefillQueryMode::required;
     try {
       injected.plan(config);
@@ -528,6 +561,99 @@ TEST(AttentionPlan, AKvCacheOfTheEnginesOwn) {
   EXPECT_EQ(model.kv_cache_bytes, 1152U);
 }
 
+TEST(AttentionPlan, WhatIsInjectedMustAgree) {
+  // A KV-cache predicate that is wrong about a dtype that is known; `auto` may be the engine's own.
+  Injected wrong(false, true, true);
+  expect_invalid([&] { wrong.plan(make_config("fp8", true)); },
+                 StartsWith("is_quantized_kv_cache: false for fp8"));
+  Injected by_auto(true, true, true);
+  EXPECT_EQ(by_auto.plan(make_config("auto", true)).kv_cache_storage.data_type, bytes);
+  // Two devices.
+  expect_invalid(
+      [] {
+        plan_attention_data_types(EngineConfig(), bf16,
+                                  make_environment(cuda(10, 0), vllm_prefill_backends()),
+                                  make_decode_environment(rocm("gfx942"), "ROCM_AITER_MLA"));
+      },
+      StartsWith("device of the decode backend: gfx942 is not accepted; accepted: that of the "
+                 "prefill backends, sm_100"));
+  Injected fnuz(true, true, true);
+  fnuz.decode = make_decode_environment(rocm("gfx942"), "ROCM_AITER_MLA");
+  expect_invalid([&] { fnuz.plan(make_config("fp8", true)); },
+                 StartsWith("fp8_data_type: \"float8_e4m3fn\" is not accepted; accepted: "
+                            "float8_e4m3fnuz"));
+  Injected e5m2(true, true, true);
+  e5m2.env.fp8_data_type = DataType::float8_e5m2;
+  expect_invalid([&] { e5m2.plan(make_config("fp8", true)); },
+                 StartsWith("fp8_data_type: \"float8_e5m2\""));
+}
+
+TEST(AttentionPlan, RowsOfTheEnginesOwnAreChecked) {
+  const auto refused = [](const char* name, DecodeQueries queries,
+                          std::vector<std::string> kv_cache_dtypes, const char* expected) {
+    DecodePair pair;
+    pair.queries = queries;
+    pair.kv_cache_dtypes = std::move(kv_cache_dtypes);
+    DecodeBackend backend;
+    backend.name = name;
+    backend.pairs = {pair};
+    expect_invalid([&] { make_decode_environment(cuda(9, 0), backend); }, StartsWith(expected));
+  };
+  refused("", DecodeQueries::model, {}, "decode backend's name: \"\"");
+  refused("A B", DecodeQueries::model, {}, "decode backend's name: \"A B\"");
+  refused("A", DecodeQueries::none, {}, "decode backend A, queries: DecodeQueries(0)");
+  refused("A", static_cast<DecodeQueries>(3), {}, "decode backend A, queries: DecodeQueries(3)");
+  refused("A", DecodeQueries::fp8, {}, "decode backend A, queries: DecodeQueries(2)");
+  refused("A", DecodeQueries::fp8, {"nvfp4"}, "decode backend A, kv_cache_dtypes: \"nvfp4\"");
+  refused("A", DecodeQueries::model, {"auto"}, "decode backend A, kv_cache_dtypes: \"auto\"");
+  refused("A", DecodeQueries::model, {""}, "decode backend A, kv_cache_dtypes: \"\"");
+}
+
+// Advice on prefill that decode could not follow: the engine would not start.
+TEST(AttentionPlan, AdviceIsSuchAsDecodeCanFollow) {
+  Question question = deepseek_v3();
+  question.decode_backend = "CUTLASS_MLA";
+  question.config.cache_config.cache_dtype = "auto";
+  EXPECT_THAT(question.plan().prefill.remedies, IsEmpty()) << "calibrated scales";
+  EXPECT_NE(question.plan().prefill.nothing_helps, "");
+  question.config.cache_config.kv_scales = KvScales::unit;
+  EXPECT_THAT(question.plan().prefill.remedies, SizeIs(2));
+}
+
+// AITER runs prefill in FP8 on its own: vllm#42509.
+TEST(AttentionPlan, AiterIgnoresTheFlag_vllm42509) {
+  Question question = deepseek_v3();
+  question.device = "gfx950";
+  question.decode_backend = "ROCM_AITER_MLA";
+  question.config = make_config("auto", false);
+  ASSERT_THAT(question.plan().cautions, SizeIs(1));
+  EXPECT_EQ(question.plan().cautions[0].kind, CautionKind::flag_ignored);
+}
+
+// A BF16 query with an FP8 KV cache has no AITER kernel: vllm#51232.
+TEST(AttentionPlan, AiterDecodesFp8WithFp8_vllm51232) {
+  Question question = deepseek_v3();
+  question.device = "gfx942";
+  question.decode_backend = "ROCM_AITER_MLA";
+  EXPECT_EQ(question.plan().decode_query.data_type, DataType::float8_e4m3fnuz);
+}
+
+TEST(AttentionPlan, AnEnginesReasonIsOneLine) {
+  Injected injected(true, false, {false, "no\noutput  float32\x1b[2J"});
+  const std::string text = to_string(injected.plan(make_config("fp8", true)));
+  EXPECT_THAT(text, HasSubstr("no output  float32 [2J"));
+  EXPECT_EQ(text.find('\x1b'), text.npos);
+}
+
+TEST(AttentionPlan, WhatTheTypeDoesNotSayIsNotKnown) {
+  for (const char* cache_dtype : {"nvfp4", "fp8_per_token_head", "int8_per_token_head"}) {
+    Injected injected(true, true, true);
+    const AttentionPlan plan = injected.plan(make_config(cache_dtype, false));
+    EXPECT_EQ(plan.kv_cache_bytes, std::nullopt) << cache_dtype;
+    EXPECT_THAT(to_string(plan), HasSubstr("not known"));
+  }
+}
+
 TEST(AttentionPlan, BadInputIsRefused) {
   Injected injected(true, true, true);
   injected.decode.decode_backend_supports_quantized_query = nullptr;
@@ -548,6 +674,9 @@ TEST(AttentionPlan, ThePredicateOfATableCanBeAsked) {
   };
   EXPECT_TRUE(ask("fp8").supported);
   EXPECT_FALSE(ask("fp8_ds_mla").supported);
+  EngineConfig by_checkpoint;
+  by_checkpoint.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
+  EXPECT_TRUE(decode.decode_backend_supports_quantized_query(by_checkpoint, bf16).supported);
   EXPECT_THAT(ask("nvfp4").reason, HasSubstr("FLASHMLA"));
 }
 
@@ -561,7 +690,7 @@ TEST(AttentionPlan, LogsTheDecisionAndEachCautionOnce) {
       question.config, bf16, env, make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
   EXPECT_THAT(output.sink->records(), IsEmpty());
   for (int layer = 0; layer < 3; ++layer) {
-    EXPECT_EQ(log_attention_plan(plan, question.config, bf16, env), layer == 0);
+    EXPECT_EQ(log_attention_plan(plan, env), layer == 0);
   }
   ASSERT_THAT(output.sink->records(), SizeIs(2));
   EXPECT_EQ(output.sink->records()[0],
@@ -573,28 +702,78 @@ TEST(AttentionPlan, LogsTheDecisionAndEachCautionOnce) {
 
 TEST(PackedPlan, IsPinned) {
   Question question = deepseek_v3();
-  EXPECT_EQ(pack(question.plan()), 0x0000'0003'2333'3381U);
+  EXPECT_EQ(pack(question.plan()), 0x0000'0103'2333'3381U);
   question.config.attention_config.use_prefill_query_quantization = false;
-  EXPECT_EQ(pack(question.plan()), 0x0000'0003'2322'2381U);
+  EXPECT_EQ(pack(question.plan()), 0x0000'0103'2322'2381U);
   question.config.scheduler_config.enable_chunked_prefill = false;
-  EXPECT_EQ(pack(question.plan()), 0x0000'0003'23f2'2381U);
+  EXPECT_EQ(pack(question.plan()), 0x0000'0103'23f2'2381U);
   question.config.cache_config.cache_dtype = "auto";
   EXPECT_EQ(pack(question.plan()), 0x0000'0002'22f2'2221U);
   question.model_dtype = fp16;
   EXPECT_EQ(pack(question.plan()), 0x0000'0001'11f1'1111U);
+  question.model_dtype = bf16;
   question.decode_backend = "FLASHMLA";
   question.config.cache_config.cache_dtype = "fp8_ds_mla";
-  EXPECT_EQ(pack(question.plan()), 0x0000'0007'11f1'1881U);
+  EXPECT_EQ(pack(question.plan()), 0x0000'0107'22f2'2881U);
   question.device = "gfx942";
+  question.model_dtype = fp16;
   question.decode_backend = "ROCM_AITER_MLA";
   question.config.cache_config.cache_dtype = "fp8";
-  EXPECT_EQ(pack(question.plan()), 0x0000'0003'14f1'1481U);
+  question.config.cache_config.kv_scales = KvScales::dynamic;
+  EXPECT_EQ(pack(question.plan()), 0x0000'0303'14f1'1481U);
   Injected own(true, true, true);
-  EXPECT_EQ(pack(own.plan(make_config("mine", true))), 0x0000'00ff'2233'3881U);
+  EXPECT_EQ(pack(own.plan(make_config("mine", true))) & 0x0000'0fff'ffff'ffffU,
+            0x0000'00ff'2233'3881U);
   Injected float32(false, true, true);
   EXPECT_EQ(pack(plan_attention_data_types(make_config("auto", false), DataType::float32,
                                            float32.env, float32.decode)),
             0x0000'00fe'0000'0001U);
+}
+
+// The place of each KV-cache dtype in kv_cache_formats() is part of the contract.
+TEST(PackedPlan, KvCacheDtypesAreNumbered) {
+  const char* const names[] = {"auto",
+                               "float16",
+                               "bfloat16",
+                               "fp8",
+                               "fp8_e4m3",
+                               "fp8_e5m2",
+                               "fp8_inc",
+                               "fp8_ds_mla",
+                               "fp8_per_token_head",
+                               "int8_per_token_head",
+                               "int4_per_token_head",
+                               "nvfp4",
+                               "nvfp4_4over6",
+                               "nvfp4_ds_mla",
+                               "turboquant_k8v4",
+                               "turboquant_4bit_nc",
+                               "turboquant_k3v4_nc",
+                               "turboquant_3bit_nc"};
+  for (std::size_t i = 1; i < std::size(names); ++i) {
+    const bool quantized = i > 2;
+    Injected injected(quantized, true, true);
+    const std::uint64_t number = pack(injected.plan(make_config(names[i], false))) >> 32 & 0xff;
+    EXPECT_EQ(number, i == 4 ? 3 : i) << names[i] << ": fp8_e4m3 is another name for fp8";
+  }
+}
+
+TEST(PackedPlan, TwoFormatsOfTheEnginesOwnAreTwo) {
+  Injected injected(true, true, true);
+  const auto packed = [&](const char* name) {
+    return pack(injected.plan(make_config(name, false)));
+  };
+  EXPECT_NE(packed("mine1"), packed("mine2"));
+  EXPECT_NE(packed("int8"), packed("uint8")) << "names of data types, but not of KV caches";
+  const auto differences = rank_differences({packed("mine1"), packed("mine2")});
+  ASSERT_THAT(differences, SizeIs(1));
+  EXPECT_EQ(differences[0].field, "kv_cache_name");
+}
+
+TEST(PackedPlan, WhatIsNoDataTypeIsRefused) {
+  AttentionPlan plan = deepseek_v3().plan();
+  plan.kv_cache_storage.data_type = static_cast<DataType>(0x2f);
+  expect_invalid([&] { pack(plan); }, StartsWith("data_type: DataType(47)"));
 }
 
 TEST(RanksAgree, WhereTheyDo) {
@@ -649,17 +828,28 @@ TEST(RanksAgree, FourOfEight) {
 TEST(RanksAgree, WhatNoPlanPacksToIsShown) {
   const std::uint64_t good = pack(deepseek_v3().plan());
   const auto differences = rank_differences({good, 0xffff'ffff'ffff'ffffU, 0});
-  ASSERT_THAT(differences, SizeIs(19));
+  ASSERT_THAT(differences, SizeIs(21));
   EXPECT_EQ(differences[0].field, "version");
   EXPECT_EQ(differences[0].value, "15");
   EXPECT_EQ(differences[8].value, "a KV-cache dtype of the engine's own");
-  EXPECT_EQ(differences[9].field, "reserved");
-  EXPECT_EQ(differences[9].value, "16777215");
-  EXPECT_EQ(differences[11].value, "float32");
+  EXPECT_EQ(differences[9].field, "kv_scales");
+  EXPECT_EQ(differences[9].value, "15");
+  EXPECT_EQ(differences[9].expected, "calibrated");
+  EXPECT_EQ(differences[10].field, "kv_cache_name");
+  EXPECT_EQ(differences[12].value, "float32");
   EXPECT_EQ(rank_differences({good, good ^ 0x0000'0050'0000'0000U})[0].value, "83");
   EXPECT_EQ(rank_differences({good, good ^ 0x0000'00fd'0000'0000U})[0].value,
             "the model's data type");
   EXPECT_EQ(rank_differences({good, good ^ 0x0000'0000'8000'0000U})[0].value, "10");
+}
+
+TEST(RanksAgree, ALongListIsCut) {
+  std::vector<std::uint64_t> packed(1024, pack(deepseek_v3().plan()));
+  packed[0] ^= 0x1000U;
+  EXPECT_THAT(rank_differences(packed), SizeIs(1023));
+  expect_refused([&] { check_ranks_agree(packed); },
+                 AllOf(HasSubstr("rank 64 has"), Not(HasSubstr("rank 65 ")),
+                       ::testing::EndsWith(" And 959 more.")));
 }
 
 // Each rank is a process with a command line of its own, and one has another.

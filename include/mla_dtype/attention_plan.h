@@ -23,13 +23,14 @@ namespace mla_dtype {
 struct DecodeEnvironment {
   /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why. Required.
   /// Asked at most once for each plan, and only if the KV cache is plain FP8: where the answer is
-  /// no, the backend is taken to read it with queries in the model dtype.
+  /// no, the backend is taken to read it with queries in the model dtype. One that does not read it
+  /// at all throws.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       decode_backend_supports_quantized_query = {};
 };
 
 /// The decode environment of an engine that runs this backend on the platform. With it a plan also
-/// knows the pairs that are not legal, and what dequantizes.
+/// knows the pairs that are not legal. std::invalid_argument for a row that contradicts itself.
 MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(const Platform& platform,
                                                            const DecodeBackend& backend);
 
@@ -47,8 +48,8 @@ struct PlannedDataType {
 enum class CautionKind : std::uint8_t {
   unit_scales,     ///< FP8 attention with KV scales of 1
   unknown_scales,  ///< ... or with scales that nobody spoke of
-  storage_only,  ///< the KV cache is quantized, but the decode backend computes in the model dtype
-  flag_ignored,  ///< AITER may run prefill in FP8 on gfx950 although the flag is off
+  storage_only,    ///< the KV cache is quantized, but decode computes in the model dtype
+  flag_ignored,    ///< AITER may run prefill in FP8 on gfx950 although the flag is off
 };
 
 /// The enumerator's name; data() is null-terminated and static. Out of range:
@@ -63,6 +64,7 @@ struct Caution {
 /// Every data type of an MLA layer.
 struct AttentionPlan {
   KvCacheResolution kv_cache_dtype;
+  KvScales kv_scales;
   PlannedDataType kv_cache_storage;  ///< what the KV cache is allocated as
   PlannedDataType kv_cache_view;     ///< what kernels read it as
   PlannedDataType prefill_query;
@@ -86,21 +88,24 @@ struct AttentionPlan {
 
 /// Every data type of an MLA layer in one answer, consistent:
 ///
-/// - KV cache: what `auto` comes to. FP8 and packed formats are allocated as bytes (uint8) and FP8
-/// is
-///   viewed as the platform's FP8 type, as engines do.
-/// - Prefill: what determine_prefill_query_data_type() decides, unless dynamic KV scales, a
-///   decode-context-parallel size above 1, or a backend that does not write the model dtype from
-///   FP8 queries keep it from FP8; the keys and values are cast like the queries.
+/// - KV cache: what `auto` comes to. FP8 and packed formats are allocated as bytes (uint8), and FP8
+///   is viewed as the platform's FP8 type, as engines do.
+/// - Prefill: what determine_prefill_query_data_type() decides, unless a backend that does not
+/// write
+///   the model dtype from FP8 queries keeps it from FP8; and, where a predicate of the engine's own
+///   answers for the backend, dynamic KV scales, a decode-context-parallel size above 1 or a KV
+///   cache that is not plain FP8. The keys and values are cast like the queries.
 /// - Chunked-prefill workspace: the prefill query's type; the model dtype with a
 ///   decode-context-parallel size above 1; bfloat16 for `fp8_ds_mla`.
 /// - Decode: FP8 queries if the KV cache is plain FP8 and the decode backend takes them, else the
 ///   model dtype. There is no flag for it.
 /// - Output: the model dtype.
 ///
-/// Logs nothing; asks each predicate at most once, the backend of the prefill in every case. What
-/// determine_prefill_query_data_type() throws for bad input it throws, too; std::invalid_argument
-/// for a null decode predicate. PrefillQueryRefused where FP8 prefill queries are required and not
+/// Logs nothing; asks each predicate at most once, those of the backends only if the KV cache is
+/// quantized. What determine_prefill_query_data_type() throws for bad input it throws, too;
+/// std::invalid_argument for a null decode predicate, for tables of two devices, an fp8_data_type
+/// other than the device's E4M3, and a KV-cache predicate that is wrong about a known dtype.
+/// PrefillQueryRefused where FP8 prefill queries are required and not
 /// possible; AttentionPlanRefused where no kernel can run: the decode backend does not read this KV
 /// cache on this device, or no prefill backend, or not the one that was chosen, can run.
 /// Thread-safe if the predicates are; for model init: it allocates.
@@ -108,7 +113,7 @@ struct AttentionPlan {
 ///     const auto plan = mla_dtype::plan_attention_data_types(
 ///         config, mla_dtype::DataType::bfloat16, env,
 ///         mla_dtype::make_decode_environment(platform, "FLASHMLA"));
-///     mla_dtype::log_attention_plan(plan, config, mla_dtype::DataType::bfloat16, env);
+///     mla_dtype::log_attention_plan(plan, env);
 MLA_DTYPE_EXPORT AttentionPlan plan_attention_data_types(const EngineConfig& config,
                                                          DataType model_dtype,
                                                          const Environment& env,
@@ -125,14 +130,13 @@ class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
 
 /// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() logs it, and
 /// each caution as a warning, each once, in scope local. True if a record was written by this call.
-MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const EngineConfig& config,
-                                         DataType model_dtype, const Environment& env);
+MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Environment& env);
 
 /// The plan for a human: lines like `prefill query: bfloat16 (...)`; no newline at the end.
 MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
 
 /// The plan in 64 bits, the same on every machine and build of this version, for the ranks of a
-/// group to compare: 4 bits a field, the first one lowest:
+/// group to compare:
 ///
 /// | bits  | field                     | values                                              |
 /// |-------|---------------------------|-----------------------------------------------------|
@@ -144,9 +148,12 @@ MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
 /// | 20-23 | chunked_prefill_workspace | 15: none                                            |
 /// | 24-27 | decode_query              |                                                     |
 /// | 28-31 | output                    |                                                     |
-/// | 32-39 | kv_cache_dtype            | its place in kv_cache_formats(); 254: the model     |
-/// |       |                           | dtype; 255: the engine's own                        |
-/// | 40-63 | zero                      |                                                     |
+/// | 32-39 | kv_cache_dtype            | its place in kv_cache_formats(), `fp8_e4m3` as      |
+/// |       |                           | `fp8`; 254: float32, by `auto`; 255: the engine's   |
+/// | 40-43 | kv_scales                 | a KvScales' number; 0 if not quantized              |
+/// | 44-63 | kv_cache_name             | FNV-1a of the name, of the engine's own only        |
+///
+/// std::invalid_argument for a plan with a data type out of range.
 MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
 
 /// One field in which the plan of a rank is not that of rank 0.
