@@ -59,8 +59,8 @@ struct Demands {
 // A predicate put in its place may know better.
 struct BuiltInBackend {
   std::shared_ptr<const detail::PrefillCandidates> candidates;
-  const detail::Candidate*
-      named;  // what runs where the operator chooses none; null: it is selected
+  // What runs where the operator chooses none; null: it is selected.
+  const detail::Candidate* named;
 
   Support operator()(const EngineConfig& config, DataType model_dtype) const;
 
@@ -109,8 +109,9 @@ Support BuiltInBackend::operator()(const EngineConfig& config, DataType model_dt
   of_backend.chosen = candidates->select(asked);
   candidates->for_each_blocker(
       of_backend, [&](BlockerKind kind, const detail::Candidate* candidate) {
-        if (kind == BlockerKind::not_requested || kind == BlockerKind::kv_cache_not_quantized)
-          return;
+        const bool is_backends =
+            kind != BlockerKind::not_requested && kind != BlockerKind::kv_cache_not_quantized;
+        if (!is_backends) return;
         append(reason, reason.size() == 0 ? "" : " ");
         candidates->append_sentence(reason, kind, candidate, asked);
       });
