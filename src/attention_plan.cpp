@@ -11,6 +11,7 @@
 #include "bad_data_type.h"
 #include "cache_dtype.h"
 #include "invalid_argument.h"
+#include "prefill_candidates.h"
 #include "prefill_plan.h"
 
 namespace mla_dtype {
@@ -23,8 +24,7 @@ struct BuiltInDecodeBackend {
   std::shared_ptr<const DecodeBackend> backend;
 
   Support operator()(const EngineConfig& config, DataType model_dtype) const {
-    const std::string_view cache_dtype = detail::effective_cache_dtype(
-        config.cache_config.cache_dtype, config.cache_config.checkpoint_kv_cache_quant_algo);
+    const std::string_view cache_dtype = detail::effective_cache_dtype(config);
     if (decode_queries(*backend, platform, cache_dtype, model_dtype) == DecodeQueries::fp8) {
       return true;
     }
@@ -37,16 +37,19 @@ const BuiltInDecodeBackend* built_in_backend(const DecodeEnvironment& decode) {
   return decode.decode_backend_supports_quantized_query.target<BuiltInDecodeBackend>();
 }
 
+constexpr std::string_view scales_names[] = {"unknown", "calibrated", "unit", "dynamic"};
+
+bool refuses_scales(const DecodeBackend& backend, KvScales scales) {
+  return backend.needs_unit_scales &&
+         (scales == KvScales::calibrated || scales == KvScales::dynamic);
+}
+
 // The KV caches that decoding leaves open.
 unsigned cache_choices(const DecodeEnvironment& decode, const EngineConfig& config,
                        DataType model_dtype) {
   const auto* const built_in = built_in_backend(decode);
   if (built_in == nullptr) return ~0U;
-  const KvScales scales = config.cache_config.kv_scales;
-  if (built_in->backend->needs_unit_scales &&
-      (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
-    return 0;
-  }
+  if (refuses_scales(*built_in->backend, config.cache_config.kv_scales)) return 0;
   unsigned result = 0;
   for (const KvCacheFormat& format : kv_cache_formats()) {
     if (decode_queries(*built_in->backend, built_in->platform, format.name, model_dtype) !=
@@ -57,17 +60,8 @@ unsigned cache_choices(const DecodeEnvironment& decode, const EngineConfig& conf
   return result;
 }
 
-bool is_name_char(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-' || c == '.';
-}
-
 void check_backend(const DecodeBackend& backend) {
-  if (backend.name.empty() ||
-      !std::all_of(backend.name.begin(), backend.name.end(), is_name_char)) {
-    detail::throw_invalid_argument("decode backend's name", detail::in_quotes(backend.name),
-                                   "letters, digits, '_', '-' and '.'");
-  }
+  detail::check_name("decode backend's name", backend.name);
   for (const DecodePair& pair : backend.pairs) {
     const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
     if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
@@ -92,8 +86,7 @@ void check_backend(const DecodeBackend& backend) {
 
 // Where a KV cache of E4M3 or E5M2 is the platform's own variant of it.
 DataType platform_variant(DataType type, DataType platform_fp8) {
-  const bool fnuz =
-      platform_fp8 == DataType::float8_e4m3fnuz || platform_fp8 == DataType::float8_e5m2fnuz;
+  const bool fnuz = platform_fp8 == DataType::float8_e4m3fnuz;
   if (type == DataType::float8_e4m3fn && fnuz) return DataType::float8_e4m3fnuz;
   if (type == DataType::float8_e5m2 && fnuz) return DataType::float8_e5m2fnuz;
   return type;
@@ -127,10 +120,6 @@ std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, DataType vie
   return (latent + rope) * size_in_bytes(view);
 }
 
-std::string device_name(const Platform& platform) {
-  return platform == Platform{} ? "no CUDA or ROCm device" : to_string(platform);
-}
-
 PlannedDataType plan_decode(const EngineConfig& config, DataType model_dtype,
                             const Environment& env, const DecodeEnvironment& decode,
                             const KvCacheFormat* format, std::string_view cache_dtype,
@@ -151,11 +140,10 @@ PlannedDataType plan_decode(const EngineConfig& config, DataType model_dtype,
   }
   const DecodeBackend& backend = *built_in->backend;
   const KvScales scales = config.cache_config.kv_scales;
-  if (quantized && backend.needs_unit_scales &&
-      (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
+  if (quantized && refuses_scales(backend, scales)) {
     throw AttentionPlanRefused(
         fmt::format("Decode backend {} takes KV scales of 1 only, and these are {}.", backend.name,
-                    scales == KvScales::calibrated ? "calibrated" : "dynamic"));
+                    scales_names[static_cast<std::size_t>(scales)]));
   }
   const bool is_model_cache = !quantized && cache_dtype == to_string(model_dtype);
   const std::string_view asked = is_model_cache ? std::string_view() : cache_dtype;
@@ -173,7 +161,7 @@ PlannedDataType plan_decode(const EngineConfig& config, DataType model_dtype,
   throw AttentionPlanRefused(fmt::format(
       "Decode backend {} does not read a KV cache of dtype {} for a {} model on this device ({}).",
       backend.name, detail::in_quotes(cache_dtype), to_string(model_dtype),
-      device_name(built_in->platform)));
+      detail::device_name(built_in->platform)));
 }
 
 // What was injected must be of one device.
@@ -183,8 +171,8 @@ void check_agreement(const Environment& env, const DecodeEnvironment& decode,
   if (built_in == nullptr) return;
   if (prefill.has_table && prefill.platform != built_in->platform) {
     detail::throw_invalid_argument(
-        "device of the decode backend", device_name(built_in->platform),
-        fmt::format("that of the prefill backends, {}", device_name(prefill.platform)));
+        "device of the decode backend", detail::device_name(built_in->platform),
+        fmt::format("that of the prefill backends, {}", detail::device_name(prefill.platform)));
   }
   const auto fp8 = fp8_data_type(built_in->platform);
   if (fp8 && *fp8 != env.fp8_data_type) {
@@ -211,18 +199,16 @@ void check_prefill_backend(const detail::PlannedPrefill& prefill) {
   }
 }
 
-std::vector<Caution> cautions_of(const EngineConfig& config, const AttentionPlan& plan,
-                                 const detail::PlannedPrefill& prefill) {
+std::vector<Caution> cautions_of(const AttentionPlan& plan, const detail::PlannedPrefill& prefill) {
   std::vector<Caution> result;
   // vllm#37054, sglang#34765, TensorRT-LLM#3675
   if (is_fp8(plan.prefill_query.data_type) || is_fp8(plan.decode_query.data_type)) {
-    const KvScales scales = config.cache_config.kv_scales;
-    if (scales == KvScales::unit) {
+    if (plan.kv_scales == KvScales::unit) {
       result.push_back(
           {CautionKind::unit_scales,
            "Attention is computed in FP8 with KV scales of 1: what exceeds the range of "
            "FP8 is cut off. Calibrated scales avoid that."});
-    } else if (scales == KvScales::unknown) {
+    } else if (plan.kv_scales == KvScales::unknown) {
       result.push_back({CautionKind::unknown_scales,
                         "Attention is computed in FP8, and it is not known whether the KV scales "
                         "are calibrated."});
@@ -311,7 +297,6 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
     detail::throw_bad_data_type("fp8_data_type", env.fp8_data_type,
                                 "float8_e4m3fn, float8_e4m3fnuz: attention is computed in E4M3");
   }
-  detail::check_model_data_type(model_dtype);
   detail::PlannedPrefill prefill =
       detail::plan_prefill(config, model_dtype, env, cache_choices(decode, config, model_dtype));
   check_agreement(env, decode, prefill);
@@ -337,7 +322,7 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   plan.chunked_prefill_workspace = plan_workspace(config, model_dtype, format, query);
   plan.decode_query = plan_decode(config, model_dtype, env, decode, format, cache_dtype, quantized);
   plan.output = {model_dtype, "Always the model's data type."};
-  plan.cautions = cautions_of(config, plan, prefill);
+  plan.cautions = cautions_of(plan, prefill);
 
   const std::size_t elements = static_cast<std::size_t>(config.kv_lora_rank) +
                                static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
@@ -435,8 +420,6 @@ unsigned name_hash(std::string_view name) {
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
   return (hash >> 20 ^ hash) & 0xfffffU;
 }
-
-constexpr std::string_view scales_names[] = {"unknown", "calibrated", "unit", "dynamic"};
 
 unsigned value_of(std::uint64_t packed, const Field& field) {
   return static_cast<unsigned>(packed >> field.shift & ((std::uint64_t{1} << field.bits) - 1));

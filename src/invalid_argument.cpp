@@ -145,6 +145,16 @@ void throw_invalid_argument(std::string_view field, std::string_view value,
       fmt::format("{}: {} is not accepted; accepted: {}", field, value, accepted));
 }
 
+void check_name(std::string_view field, std::string_view name) {
+  const auto is_safe = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.';
+  };
+  if (name.empty() || !std::all_of(name.begin(), name.end(), is_safe)) {
+    throw_invalid_argument(field, in_quotes(name), "letters, digits, '_', '-' and '.'");
+  }
+}
+
 void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {
   throw_invalid_argument(field, fmt::format("{}({})", type, value),
                          fmt::format("the enumerators of {}", type));

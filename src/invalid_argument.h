@@ -18,6 +18,10 @@ std::string one_line(std::string_view text);
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,
                                          std::string_view accepted);
 
+/// Throws it for a name that is not safe in a record and on a command line: letters, digits, `_`,
+/// `-` and `.` are.
+void check_name(std::string_view field, std::string_view name);
+
 /// The same for a value of the enumeration `type` that is none of its enumerators.
 [[noreturn]] void throw_out_of_range(std::string_view field, std::string_view type, unsigned value);
 

@@ -125,8 +125,7 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                                const PrefillBackendAvailability& is_available) {
   detail::check_config(config);
   detail::check_model_data_type(model_dtype);
-  const bool quantized = is_quantized_kv_cache(detail::effective_cache_dtype(
-      config.cache_config.cache_dtype, config.cache_config.checkpoint_kv_cache_quant_algo));
+  const bool quantized = is_quantized_kv_cache(detail::effective_cache_dtype(config));
   const detail::PrefillCandidates candidates(platform, backends, is_available);
   const auto* const chosen = candidates.choice(config.attention_config, nullptr);
   return candidates.selection({config, model_dtype, quantized, chosen});

@@ -30,11 +30,11 @@ bool contains(const std::vector<DeviceRange>& ranges, const Platform& platform) 
                      [&](const DeviceRange& range) { return range.contains(platform); });
 }
 
-// `a`, `a or b`, `a, b or c`.
-std::string list(const std::vector<std::string>& items, std::string_view last = " or ") {
+// `a`, `a and b`, `a, b and c`.
+std::string list(const std::vector<std::string>& items) {
   std::string result;
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (i != 0) result += i + 1 == items.size() ? last : ", ";
+    if (i != 0) result += i + 1 == items.size() ? " and " : ", ";
     result += items[i];
   }
   return result;
@@ -44,7 +44,7 @@ std::string list(const std::vector<DeviceRange>& ranges) {
   std::vector<std::string> items;
   items.reserve(ranges.size());
   for (const DeviceRange& range : ranges) items.push_back(to_string(range));
-  return list(items, " and ");
+  return list(items);
 }
 
 std::string to_string(const MlaDimensions& dimensions) {
@@ -118,17 +118,8 @@ void set_availability(Candidate& candidate, const PrefillBackendAvailability& is
                   available.reason.empty() ? "." : ": ", available.reason);
 }
 
-bool is_name_char(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-' || c == '.';
-}
-
 void check_backend(const PrefillBackend& backend) {
-  if (backend.name.empty() ||
-      !std::all_of(backend.name.begin(), backend.name.end(), is_name_char)) {
-    throw_invalid_argument("prefill backend's name", in_quotes(backend.name),
-                           "letters, digits, '_', '-' and '.'");
-  }
+  check_name("prefill backend's name", backend.name);
   const auto refuse = [&](std::string_view field, std::string_view value,
                           std::string_view accepted) {
     throw_invalid_argument(fmt::format("prefill backend {}, {}", backend.name, field), value,
@@ -213,16 +204,24 @@ void append_format_refused(RecordText& text, const KvCacheFormat& format, bool i
          " is quantized, but FP8 prefill attention does not read it", refusal(format), ".");
 }
 
-std::string veto_value(BlockerKind veto, const EngineConfig& config) {
+std::string veto_value(BlockerKind veto, const ParallelConfig& config) {
   return veto == BlockerKind::dynamic_kv_scales
              ? "dynamic"
-             : fmt::to_string(config.parallel_config.decode_context_parallel_size);
+             : fmt::to_string(config.decode_context_parallel_size);
+}
+
+std::string device_name(const Platform& platform) {
+  return platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform);
+}
+
+std::string_view effective_cache_dtype(const EngineConfig& config) {
+  return effective_cache_dtype(config.cache_config.cache_dtype,
+                               config.cache_config.checkpoint_kv_cache_quant_algo);
 }
 
 Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_cache_quantized,
                const Candidate* chosen_candidate)
-    : cache_dtype(effective_cache_dtype(config.cache_config.cache_dtype,
-                                        config.cache_config.checkpoint_kv_cache_quant_algo)),
+    : cache_dtype(effective_cache_dtype(config)),
       format(find_kv_cache_format(cache_dtype)),
       is_from_checkpoint(cache_dtype != config.cache_config.cache_dtype),
       kv_cache_quantized(is_kv_cache_quantized),
@@ -232,7 +231,7 @@ Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_
       model_dtype(model_data_type),
       dimensions(config.mla_dimensions),
       heads(config.num_attention_heads),
-      context_parallel_size(config.parallel_config.decode_context_parallel_size),
+      parallel_config(config.parallel_config),
       chosen(chosen_candidate) {}
 
 bool is_requested(const AttentionConfig& config) {
@@ -278,8 +277,7 @@ std::string_view veto_text(BlockerKind veto) {
 
 PrefillCandidates::PrefillCandidates(const Platform& platform, std::vector<PrefillBackend> backends,
                                      const PrefillBackendAvailability& is_available)
-    : platform_(platform),
-      device_(platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform)) {
+    : platform_(platform), device_(device_name(platform)) {
   check_backends(backends);
   std::vector<std::string> fp8_devices;
   bool ruled_out = true;
@@ -307,7 +305,7 @@ PrefillCandidates::PrefillCandidates(const Platform& platform, std::vector<Prefi
     nothing_helps_ += " this model in this engine";
   } else if (!fp8_devices.empty()) {
     nothing_helps_ +=
-        ": the engine's prefill backends take FP8 queries only on " + list(fp8_devices, " and ");
+        ": the engine's prefill backends take FP8 queries only on " + list(fp8_devices);
   } else {
     nothing_helps_ += ": no prefill backend of the engine takes FP8 queries";
   }
@@ -534,7 +532,7 @@ void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
       }
       return append(text, "Prefill backend ", candidate->backend.name,
                     " does not take the head dimensions (qk_nope, qk_rope, v) ",
-                    to_string(inputs.dimensions), ", only ", list(taken, " and "), ".");
+                    to_string(inputs.dimensions), ", only ", list(taken), ".");
     }
     case BlockerKind::head_count:
       return append(text, "Prefill backend ", candidate->backend.name, " does not take ",
@@ -573,9 +571,8 @@ Blocker PrefillCandidates::describe(BlockerKind kind, const Candidate* candidate
       case BlockerKind::head_count:
         return fmt::to_string(inputs.heads);
       case BlockerKind::dynamic_kv_scales:
-        return "dynamic";
       case BlockerKind::decode_context_parallel:
-        return fmt::to_string(inputs.context_parallel_size);
+        return veto_value(kind, inputs.parallel_config);
       case BlockerKind::dimensions:
         return to_string(inputs.dimensions);
       case BlockerKind::backend_without_fp8:

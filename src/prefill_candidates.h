@@ -31,6 +31,12 @@ void append_not_quantized(RecordText& text, std::string_view cache_dtype);
 void append_format_refused(RecordText& text, const KvCacheFormat& format,
                            bool is_from_checkpoint = false);
 
+/// The platform's name in a sentence.
+std::string device_name(const Platform& platform);
+
+/// What the configuration's KV-cache dtype comes to, see cache_dtype.h.
+std::string_view effective_cache_dtype(const EngineConfig& config);
+
 /// Whether FP8 prefill queries are asked for, by the flag or by the mode.
 bool is_requested(const AttentionConfig& config);
 
@@ -74,7 +80,7 @@ Blockers vetoes_of(const EngineConfig& config);
 
 /// The sentence and the value of a veto.
 std::string_view veto_text(BlockerKind veto);
-std::string veto_value(BlockerKind veto, const EngineConfig& config);
+std::string veto_value(BlockerKind veto, const ParallelConfig& config);
 
 /// One prefill backend on the device: what can be said of it before there is a model.
 struct Candidate {
@@ -103,7 +109,7 @@ struct Inputs {
   DataType model_dtype;
   MlaDimensions dimensions;
   int heads;
-  int context_parallel_size;
+  ParallelConfig parallel_config;
   const Candidate* chosen;       ///< null: the choice is open
   bool output_matters = false;   ///< whether the backend has to write the model dtype
   unsigned cache_choices = ~0U;  ///< a bit for each KvCacheFormat that could be had instead

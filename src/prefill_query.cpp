@@ -37,6 +37,7 @@ constexpr std::string_view no_reason =
     "The prefill backend does not support FP8 queries and gave no reason.";
 
 using detail::append;
+using detail::effective_cache_dtype;
 using detail::RecordText;
 using detail::view;
 
@@ -91,11 +92,6 @@ const BuiltInBackend* built_in_backend(const Environment& env) {
 bool has_built_in_cache_predicate(const Environment& env) {
   const auto* const function = env.is_quantized_kv_cache.target<bool (*)(std::string_view)>();
   return function != nullptr && *function == &is_quantized_kv_cache;
-}
-
-std::string_view effective_cache_dtype(const EngineConfig& config) {
-  return detail::effective_cache_dtype(config.cache_config.cache_dtype,
-                                       config.cache_config.checkpoint_kv_cache_quant_algo);
 }
 
 // For an engine that asks the predicate itself. The KV cache counts as quantized unless the library
@@ -532,9 +528,10 @@ detail::PlannedPrefill detail::plan_prefill(const EngineConfig& config, DataType
         decision.facts.kv_cache_quantized && !decision.facts.backend_supports;
     std::vector<Blocker> others;
     vetoes_of(config).for_each([&](BlockerKind veto) {
-      others.push_back({veto, veto_value(veto, config), std::string(veto_text(veto))});
+      others.push_back(
+          {veto, veto_value(veto, config.parallel_config), std::string(veto_text(veto))});
     });
-    const auto* const format = find_kv_cache_format(mla_dtype::effective_cache_dtype(config));
+    const auto* const format = find_kv_cache_format(effective_cache_dtype(config));
     if (format != nullptr && format->quantized && !is_plain_fp8(*format)) {
       RecordText sentence;
       append_format_refused(sentence, *format);
