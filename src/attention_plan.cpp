@@ -232,7 +232,9 @@ std::vector<Caution> cautions_of(const AttentionPlan& plan, const detail::Planne
 
 std::string prefill_reason(const PrefillQueryExplanation& explanation) {
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
-    return "FP8 prefill queries are requested and possible.";
+    return explanation.prediction && explanation.prediction->decides
+               ? "FP8 prefill queries are possible, and predicted to be faster."
+               : "FP8 prefill queries are requested and possible.";
   }
   std::vector<std::string_view> sentences;
   for (const Blocker& blocker : explanation.blockers) sentences.push_back(blocker.sentence);

@@ -4,6 +4,7 @@
 
 #include "bad_data_type.h"
 #include "cache_dtype.h"
+#include "check_config.h"
 #include "invalid_argument.h"
 #include "prefill_candidates.h"
 
@@ -125,10 +126,14 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                                const PrefillBackendAvailability& is_available) {
   detail::check_config(config);
   detail::check_model_data_type(model_dtype);
+  if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic) {
+    detail::throw_invalid_argument("prefill_query_mode", "automatic",
+                                   "by_flag, required; with an Environment automatic, too");
+  }
   const bool quantized = is_quantized_kv_cache(detail::effective_cache_dtype(config));
   const detail::PrefillCandidates candidates(platform, backends, is_available);
   const auto* const chosen = candidates.choice(config.attention_config, nullptr);
-  return candidates.selection({config, model_dtype, quantized, chosen});
+  return candidates.selection({config, model_dtype, quantized, chosen, std::nullopt});
 }
 
 }  // namespace mla_dtype

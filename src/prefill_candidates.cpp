@@ -2,11 +2,13 @@
 #include "prefill_candidates.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
 #include "bad_data_type.h"
 #include "cache_dtype.h"
+#include "check_config.h"
 #include "invalid_argument.h"
 
 namespace mla_dtype::detail {
@@ -50,16 +52,6 @@ std::string list(const std::vector<DeviceRange>& ranges) {
 std::string to_string(const MlaDimensions& dimensions) {
   return fmt::format("({}, {}, {})", dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim,
                      dimensions.v_head_dim);
-}
-
-void check_positive(std::string_view field, int value) {
-  if (value < 1) throw_invalid_argument(field, fmt::format("{}", value), "1 and above");
-}
-
-void check_dimensions(const MlaDimensions& dimensions) {
-  check_positive("qk_nope_head_dim", dimensions.qk_nope_head_dim);
-  check_positive("qk_rope_head_dim", dimensions.qk_rope_head_dim);
-  check_positive("v_head_dim", dimensions.v_head_dim);
 }
 
 unsigned data_type_bit(DataType type) { return 1U << static_cast<unsigned>(type); }
@@ -204,6 +196,19 @@ void append_format_refused(RecordText& text, const KvCacheFormat& format, bool i
          " is quantized, but FP8 prefill attention does not read it", refusal(format), ".");
 }
 
+void append_prediction(RecordText& text, const PrefillPrediction& prediction) {
+  fmt::format_to(
+      std::back_inserter(text),
+      "At the expected ISL of {} tokens FP8 prefill attention is predicted to be {:.2f}x "
+      "as fast as in the model's data type.",
+      prediction.isl, prediction.speedup);
+}
+
+void append_not_requested(RecordText& text, const std::optional<PrefillPrediction>& prediction) {
+  if (prediction && prediction->decides) return append_prediction(text, *prediction);
+  append(text, "use_prefill_query_quantization is off.");
+}
+
 std::string veto_value(BlockerKind veto, const ParallelConfig& config) {
   return veto == BlockerKind::dynamic_kv_scales
              ? "dynamic"
@@ -220,39 +225,32 @@ std::string_view effective_cache_dtype(const EngineConfig& config) {
 }
 
 Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_cache_quantized,
-               const Candidate* chosen_candidate)
+               const Candidate* chosen_candidate, const std::optional<PrefillPrediction>& predicted)
     : cache_dtype(effective_cache_dtype(config)),
       format(find_kv_cache_format(cache_dtype)),
       is_from_checkpoint(cache_dtype != config.cache_config.cache_dtype),
       kv_cache_quantized(is_kv_cache_quantized),
-      requested(is_requested(config.attention_config)),
+      requested(is_requested(config.attention_config, predicted)),
       required(config.attention_config.prefill_query_mode == PrefillQueryMode::required),
       vetoes(vetoes_of(config)),
       model_dtype(model_data_type),
       dimensions(config.mla_dimensions),
       heads(config.num_attention_heads),
       parallel_config(config.parallel_config),
-      chosen(chosen_candidate) {}
+      chosen(chosen_candidate),
+      prediction(predicted) {}
 
-bool is_requested(const AttentionConfig& config) {
-  return config.use_prefill_query_quantization ||
-         config.prefill_query_mode == PrefillQueryMode::required;
-}
-
-void check_config(const EngineConfig& config) {
-  const PrefillQueryMode mode = config.attention_config.prefill_query_mode;
-  if (mode > PrefillQueryMode::required) {
-    throw_out_of_range("prefill_query_mode", "PrefillQueryMode", static_cast<unsigned>(mode));
+bool is_requested(const AttentionConfig& config,
+                  const std::optional<PrefillPrediction>& prediction) {
+  switch (config.prefill_query_mode) {
+    case PrefillQueryMode::by_flag:
+      break;
+    case PrefillQueryMode::required:
+      return true;
+    case PrefillQueryMode::automatic:
+      return !prediction || prediction->speedup > 1;
   }
-  const KvScales scales = config.cache_config.kv_scales;
-  if (scales > KvScales::dynamic) {
-    throw_out_of_range("kv_scales", "KvScales", static_cast<unsigned>(scales));
-  }
-  check_dimensions(config.mla_dimensions);
-  check_positive("kv_lora_rank", config.kv_lora_rank);
-  check_positive("num_attention_heads", config.num_attention_heads);
-  check_positive("decode_context_parallel_size",
-                 config.parallel_config.decode_context_parallel_size);
+  return config.use_prefill_query_quantization;
 }
 
 Blockers vetoes_of(const EngineConfig& config) {
@@ -433,6 +431,7 @@ void PrefillCandidates::for_each_remedy(
   constexpr std::string_view same_cache;
   constexpr const Candidate* same_backend = nullptr;
 
+  if (inputs.ruled_out()) return;
   if (enough(nullptr)) {
     visit(same_cache, same_backend);
     return;
@@ -481,26 +480,32 @@ bool PrefillCandidates::is_cache_refused(const Inputs& inputs) const {
 }
 
 bool PrefillCandidates::nothing_helps(const Inputs& inputs) const {
-  return find_first(inputs, [&](const Candidate& any) { return is_capable(any, inputs); }) ==
-         nullptr;
+  return inputs.ruled_out() || find_first(inputs, [&](const Candidate& any) {
+                                 return is_capable(any, inputs);
+                               }) == nullptr;
 }
 
-void PrefillCandidates::append_nothing_helps(RecordText& text, const Inputs& inputs) const {
-  const bool only_vetoed = !inputs.vetoes.empty() && find_first(inputs, [&](const Candidate& any) {
-                                                       return is_fit(any, inputs);
-                                                     }) != nullptr;
-  if (only_vetoed) {
-    append(text, "On this device (", device_,
-           ") no flag, KV-cache dtype or prefill backend helps.");
-  } else {
-    append(text, nothing_helps_, ".");
-  }
+bool PrefillCandidates::runs_without_fp8(const Inputs& inputs) const {
   Inputs without_fp8 = inputs;
   without_fp8.requested = false;
   const Candidate* const backend = select(without_fp8);
-  const bool runs = backend != nullptr && !blockers(*backend, inputs).has(not_usable) &&
-                    backend->backend.fp8_queries != Fp8Queries::required;
-  if (runs && !inputs.required) {
+  return backend != nullptr && !blockers(*backend, inputs).has(not_usable) &&
+         backend->backend.fp8_queries != Fp8Queries::required;
+}
+
+void PrefillCandidates::append_nothing_helps(RecordText& text, const Inputs& inputs) const {
+  const bool is_any_fit =
+      find_first(inputs, [&](const Candidate& any) { return is_fit(any, inputs); }) != nullptr;
+  if (is_any_fit && !inputs.vetoes.empty()) {
+    append(text, "On this device (", device_,
+           ") no flag, KV-cache dtype or prefill backend helps.");
+  } else if (is_any_fit && inputs.ruled_out()) {
+    append(text, "On this device (", device_,
+           ") FP8 prefill queries are not predicted to be faster at the expected ISL.");
+  } else {
+    append(text, nothing_helps_, ".");
+  }
+  if (runs_without_fp8(inputs) && !inputs.required) {
     append(text, " Prefill in the model's data type is the right choice here.");
   }
 }
@@ -509,7 +514,7 @@ void PrefillCandidates::append_sentence(RecordText& text, BlockerKind kind,
                                         const Candidate* candidate, const Inputs& inputs) const {
   switch (kind) {
     case BlockerKind::not_requested:
-      return append(text, not_requested_text);
+      return append_not_requested(text, inputs.prediction);
     case BlockerKind::kv_cache_not_quantized:
       return append_not_quantized(text, inputs.cache_dtype);
     case BlockerKind::kv_cache_format:
@@ -645,12 +650,13 @@ std::string PrefillCandidates::hint(const Candidate* picked, const Inputs& input
       subject != nullptr && takes_fp8(*subject, inputs)
           ? subject
           : find_first(inputs, [&](const Candidate& any) { return takes_fp8(any, inputs); });
-  if (other == nullptr || other == picked) return {};
+  if (other == nullptr || other == picked || inputs.ruled_out()) return {};
   constexpr std::string_view turn_on = "turn use_prefill_query_quantization on";
   if (subject == nullptr || subject == other) {
     return fmt::format("Prefill backend {} takes only FP8 queries: {}.", other->backend.name,
                        turn_on);
   }
+  if (!may_advise(inputs.prediction)) return {};
   const std::string what =
       inputs.chosen == nullptr
           ? fmt::format("{} to have it selected", turn_on)

@@ -5,6 +5,7 @@
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +27,20 @@ void append(RecordText& text, const Parts&... parts) {
 
 inline std::string_view view(const RecordText& text) { return {text.data(), text.size()}; }
 
-constexpr std::string_view not_requested_text = "use_prefill_query_quantization is off.";
+/// Why FP8 prefill queries are not requested.
+void append_not_requested(RecordText& text, const std::optional<PrefillPrediction>& prediction);
+
+/// What is predicted, as a sentence.
+void append_prediction(RecordText& text, const PrefillPrediction& prediction);
+
+/// Whether advice may be given for what makes attention so many times as fast.
+constexpr bool is_worthwhile(double speedup) { return speedup >= 1.02; }
+
+/// Whether FP8 prefill queries may be advised, as far as is known.
+inline bool may_advise(const std::optional<PrefillPrediction>& prediction) {
+  return !prediction || is_worthwhile(prediction->speedup);
+}
+
 void append_not_quantized(RecordText& text, std::string_view cache_dtype);
 void append_format_refused(RecordText& text, const KvCacheFormat& format,
                            bool is_from_checkpoint = false);
@@ -37,11 +51,10 @@ std::string device_name(const Platform& platform);
 /// What the configuration's KV-cache dtype comes to, see cache_dtype.h.
 std::string_view effective_cache_dtype(const EngineConfig& config);
 
-/// Whether FP8 prefill queries are asked for, by the flag or by the mode.
-bool is_requested(const AttentionConfig& config);
-
-/// Throws std::invalid_argument for an enumerator out of range or a number below 1.
-void check_config(const EngineConfig& config);
+/// Whether FP8 prefill queries are asked for, by the flag or by the mode; in mode `automatic` also
+/// where there is no prediction yet.
+bool is_requested(const AttentionConfig& config,
+                  const std::optional<PrefillPrediction>& prediction);
 
 /// A set of BlockerKinds.
 class Blockers {
@@ -97,7 +110,11 @@ struct Candidate {
 /// What a decision depends on, apart from the device and its backends.
 struct Inputs {
   Inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
-         const Candidate* chosen);
+         const Candidate* chosen, const std::optional<PrefillPrediction>& prediction);
+
+  /// Whether nothing that an operator sets brings FP8 queries, since it is the mode `automatic`
+  /// that keeps them away.
+  bool ruled_out() const { return !requested && prediction && prediction->decides; }
 
   std::string_view cache_dtype;  ///< what `auto` comes to
   const KvCacheFormat* format;   ///< null: known to the engine alone
@@ -110,7 +127,8 @@ struct Inputs {
   MlaDimensions dimensions;
   int heads;
   ParallelConfig parallel_config;
-  const Candidate* chosen;       ///< null: the choice is open
+  const Candidate* chosen;  ///< null: the choice is open
+  std::optional<PrefillPrediction> prediction;
   bool output_matters = false;   ///< whether the backend has to write the model dtype
   unsigned cache_choices = ~0U;  ///< a bit for each KvCacheFormat that could be had instead
 };
@@ -155,6 +173,9 @@ class PrefillCandidates {
   /// quantized.
   void for_each_remedy(const Inputs& inputs, bool may_change_cache,
                        FunctionRef<bool(std::string_view, const Candidate*)> visit) const;
+
+  /// Whether prefill runs if FP8 queries are not requested.
+  bool runs_without_fp8(const Inputs& inputs) const;
 
   /// Whether no KV cache, no backend and no flag gives FP8 queries with this model.
   bool nothing_helps(const Inputs& inputs) const;

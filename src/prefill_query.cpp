@@ -3,11 +3,13 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <utility>
 
 #include "bad_data_type.h"
 #include "cache_dtype.h"
+#include "check_config.h"
 #include "invalid_argument.h"
 #include "prefill_candidates.h"
 #include "prefill_plan.h"
@@ -28,6 +30,9 @@ constexpr std::string_view hint_text =
     "workloads (ISL >= 4K), enabling FP8 prefill attention can significantly optimize prefill "
     "latency. To enable, add: ";
 
+constexpr std::string_view not_paying_text = "FP8 prefill queries are enabled, but do not pay. ";
+constexpr std::string_view automatically_off_text =
+    "FP8 prefill attention is possible, and not enabled: prefill_query_mode is automatic. ";
 constexpr std::string_view remedy_text = "To enable FP8 prefill attention, set: ";
 constexpr std::string_view vllm_flag =
     R"(--attention-config '{"use_prefill_query_quantization": true}')";
@@ -66,9 +71,10 @@ struct BuiltInBackend {
   Support operator()(const EngineConfig& config, DataType model_dtype) const;
 
   detail::Inputs inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
+                        const std::optional<PrefillPrediction>& prediction,
                         const Demands& demands = {}) const {
     detail::Inputs result(config, model_dtype, kv_cache_quantized,
-                          candidates->choice(config.attention_config, named));
+                          candidates->choice(config.attention_config, named), prediction);
     result.output_matters = demands.output;
     result.cache_choices = demands.cache_choices;
     return result;
@@ -98,7 +104,7 @@ bool has_built_in_cache_predicate(const Environment& env) {
 // knows better: what the engine's own predicate says of it is not known here.
 Support BuiltInBackend::operator()(const EngineConfig& config, DataType model_dtype) const {
   const auto format = parse_kv_cache_dtype(effective_cache_dtype(config));
-  const auto asked = inputs(config, model_dtype, !format || format->quantized);
+  const auto asked = inputs(config, model_dtype, !format || format->quantized, std::nullopt);
   if (supports(asked)) return true;
   RecordText reason;
   auto of_backend = asked;
@@ -133,9 +139,30 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
                                static_cast<unsigned>(env.refused_request_level));
   }
   detail::check_config(config);
+  if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic &&
+      !env.predict_prefill_speedup) {
+    detail::throw_invalid_argument("predict_prefill_speedup", "null",
+                                   "a callable, where prefill_query_mode is automatic");
+  }
   if (const auto* const built_in = built_in_backend(env)) {
     built_in->candidates->choice(config.attention_config, built_in->named);
   }
+}
+
+std::optional<PrefillPrediction> predict(const EngineConfig& config, const Environment& env) {
+  const AttentionConfig& attention = config.attention_config;
+  if (!attention.expected_isl || !env.predict_prefill_speedup ||
+      attention.prefill_query_mode == PrefillQueryMode::required) {
+    return std::nullopt;
+  }
+  const double speedup = env.predict_prefill_speedup(config, *attention.expected_isl);
+  if (!std::isfinite(speedup) || speedup <= 0) {
+    detail::throw_invalid_argument("answer of predict_prefill_speedup", fmt::to_string(speedup),
+                                   "a finite number above 0");
+  }
+  return PrefillPrediction{*attention.expected_isl, speedup,
+                           attention.prefill_query_mode == PrefillQueryMode::automatic,
+                           /*advises_change=*/false};
 }
 
 PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
@@ -143,23 +170,34 @@ PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
                             const Demands& demands = {}) {
   check(config, model_dtype, env);
   const BuiltInBackend* const built_in = built_in_backend(env);
-  PrefillQueryFacts facts{};
-  std::string backend_reason;
-  facts.requested = detail::is_requested(config.attention_config);
+  PrefillQueryDecision result{};
+  PrefillQueryFacts& facts = result.facts;
   facts.kv_cache_quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
+  result.prediction = predict(config, env);
+  facts.requested = detail::is_requested(config.attention_config, result.prediction);
   const bool ask_backend = facts.kv_cache_quantized || always_ask_backend;
-  if (built_in != nullptr) {
-    facts.backend_supports =
-        ask_backend && built_in->supports(built_in->inputs(config, model_dtype,
-                                                           facts.kv_cache_quantized, demands));
+  bool runs_without_fp8 = true;
+  if (built_in != nullptr && ask_backend) {
+    const auto inputs =
+        built_in->inputs(config, model_dtype, facts.kv_cache_quantized, result.prediction, demands);
+    facts.backend_supports = built_in->supports(inputs);
+    if (result.prediction) runs_without_fp8 = built_in->candidates->runs_without_fp8(inputs);
   } else if (ask_backend) {
     Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
     facts.backend_supports = support.supported;
-    if (!support.supported) backend_reason = std::move(support.reason);
+    if (!support.supported) result.backend_reason = std::move(support.reason);
   }
-  const PrefillQueryOutcome outcome = decide_prefill_query(facts);
-  const bool quantized = outcome == PrefillQueryOutcome::quantized;
-  return {quantized ? env.fp8_data_type : model_dtype, outcome, facts, std::move(backend_reason)};
+  result.outcome = decide_prefill_query(facts);
+  const bool quantized = result.outcome == PrefillQueryOutcome::quantized;
+  result.data_type = quantized ? env.fp8_data_type : model_dtype;
+  if (result.prediction && !result.prediction->decides) {
+    const double speedup = result.prediction->speedup;
+    result.prediction->advises_change =
+        quantized ? runs_without_fp8 && detail::is_worthwhile(1 / speedup)
+                  : result.outcome == PrefillQueryOutcome::available_but_off &&
+                        detail::is_worthwhile(speedup);
+  }
+  return result;
 }
 
 // A spelling with the value in its place, or else behind it.
@@ -211,6 +249,17 @@ std::string_view name_of(const detail::Candidate* candidate) {
   return candidate == nullptr ? std::string_view() : candidate->backend.name;
 }
 
+// What would help, or that it does not pay.
+void append_advice(RecordText& text, const std::optional<PrefillPrediction>& prediction,
+                   std::string_view remedy) {
+  if (!detail::may_advise(prediction)) {
+    append(text, " ");
+    detail::append_prediction(text, *prediction);
+  } else if (!remedy.empty()) {
+    append(text, " ", remedy_text, remedy);
+  }
+}
+
 // What failed, and what would help: what the record of a refused request goes on with.
 void append_why(RecordText& text, const PrefillQueryDecision& decision, const EngineConfig& config,
                 DataType model_dtype, const Environment& env) {
@@ -225,7 +274,8 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
     return;
   }
   const detail::PrefillCandidates& candidates = *built_in->candidates;
-  const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized);
+  const auto inputs =
+      built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, decision.prediction);
   const bool may_change_cache = has_built_in_cache_predicate(env);
   RecordText remedy;
   bool helped = false;
@@ -246,7 +296,7 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
     append(text, " ");
     candidates.append_sentence(text, kind, candidate, inputs);
   });
-  if (helped) append(text, " ", remedy_text, view(remedy));
+  append_advice(text, decision.prediction, helped ? view(remedy) : std::string_view());
 }
 
 // All of an explanation that follows without asking a predicate. `backend_asked`: whether
@@ -258,6 +308,7 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   result.data_type = decision.data_type;
   result.outcome = decision.outcome;
   result.facts = decision.facts;
+  result.prediction = decision.prediction;
   const CacheConfig& cache = config.cache_config;
   result.kv_cache_dtype =
       parse_kv_cache_dtype(cache.cache_dtype)
@@ -277,8 +328,8 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
 
   if (const BuiltInBackend* const built_in = built_in_backend(env)) {
     const detail::PrefillCandidates& candidates = *built_in->candidates;
-    const auto inputs =
-        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, demands);
+    const auto inputs = built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized,
+                                         decision.prediction, demands);
     result.prefill_backend = name_of(candidates.select(inputs));
     result.hint = candidates.selection(inputs).hint;
     if (quantized) return result;
@@ -298,7 +349,11 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   const auto block = [&](BlockerKind kind, std::string_view value, std::string_view sentence) {
     result.blockers.push_back({kind, std::string(value), std::string(sentence)});
   };
-  if (!requested) block(BlockerKind::not_requested, "false", detail::not_requested_text);
+  if (!requested) {
+    RecordText sentence;
+    detail::append_not_requested(sentence, decision.prediction);
+    block(BlockerKind::not_requested, "false", view(sentence));
+  }
   if (!decision.facts.kv_cache_quantized) {
     const std::string_view cache_dtype = effective_cache_dtype(config);
     RecordText sentence;
@@ -309,7 +364,9 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
     const std::string_view reason = decision.backend_reason;
     block(BlockerKind::backend_refused, "", reason.empty() ? no_reason : reason);
   }
-  if (decision.outcome == PrefillQueryOutcome::available_but_off) add_remedy({}, nullptr);
+  const bool is_flag_enough = decision.outcome == PrefillQueryOutcome::available_but_off &&
+                              !(decision.prediction && decision.prediction->decides);
+  if (is_flag_enough) add_remedy({}, nullptr);
   return result;
 }
 
@@ -319,9 +376,9 @@ void append_why(RecordText& text, const PrefillQueryExplanation& explanation) {
   for (const Blocker& blocker : explanation.blockers) {
     if (blocker.kind != BlockerKind::not_requested) append(text, " ", blocker.sentence);
   }
-  if (!explanation.remedies.empty()) {
-    append(text, " ", remedy_text, explanation.remedies.front().spelling);
-  }
+  append_advice(
+      text, explanation.prediction,
+      explanation.remedies.empty() ? std::string_view() : explanation.remedies.front().spelling);
 }
 
 bool is_refused(PrefillQueryOutcome outcome, const EngineConfig& config) {
@@ -344,14 +401,29 @@ Environment environment_of(const Platform& platform, BuiltInBackend backend) {
   return env;
 }
 
-// Logs the record of a row. `append_reasons` adds to the record of a refused request.
-bool log_outcome(PrefillQueryOutcome outcome, const Environment& env,
-                 detail::FunctionRef<void(RecordText&)> append_reasons) {
+// Logs the record of a row, and what is predicted. `append_reasons` adds to the record of a refused
+// request.
+bool log_outcome(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,
+                 const Environment& env, detail::FunctionRef<void(RecordText&)> append_reasons) {
   OnceLog& log = log_of(env);
   RecordText text;
+  const bool is_automatic = prediction && prediction->decides;
+  const bool advises_change = prediction && prediction->advises_change;
   switch (outcome) {
-    case PrefillQueryOutcome::quantized:
-      return log.info_once(LogScope::local, enabled_text);
+    case PrefillQueryOutcome::quantized: {
+      append(text, enabled_text);
+      if (is_automatic) {
+        append(text, ". ");
+        detail::append_prediction(text, *prediction);
+      }
+      const bool written = log.info_once(LogScope::local, view(text));
+      if (!advises_change) return written;
+      text.clear();
+      append(text, not_paying_text);
+      detail::append_prediction(text, *prediction);
+      append(text, " To disable, remove: ", flag_of(env));
+      return log.warning_once(LogScope::local, view(text)) || written;
+    }
     case PrefillQueryOutcome::request_refused:
       append(text, refused_text);
       append_reasons(text);
@@ -359,7 +431,18 @@ bool log_outcome(PrefillQueryOutcome outcome, const Environment& env,
                  ? log.warning_once(LogScope::local, view(text))
                  : log.info_once(LogScope::local, view(text));
     case PrefillQueryOutcome::available_but_off:
+      if (is_automatic) {
+        append(text, automatically_off_text);
+        detail::append_prediction(text, *prediction);
+        return log.info_once(LogScope::local, view(text));
+      }
+      if (prediction && !advises_change) return false;
       append(text, hint_text, flag_of(env));
+      if (prediction) {
+        append(text, " (");
+        detail::append_prediction(text, *prediction);
+        append(text, ")");
+      }
       return log.warning_once(LogScope::local, view(text));
     case PrefillQueryOutcome::not_applicable:
       return false;
@@ -369,7 +452,7 @@ bool log_outcome(PrefillQueryOutcome outcome, const Environment& env,
 
 bool log_decision(const PrefillQueryDecision& decision, const EngineConfig& config,
                   DataType model_dtype, const Environment& env) {
-  return log_outcome(decision.outcome, env, [&](RecordText& text) {
+  return log_outcome(decision.outcome, decision.prediction, env, [&](RecordText& text) {
     append_why(text, decision, config, model_dtype, env);
   });
 }
@@ -458,6 +541,11 @@ std::string to_string(const PrefillQueryExplanation& explanation) {
   for (const Remedy& remedy : explanation.remedies) add("remedy", remedy.spelling);
   add("note", explanation.nothing_helps);
   add("note", explanation.hint);
+  if (explanation.prediction) {
+    RecordText sentence;
+    detail::append_prediction(sentence, *explanation.prediction);
+    add("prediction", view(sentence));
+  }
   return text;
 }
 
@@ -479,7 +567,8 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                    "that of make_environment(), with its table of backends");
   }
   const bool quantized = env.is_quantized_kv_cache(effective_cache_dtype(config));
-  return built_in->candidates->selection(built_in->inputs(config, model_dtype, quantized));
+  return built_in->candidates->selection(
+      built_in->inputs(config, model_dtype, quantized, predict(config, env)));
 }
 
 bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
@@ -518,8 +607,8 @@ detail::PlannedPrefill detail::plan_prefill(const EngineConfig& config, DataType
   if (const BuiltInBackend* const built_in = built_in_backend(env)) {
     result.has_table = true;
     result.platform = built_in->candidates->platform();
-    result.selection = built_in->candidates->selection(
-        built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, demands));
+    result.selection = built_in->candidates->selection(built_in->inputs(
+        config, model_dtype, decision.facts.kv_cache_quantized, decision.prediction, demands));
     result.explanation =
         explain(decision, config, model_dtype, env, /*backend_asked=*/true, demands);
   } else {
@@ -542,6 +631,7 @@ detail::PlannedPrefill detail::plan_prefill(const EngineConfig& config, DataType
       decision.facts.backend_supports = false;
       decision.outcome = decide_prefill_query(decision.facts);
       decision.data_type = model_dtype;
+      if (decision.prediction) decision.prediction->advises_change = false;
     }
     result.explanation = explain(decision, config, model_dtype, env, backend_refused);
     auto& blockers = result.explanation.blockers;
@@ -553,7 +643,7 @@ detail::PlannedPrefill detail::plan_prefill(const EngineConfig& config, DataType
 
 bool detail::log_planned_prefill(const PrefillQueryExplanation& explanation,
                                  const Environment& env) {
-  return log_outcome(explanation.outcome, env,
+  return log_outcome(explanation.outcome, explanation.prediction, env,
                      [&](RecordText& text) { append_why(text, explanation); });
 }
 

@@ -418,9 +418,9 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   config.cache_config.cache_dtype = "fp9";
   refused(config, vllm_prefill_backends(), StartsWith("cache_dtype: \"fp9\""));
   config = good;
-  config.attention_config.prefill_query_mode = static_cast<PrefillQueryMode>(2);
+  config.attention_config.prefill_query_mode = static_cast<PrefillQueryMode>(3);
   refused(config, vllm_prefill_backends(),
-          StartsWith("prefill_query_mode: PrefillQueryMode(2) is not accepted"));
+          StartsWith("prefill_query_mode: PrefillQueryMode(3) is not accepted"));
   for (const int bad : {0, -1, -1000000}) {
     for (int MlaDimensions::*field :
          {&MlaDimensions::qk_nope_head_dim, &MlaDimensions::qk_rope_head_dim,

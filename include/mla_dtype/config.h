@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace mla_dtype {
@@ -30,9 +31,11 @@ struct CacheConfig {
 
 /// How strongly FP8 prefill queries are asked for.
 enum class PrefillQueryMode : std::uint8_t {
-  by_flag,   ///< use_prefill_query_quantization asks for them; without them the model runs, too
-  required,  ///< the model cannot run without them, whatever the flag says: an error at init.
-             ///< Kimi-K3 with a plain FP8 KV cache (vllm/models/kimi_k3/nvidia/mla.py)
+  by_flag,    ///< use_prefill_query_quantization asks for them; without them the model runs, too
+  required,   ///< the model cannot run without them, whatever the flag says: an error at init.
+              ///< Kimi-K3 with a plain FP8 KV cache (vllm/models/kimi_k3/nvidia/mla.py)
+  automatic,  ///< asks for them, whatever the flag says, if they are predicted to be faster at the
+              ///< expected ISL. That and a prediction (Environment) are required
 };
 
 struct AttentionConfig {
@@ -45,6 +48,9 @@ struct AttentionConfig {
 
   /// The prefill backend that the operator chose. Empty: select_prefill_backend() chooses.
   std::string mla_prefill_backend = {};
+
+  /// The input sequence length that the engine expects, in tokens, 1 or more; none: it cannot say.
+  std::optional<std::int64_t> expected_isl = {};
 };
 
 /// The dimensions of an attention head, in elements. The defaults are those of DeepSeek-V2, -V3 and

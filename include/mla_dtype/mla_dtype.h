@@ -5,6 +5,7 @@
 
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/config.h>
+#include <mla_dtype/cost_model.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/kv_cache.h>

@@ -79,7 +79,7 @@ using PrefillBackendAvailability = std::function<Support(std::string_view name)>
 
 /// What keeps FP8 prefill queries, or a prefill backend, away.
 enum class BlockerKind : std::uint8_t {
-  not_requested,            ///< the flag is off
+  not_requested,            ///< the flag is off; in mode `automatic`: predicted not to be faster
   kv_cache_not_quantized,   ///< ... and FP8 queries need a KV cache that is
   kv_cache_format,          ///< quantized, but in a format that FP8 prefill cannot read
   dynamic_kv_scales,        ///< FP8 prefill needs scales that do not change
@@ -99,6 +99,15 @@ enum class BlockerKind : std::uint8_t {
 /// The enumerator's name; data() is null-terminated and static. Out of range:
 /// std::invalid_argument.
 MLA_DTYPE_EXPORT std::string_view to_string(BlockerKind kind);
+
+/// What FP8 prefill queries are predicted to bring.
+struct PrefillPrediction {
+  std::int64_t isl;  ///< at this input sequence length, the expected one, in tokens
+  double speedup;    ///< time of prefill attention without them over that with them
+  bool decides;      ///< the mode is `automatic`: it is why they are requested, or not
+  /// The flag should be changed: that is possible, and makes attention faster by 2 % or more.
+  bool advises_change;
+};
 
 /// One condition that failed.
 struct Blocker {
@@ -125,7 +134,8 @@ struct PrefillBackendSelection {
   std::vector<RejectedPrefillBackend> rejected;
 
   /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
-  /// to change (the flag that is off, or the choice of the backend). Else empty.
+  /// to change (the flag that is off, or the choice of the backend). Else empty, and where they are
+  /// predicted to gain less than 2 %.
   std::string hint;
 };
 
@@ -140,7 +150,8 @@ struct PrefillBackendSelection {
 /// `is_available` once for each of `backends`; what it throws reaches the caller.
 /// std::invalid_argument: no backends, two of one name, a row that contradicts itself, a chosen
 /// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
-/// other than float32, float16 and bfloat16. Thread-safe; for model init: it allocates.
+/// other than float32, float16 and bfloat16, the mode `automatic`, which takes an Environment.
+/// Thread-safe; for model init: it allocates.
 ///
 ///     const auto selection = mla_dtype::select_prefill_backend(
 ///         config, mla_dtype::DataType::bfloat16, mla_dtype::cuda(/*major=*/10, /*minor=*/3));

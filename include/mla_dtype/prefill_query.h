@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -22,7 +23,8 @@ namespace mla_dtype {
 /// What the decision depends on.
 struct PrefillQueryFacts {
   bool kv_cache_quantized;  ///< is the KV cache quantized?
-  bool requested;           ///< is use_prefill_query_quantization on, or the mode `required`?
+  bool requested;           ///< is use_prefill_query_quantization on, or the mode `required`,
+                            ///< or `automatic` and FP8 predicted to be faster?
   bool backend_supports;    ///< can the prefill backend take FP8 queries?
 };
 
@@ -82,6 +84,11 @@ struct Environment {
 
   /// The level of the record of a refused request.
   LogLevel refused_request_level = LogLevel::info;
+
+  /// How many times as fast prefill attention is with FP8 queries, keys and values at this ISL (in
+  /// tokens): cost_model.h makes such predictions. Null: there are none. Asked once for each
+  /// decision where AttentionConfig::expected_isl is stated, unless FP8 is required anyway.
+  std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup = {};
 };
 
 /// The environment of an engine that runs the prefill backend of this name, one of those in
@@ -112,6 +119,11 @@ make_environment(const Platform& platform, const std::vector<PrefillBackend>& pr
 /// | 3 | yes                | off  | yes              | model dtype  | warning: how to enable |
 /// | 4 | otherwise          | off  |                  | model dtype  | nothing                |
 ///
+/// Where the engine states its expected ISL and predicts, the records say what is predicted: row
+/// 3's, which is not logged if less than 2 % would be gained; and a warning besides row 1's if FP8
+/// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
+/// row 3's record an info says what was predicted.
+///
 /// Call it at model init, once for each layer if that is convenient: what is logged is logged once.
 /// Two models of one process, a draft and its target, each with their own configuration and
 /// environment, get their own answers and their own records.
@@ -119,9 +131,11 @@ make_environment(const Platform& platform, const std::vector<PrefillBackend>& pr
 /// The predicates are asked in the order of the columns, only as far as needed, and each at most
 /// once; if one throws, nothing is logged. std::invalid_argument, before any predicate is asked: a
 /// null predicate, a model dtype other than float32, float16 and bfloat16, an fp8_data_type that is
-/// no FP8 type, a head dimension below 1, an enumerator out of range. With the built-in predicates:
-/// an unknown KV-cache dtype or prefill backend. Where FP8 prefill queries are required and
-/// refused: PrefillQueryRefused, and nothing is logged.
+/// no FP8 type, a head dimension or an expected ISL below 1, an enumerator out of range; in mode
+/// `automatic`, no expected ISL or no prediction. With the built-in predicates: an unknown KV-cache
+/// dtype or prefill backend. After they were asked: a predicted speedup that is no finite number
+/// above 0. Where FP8 prefill queries are required and refused: PrefillQueryRefused, and nothing is
+/// logged.
 ///
 /// Thread-safe if the predicates are. Once its record has been said it takes no lock, and allocates
 /// only for the reason of an injected predicate that refuses, for a record of more than 1,024
@@ -143,6 +157,7 @@ struct PrefillQueryDecision {
   PrefillQueryOutcome outcome;
   PrefillQueryFacts facts;     ///< backend_supports is false where the backend was not asked
   std::string backend_reason;  ///< what an injected predicate of the backend gave for a refusal
+  std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
 };
 
 /// Decides as determine_prefill_query_data_type() does, and logs nothing. A refusal is an answer
@@ -185,12 +200,16 @@ struct PrefillQueryExplanation {
   std::vector<Remedy> remedies;
 
   /// With the built-in predicates: empty if there is a remedy, else one or more sentences,
-  /// beginning `On this device`, that nothing helps. Predicates of the engine's own are not asked
-  /// about other settings: there may be remedies then that are not listed.
+  /// beginning `On this device`, that nothing helps; also where the mode is `automatic`, and FP8
+  /// not predicted to be faster. Predicates of the engine's own are not asked about other settings:
+  /// there may be remedies then that are not listed.
   std::string nothing_helps;
 
   /// PrefillBackendSelection::hint.
   std::string hint;
+
+  /// What FP8 prefill queries bring at the expected ISL; none where it was not asked for.
+  std::optional<PrefillPrediction> prediction;
 };
 
 /// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/config.h>
+#include <mla_dtype/data_type.h>
+#include <mla_dtype/export.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace mla_dtype {
+
+// From which input length do FP8 prefill queries, keys and values pay? Attention itself is faster
+// in FP8 at every length; what it costs is to quantize the queries, keys and values. Attention
+// grows with the square of the length, quantizing with the length: so there may be a length from
+// which FP8 is faster, and it depends on the device, its kernels, and how they quantize.
+
+/// A cost model in three numbers. Each from 1e-9 to 1e9.
+struct PrefillThroughput {
+  double bf16_tflops;  ///< sustained by BF16 prefill attention, in 10^12 FLOP/s
+  double fp8_tflops;   ///< ... by FP8 prefill attention, without quantizing
+  double quantize_ns;  ///< to quantize the query, key and value of one token and head, in ns
+};
+
+/// A measurement: a causal prefill without context.
+struct PrefillTiming {
+  std::int64_t isl;  ///< tokens of the sequence, 1 to 10^9
+  double bf16_ms;    ///< attention in BF16, in ms for one sequence, from 1e-9 to 1e9: the time of a
+                     ///< batch of equal sequences is divided by their number
+  double fp8_ms;     ///< the same in FP8, with quantizing
+};
+
+/// A cost model as it was measured: two points or more, in ascending order of ISL, all with the
+/// same heads. Between two points the times of a token are interpolated. They should reach from
+/// below the break-even to beyond it, since no gain is predicted that was not measured: beyond the
+/// last point the speedup is that of the last one, before the first one that of the first, but not
+/// above 1.
+using PrefillCurve = std::vector<PrefillTiming>;
+
+/// What prefill attention costs on one kind of device, with its kernels.
+struct PrefillCostModel {
+  std::variant<PrefillThroughput, PrefillCurve> costs;
+  MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
+  std::string source = {};        ///< device and kernels, for humans
+};
+
+/// One NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13; 128 heads, 16,384 tokens or
+/// more at a time; the fastest BF16 kernel against the fastest FP8 kernel with three static
+/// per-tensor quantize kernels. Ratios are good to about 5 %. Not a model for other devices of the
+/// same compute capability: an H20 computes several times slower. Never changes.
+MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
+
+/// The built-in model of a device, by the name that cudaGetDeviceProperties() reports
+/// (`NVIDIA H100 80GB HBM3`). Null where there is none: then the engine supplies one.
+MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(std::string_view device_name);
+
+/// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its
+/// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
+/// as chunked prefill and prefix-cache hits leave them: the queries attend to these, too, and their
+/// keys and values are cast again. std::invalid_argument: a bad model (see its members), an empty
+/// prefill, a dimension below 1. Thread-safe; in the number of points.
+///
+///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
+MLA_DTYPE_EXPORT double predicted_prefill_speedup(const PrefillCostModel& model,
+                                                  std::int64_t query_tokens,
+                                                  std::int64_t context_tokens = 0,
+                                                  const MlaDimensions& dimensions = {});
+
+/// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
+/// faster in FP8; none where there is no such length. Errors as above.
+///
+///     break_even_isl(h100_prefill_cost_model())  // 2366
+MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
+                                                            const MlaDimensions& dimensions = {});
+
+/// What Environment::predict_prefill_speedup takes: the prediction of a prefill without context, of
+/// the configuration's dimensions. std::invalid_argument, at once, for a bad model.
+///
+///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(
+///         mla_dtype::h100_prefill_cost_model());
+MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>
+make_prefill_speedup_predictor(PrefillCostModel model);
+
+/// The data type of each prefill batch, for an engine that keeps the kernels of both ready. Made at
+/// model init; a value of a few bytes, which never changes: any number of threads may use one.
+///
+///     config.attention_config.use_prefill_query_quantization = true;  // where it pays
+///     const PrefillQuerySelector selector(
+///         h100_prefill_cost_model(), config, DataType::bfloat16,
+///         determine_prefill_query_data_type(config, DataType::bfloat16, env));
+///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/0);      // bfloat16
+///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/32768);  // float8_e4m3fn
+class PrefillQuerySelector {
+ public:
+  /// `determined`: what determine_prefill_query_data_type() gave at init, with FP8 prefill queries
+  /// requested. Where that is the model dtype, whatever the reason, every batch gets it; where FP8
+  /// is required (PrefillQueryMode), every batch gets FP8. Errors as above, and a `determined` that
+  /// is neither `model_dtype` nor FP8.
+  MLA_DTYPE_EXPORT PrefillQuerySelector(const PrefillCostModel& model, const EngineConfig& config,
+                                        DataType model_dtype, DataType determined);
+
+  /// FP8 if it is predicted to be faster for a sequence of so many new tokens after so many others;
+  /// that is, at break_even_isl() and above without context.
+  DataType choose(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
+    return gain(query_tokens, context_tokens) > 0 ? fp8_ : model_dtype_;
+  }
+
+  /// How much a sequence speaks for FP8, in no unit: add it up over the sequences of a batch, which
+  /// have one kernel, and give it FP8 if the sum is above 0. For numbers of tokens of 0 and above.
+  double gain(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
+    const auto query = static_cast<double>(query_tokens);
+    const auto context = static_cast<double>(context_tokens);
+    return attention_ * query * (query + 2 * context) - query_cost_ * query -
+           context_cost_ * context;
+  }
+
+ private:
+  double attention_ = 0;     // what FP8 saves for two pairs of tokens
+  double query_cost_ = 1;    // what it costs for a new token
+  double context_cost_ = 1;  // ... and for one of the context
+  DataType model_dtype_;
+  DataType fp8_;
+};
+
+}  // namespace mla_dtype

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <mla_dtype/cost_model.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "bad_data_type.h"
+#include "check_config.h"
+#include "invalid_argument.h"
+
+namespace mla_dtype {
+namespace {
+
+// The time of a token grows linearly with the ISL: attention does, and quantizing costs the same at
+// each. So curves are interpolated as times of a token, which is exact for a device of constant
+// throughputs, and needs few points of others: what BF16 and FP8 are slow at alike cancels out.
+
+constexpr double largest_number = 1e9;  // what is computed from such numbers stays finite
+constexpr double smallest_number = 1e-9;
+constexpr double longest_isl = 1e15;  // exact in a double, and beyond any model
+
+void check_number(const std::string& field, double value) {
+  // NaN is in no range.
+  if (!(value >= smallest_number && value <= largest_number)) {
+    detail::throw_invalid_argument(field, fmt::to_string(value), "1e-9 to 1e9");
+  }
+}
+
+void check_costs(const PrefillThroughput& throughput) {
+  check_number("bf16_tflops", throughput.bf16_tflops);
+  check_number("fp8_tflops", throughput.fp8_tflops);
+  check_number("quantize_ns", throughput.quantize_ns);
+}
+
+void check_costs(const PrefillCurve& curve) {
+  if (curve.size() < 2) {
+    detail::throw_invalid_argument("curve", fmt::format("of {} points", curve.size()),
+                                   "2 points and more");
+  }
+  std::int64_t previous = 0;
+  for (std::size_t i = 0; i < curve.size(); ++i) {
+    const PrefillTiming& point = curve[i];
+    const auto field = [&](const char* name) { return fmt::format("curve[{}].{}", i, name); };
+    if (point.isl <= previous || point.isl > static_cast<std::int64_t>(largest_number)) {
+      detail::throw_invalid_argument(
+          field("isl"), fmt::to_string(point.isl),
+          fmt::format("{} to 1000000000, in ascending order", previous + 1));
+    }
+    check_number(field("bf16_ms"), point.bf16_ms);
+    check_number(field("fp8_ms"), point.fp8_ms);
+    previous = point.isl;
+  }
+}
+
+void check_model(const PrefillCostModel& model) {
+  detail::check_dimensions(model.dimensions);
+  std::visit([](const auto& costs) { check_costs(costs); }, model.costs);
+}
+
+// Elements of a head: those that are multiplied and added for a query and a key, and as many are
+// cast for a token of the context, its key and value.
+double pair_size(const MlaDimensions& dimensions) {
+  return static_cast<double>(dimensions.qk_nope_head_dim) + dimensions.qk_rope_head_dim +
+         dimensions.v_head_dim;
+}
+
+// Those that are cast for a new token: its query, too.
+double token_size(const MlaDimensions& dimensions) {
+  return pair_size(dimensions) + dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim;
+}
+
+double isl_of(const PrefillTiming& point) { return static_cast<double>(point.isl); }
+
+bool is_fp8_faster(const PrefillTiming& point) { return point.fp8_ms < point.bf16_ms; }
+
+// What a token costs more in FP8, in ms.
+double cost_of_token(const PrefillTiming& point) {
+  return (point.fp8_ms - point.bf16_ms) / isl_of(point);
+}
+
+// Before the first point of a curve, by one token and more.
+bool is_before(const PrefillTiming& first, double isl) { return isl <= isl_of(first) - 1; }
+
+// FP8's time over BF16's for the dimensions of the model.
+double time_ratio(const PrefillThroughput& costs, const MlaDimensions& dimensions, double isl) {
+  // 10^12 FLOP/s are 10^3 FLOP/ns; a token of a causal prefill has ISL / 2 pairs, of 2 FLOP each.
+  const double bf16_ns = pair_size(dimensions) * isl / (costs.bf16_tflops * 1e3);
+  return costs.bf16_tflops / costs.fp8_tflops + costs.quantize_ns / bf16_ns;
+}
+
+double time_ratio(const PrefillCurve& curve, const MlaDimensions&, double isl) {
+  const PrefillTiming& first = curve.front();
+  if (is_before(first, isl)) return std::max(first.fp8_ms / first.bf16_ms, 1.0);
+  const auto right = std::find_if(curve.begin() + 1, curve.end() - 1,
+                                  [&](const auto& point) { return isl <= isl_of(point); });
+  const PrefillTiming& a = right[-1];
+  const PrefillTiming& b = *right;
+  const double share = std::clamp((isl - isl_of(a)) / (isl_of(b) - isl_of(a)), 0.0, 1.0);
+  const auto time_of_token = [&](double PrefillTiming::*time) {
+    return a.*time / isl_of(a) * (1 - share) + b.*time / isl_of(b) * share;
+  };
+  return time_of_token(&PrefillTiming::fp8_ms) / time_of_token(&PrefillTiming::bf16_ms);
+}
+
+// The ISL, for the dimensions of the model, beyond which the ratio is below 1.
+std::optional<double> crossing(const PrefillThroughput& costs, const MlaDimensions& dimensions) {
+  const double limit = costs.bf16_tflops / costs.fp8_tflops;
+  if (limit >= 1) return std::nullopt;
+  return (time_ratio(costs, dimensions, 1) - limit) / (1 - limit);
+}
+
+std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) {
+  const auto slower = std::find_if_not(curve.rbegin(), curve.rend(), is_fp8_faster);
+  if (slower == curve.rbegin()) return std::nullopt;
+  if (slower == curve.rend()) return isl_of(curve.front()) - 1;
+  const PrefillTiming& a = *slower;
+  const PrefillTiming& b = *slower.base();
+  const double share = cost_of_token(a) / (cost_of_token(a) - cost_of_token(b));
+  return isl_of(a) + share * (isl_of(b) - isl_of(a));
+}
+
+// What a prefill of these dimensions comes to: without context, in the dimensions of the model, one
+// of this ISL has as much attention for each element that is cast. So it has the same ratio.
+double equivalent_isl(const PrefillCostModel& model, const MlaDimensions& dimensions,
+                      double query_tokens, double context_tokens) {
+  const double attention =
+      pair_size(dimensions) * query_tokens * (query_tokens + 2 * context_tokens);
+  const double casts =
+      token_size(dimensions) * query_tokens + pair_size(dimensions) * context_tokens;
+  return attention / casts * token_size(model.dimensions) / pair_size(model.dimensions);
+}
+
+// The same for the model in either form.
+double time_ratio(const PrefillCostModel& model, double isl) {
+  return std::visit([&](const auto& costs) { return time_ratio(costs, model.dimensions, isl); },
+                    model.costs);
+}
+
+std::optional<double> crossing(const PrefillCostModel& model) {
+  return std::visit([&](const auto& costs) { return crossing(costs, model.dimensions); },
+                    model.costs);
+}
+
+double speedup(const PrefillCostModel& model, const MlaDimensions& dimensions,
+               std::int64_t query_tokens, std::int64_t context_tokens) {
+  return 1 / time_ratio(model, equivalent_isl(model, dimensions, static_cast<double>(query_tokens),
+                                              static_cast<double>(context_tokens)));
+}
+
+PrefillCostModel make_h100_model() {
+  return {PrefillCurve{{256, 0.89283 / 64, 1.6882 / 64},
+                       {512, 1.0956 / 32, 1.8225 / 32},
+                       {1024, 1.614 / 16, 2.154 / 16},
+                       {2048, 2.7256 / 8, 2.834 / 8},
+                       {4096, 4.7654 / 4, 4.1751 / 4},
+                       {8192, 8.3941 / 2, 7.0291 / 2},
+                       {16384, 16.727, 12.583},
+                       {32768, 63.258, 47.188},
+                       {65536, 250.7, 180.13},
+                       {131072, 999.39, 712.54}},
+          MlaDimensions{}, "one NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13"};
+}
+
+}  // namespace
+
+// Never destroyed: an engine may ask while it shuts down.
+const PrefillCostModel& h100_prefill_cost_model() {
+  static const auto& model = *new const PrefillCostModel(make_h100_model());
+  return model;
+}
+
+const PrefillCostModel* find_prefill_cost_model(std::string_view device_name) {
+  return device_name == "NVIDIA H100 80GB HBM3" ? &h100_prefill_cost_model() : nullptr;
+}
+
+double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t query_tokens,
+                                 std::int64_t context_tokens, const MlaDimensions& dimensions) {
+  check_model(model);
+  detail::check_dimensions(dimensions);
+  detail::check_positive("query_tokens", query_tokens);
+  if (context_tokens < 0) {
+    detail::throw_invalid_argument("context_tokens", fmt::to_string(context_tokens), "0 and above");
+  }
+  return speedup(model, dimensions, query_tokens, context_tokens);
+}
+
+std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
+                                           const MlaDimensions& dimensions) {
+  check_model(model);
+  detail::check_dimensions(dimensions);
+  const auto equivalent = crossing(model);
+  if (!equivalent) return std::nullopt;
+  const double last_slower = *equivalent / equivalent_isl(model, dimensions, 1, 0);
+  if (!(last_slower < longest_isl)) return std::nullopt;
+  const std::int64_t isl = static_cast<std::int64_t>(last_slower) + 1;
+  // A length of the same time may have been rounded to either side.
+  return speedup(model, dimensions, isl, 0) > 1 ? isl : isl + 1;
+}
+
+std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill_speedup_predictor(
+    PrefillCostModel model) {
+  check_model(model);
+  return [model = std::move(model)](const EngineConfig& config, std::int64_t isl) {
+    detail::check_positive("isl", isl);
+    detail::check_dimensions(config.mla_dimensions);
+    return speedup(model, config.mla_dimensions, isl, 0);
+  };
+}
+
+PrefillQuerySelector::PrefillQuerySelector(const PrefillCostModel& model,
+                                           const EngineConfig& config, DataType model_dtype,
+                                           DataType determined)
+    : model_dtype_(model_dtype), fp8_(determined) {
+  check_model(model);
+  detail::check_dimensions(config.mla_dimensions);
+  detail::check_model_data_type(model_dtype);
+  if (determined != model_dtype && !(detail::is_data_type(determined) && is_fp8(determined))) {
+    detail::throw_bad_data_type("determined", determined, "the model dtype, and FP8 types");
+  }
+  if (determined == model_dtype) return;
+  std::optional<double> equivalent = crossing(model);
+  if (config.attention_config.prefill_query_mode == PrefillQueryMode::required) {
+    model_dtype_ = determined;
+    equivalent = 0;
+  }
+  if (!equivalent) return;
+  attention_ =
+      equivalent_isl(model, config.mla_dimensions, 1, 0) * token_size(config.mla_dimensions);
+  query_cost_ = *equivalent * token_size(config.mla_dimensions);
+  context_cost_ = *equivalent * pair_size(config.mla_dimensions);
+}
+
+}  // namespace mla_dtype
