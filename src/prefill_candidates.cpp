@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 #include "bad_data_type.h"
@@ -239,6 +240,19 @@ Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_
       parallel_config(config.parallel_config),
       chosen(chosen_candidate),
       prediction(predicted) {}
+
+bool operator==(const Inputs& a, const Inputs& b) {
+  const auto all = [](const Inputs& inputs) {
+    const auto& [cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested, required,
+                 vetoes, model_dtype, dimensions, heads, parallel_config, chosen, prediction,
+                 output_matters, cache_choices] = inputs;
+    return std::tie(cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested,
+                    required, vetoes, model_dtype, dimensions, heads,
+                    parallel_config.decode_context_parallel_size, chosen, output_matters,
+                    cache_choices);
+  };
+  return !a.prediction && !b.prediction && all(a) == all(b);
+}
 
 bool is_requested(const AttentionConfig& config,
                   const std::optional<PrefillPrediction>& prediction) {

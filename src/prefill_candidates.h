@@ -63,6 +63,7 @@ class Blockers {
   constexpr Blockers(BlockerKind kind)  // NOLINT: implicit, a set of one
       : bits_(1U << static_cast<unsigned>(kind)) {}
 
+  friend constexpr bool operator==(Blockers a, Blockers b) { return a.bits_ == b.bits_; }
   constexpr bool empty() const { return bits_ == 0; }
   constexpr bool has(Blockers any) const { return (bits_ & any.bits_) != 0; }
   constexpr void add(Blockers others) { bits_ |= others.bits_; }
@@ -111,6 +112,9 @@ struct Candidate {
 struct Inputs {
   Inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
          const Candidate* chosen, const std::optional<PrefillPrediction>& prediction);
+
+  /// Whether all is the same; never so with a prediction.
+  friend bool operator==(const Inputs& a, const Inputs& b);
 
   /// Whether nothing that an operator sets brings FP8 queries, since it is the mode `automatic`
   /// that keeps them away.

@@ -10,6 +10,7 @@
 #include "bad_data_type.h"
 #include "cache_dtype.h"
 #include "check_config.h"
+#include "first_refusal.h"
 #include "invalid_argument.h"
 #include "prefill_candidates.h"
 #include "prefill_plan.h"
@@ -67,6 +68,7 @@ struct BuiltInBackend {
   std::shared_ptr<const detail::PrefillCandidates> candidates;
   // What runs where the operator chooses none; null: it is selected.
   const detail::Candidate* named;
+  std::shared_ptr<detail::FirstRefusal> first_refusal = std::make_shared<detail::FirstRefusal>();
 
   Support operator()(const EngineConfig& config, DataType model_dtype) const;
 
@@ -277,6 +279,10 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
   const auto inputs =
       built_in->inputs(config, model_dtype, decision.facts.kv_cache_quantized, decision.prediction);
   const bool may_change_cache = has_built_in_cache_predicate(env);
+  if (const auto why = built_in->first_refusal->find(inputs, may_change_cache, env); !why.empty()) {
+    return append(text, why);
+  }
+  const std::size_t begin = text.size();
   RecordText remedy;
   bool helped = false;
   const bool nothing_can_help = candidates.nothing_helps(inputs);
@@ -297,6 +303,7 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
     candidates.append_sentence(text, kind, candidate, inputs);
   });
   append_advice(text, decision.prediction, helped ? view(remedy) : std::string_view());
+  built_in->first_refusal->remember(inputs, may_change_cache, env, view(text).substr(begin));
 }
 
 // All of an explanation that follows without asking a predicate. `backend_asked`: whether

@@ -398,6 +398,75 @@ TEST(MakeEnvironment, AnEngineMayKnowFormatsOfItsOwn) {
   EXPECT_EQ(determine("unknown"), DataType::bfloat16);
 }
 
+// Whatever was refused before with the same environment, a refusal is in words of its own.
+TEST(MakeEnvironment, EachRefusalHasItsOwnWords) {
+  struct Case {
+    EngineConfig config;
+    DataType model_dtype;
+    Environment env;
+  };
+  const auto record_of = [](Case asked) {
+    const RecordingLogger output;
+    asked.env.log = std::make_shared<OnceLog>(output.logger);
+    determine_prefill_query_data_type(asked.config, asked.model_dtype, asked.env);
+    const auto records = output.sink->records();
+    EXPECT_THAT(records, SizeIs(1));
+    return records.empty() ? std::string() : records[0].text;
+  };
+  const auto make_cases = [](auto make_env) {
+    std::vector<Case> cases;
+    const auto add = [&](auto change) {
+      cases.push_back({make_config("fp8", true), DataType::bfloat16, make_env()});
+      change(cases.back());
+    };
+    add([](Case&) {});
+    add([](Case& c) { c.config.cache_config.cache_dtype = "auto"; });
+    add([](Case& c) { c.config.cache_config.cache_dtype = "bfloat16"; });
+    add([](Case& c) { c.config.cache_config.cache_dtype = "nvfp4"; });
+    add([](Case& c) {
+      c.config.cache_config.cache_dtype = "auto";
+      c.config.cache_config.checkpoint_kv_cache_quant_algo = "NVFP4";
+    });
+    add([](Case& c) { c.model_dtype = DataType::float32; });
+    add([](Case& c) { c.config.mla_dimensions.v_head_dim = 96; });
+    add([](Case& c) { c.config.cache_config.kv_scales = KvScales::dynamic; });
+    add([](Case& c) { c.config.parallel_config.decode_context_parallel_size = 2; });
+    add([](Case& c) {
+      c.config.attention_config.mla_prefill_backend = "FLASHINFER";
+      c.config.num_attention_heads = 17;
+      c.model_dtype = DataType::float32;
+    });
+    add([](Case& c) { c.env.flag_spelling = "--fp8-prefill"; });
+    add([](Case& c) { c.env.kv_cache_dtype_spelling = "--cache"; });
+    add([](Case& c) { c.env.prefill_backend_spelling = "--backend"; });
+    add([](Case& c) {
+      c.config.cache_config.cache_dtype = "auto";
+      c.env.kv_cache_dtype_spelling = "--cache";
+    });
+    add([](Case& c) { c.env.is_quantized_kv_cache = [](std::string_view) { return false; }; });
+    add([](Case& c) {
+      c.config.attention_config.expected_isl = 1024;
+      c.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.75; };
+    });
+    return cases;
+  };
+  const auto make_env = [] {
+    return make_environment(cuda(/*major=*/10, /*minor=*/0), "FLASH_ATTN");
+  };
+  std::vector<std::string> expected;
+  for (const Case& alone : make_cases(make_env)) expected.push_back(record_of(alone));
+  EXPECT_EQ(std::set<std::string>(expected.begin(), expected.end()).size(), expected.size() - 1)
+      << "only the spelling of KV-cache dtypes is not in the advice of another backend";
+  for (std::size_t first = 0; first < expected.size(); ++first) {
+    const Environment shared = make_env();
+    const auto cases = make_cases([&] { return shared; });
+    EXPECT_EQ(record_of(cases[first]), expected[first]);
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+      EXPECT_EQ(record_of(cases[i]), expected[i]) << i << " after " << first;
+    }
+  }
+}
+
 TEST(MakeEnvironment, TwoModelsInOneProcessGetTheirOwnAnswers) {
   const Environment target = make_environment(cuda(10, 0), "FLASHINFER");
   const Environment draft = make_environment(cuda(10, 0), "FLASH_ATTN");
