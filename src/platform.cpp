@@ -55,16 +55,13 @@ std::optional<Version> parse_cuda(std::string_view text) {
   if (prefixed && !text.empty() && (text.back() == 'a' || text.back() == 'f')) {
     text.remove_suffix(1);
   }
-  if (text.empty() || !is_digit(text.back())) return std::nullopt;
-  const int minor = text.back() - '0';
-  text.remove_suffix(1);
-  if (!prefixed) {
-    if (text.empty() || text.back() != '.') return std::nullopt;
-    text.remove_suffix(1);
-  }
-  const int major = parse_major(text);
-  if (major == 0) return std::nullopt;
-  return Version{major, minor, 0};
+  // The major; a dot, where no prefix says how to read it; the minor.
+  const std::size_t tail = prefixed ? 1 : 2;
+  if (text.size() < tail || (!prefixed && text[text.size() - 2] != '.')) return std::nullopt;
+  const char minor = text[text.size() - 1];
+  const int major = parse_major(text.substr(0, text.size() - tail));
+  if (major == 0 || !is_digit(minor)) return std::nullopt;
+  return Version{major, minor - '0', 0};
 }
 
 // `gfx90a` is 9.0.10: a decimal major, then one hexadecimal digit each for minor and stepping; then
