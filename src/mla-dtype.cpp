@@ -153,17 +153,27 @@ void add_options(CLI::App& app, Arguments& arguments) {
       "with --decode-backend.");
 }
 
+// What is shown in place of a decision depends on these options alone. Any other one that is given
+// is an error: it was meant to matter.
+void check_others(const CLI::App& app, const std::string& shown,
+                  const std::vector<std::string>& others) {
+  for (const CLI::Option* const option : app.get_options()) {
+    const std::string name = option->get_name();
+    const bool matters =
+        name == shown || std::find(others.begin(), others.end(), name) != others.end();
+    if (option->count() != 0 && !matters) {
+      throw std::invalid_argument(fmt::format("{}: not together with {}", name, shown));
+    }
+  }
+}
+
 // The matrix is of a device and a model; it shows every choice of the rest.
 void check_matrix(const CLI::App& app) {
   if (app.count("--device") == 0) throw std::invalid_argument("--matrix: needs --device");
-  for (const char* const option :
-       {"--kv-cache-dtype", "--use-prefill-query-quantization", "--prefill-backend",
-        "--attention-config", "--prefill-query-mode", "--decode-backend",
-        "--enable-chunked-prefill", "--local-rank", "--global-rank", "--refused-request-level"}) {
-    if (app.count(option) != 0) {
-      throw std::invalid_argument(fmt::format("{}: not together with --matrix", option));
-    }
-  }
+  check_others(app, "--matrix",
+               {"--device", "--hf-config", "--model-dtype", "--qk-nope-head-dim",
+                "--qk-rope-head-dim", "--v-head-dim", "--kv-lora-rank", "--num-attention-heads",
+                "--kv-scales", "--decode-context-parallel-size", "--json"});
 }
 
 // Calls `make`, and puts where it comes from before what it finds wrong.
