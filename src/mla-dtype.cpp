@@ -38,6 +38,8 @@ struct Arguments {
   std::string prefill_backend = "auto";
   std::string attention_config;
   std::string prefill_query_mode = "by_flag";
+  std::optional<int> expected_isl;
+  std::string cost_model;
   std::string hf_config;
   std::string model_dtype = "bfloat16";
   MlaDimensions dimensions;
@@ -59,15 +61,17 @@ struct Question {
   Platform platform;
   DataType model_dtype = DataType::bfloat16;
   EngineConfig config;
-  std::optional<std::string> decode_backend;  // none: no plan is asked for
-  std::vector<std::string> notes;             // on what was not given, or is not looked at
+  std::optional<std::string> decode_backend;   // none: no plan is asked for
+  std::optional<PrefillCostModel> cost_model;  // none: nothing is predicted
+  std::vector<std::string> notes;              // on what was not given, or is not looked at
 };
 
 // CLI11 takes an empty text, as of a shell variable that is not set, for 0.
 const CLI::Validator is_number([](const std::string& text) { return text.empty() ? "empty" : ""; },
                                "", "number");
 
-void add_positive(CLI::App& app, const char* option, int& number, const char* description) {
+template <class Number>
+void add_positive(CLI::App& app, const char* option, Number& number, const char* description) {
   app.add_option(option, number, description)
       ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
       ->capture_default_str();
@@ -108,6 +112,16 @@ void add_plan_options(CLI::App& app, Arguments& arguments) {
              "prefill long inputs in parts, through a workspace: on, unless =false");
 }
 
+void add_prediction_options(CLI::App& app, Arguments& arguments) {
+  add_positive(app, "--expected-isl", arguments.expected_isl,
+               "input sequence length in tokens: predict what FP8 prefill queries bring there");
+  app.add_option("--cost-model", arguments.cost_model,
+                 "what prefill attention costs: h100, which --device 9.0 implies, or a JSON file: "
+                 "'{\"bf16_tflops\": 550, \"fp8_tflops\": 780, \"quantize_ns\": 0.5}' or "
+                 "'{\"curve\": [{\"isl\": 1024, \"bf16_ms\": 0.1, \"fp8_ms\": 0.13}, ...]}', with "
+                 "\"dimensions\" and \"source\" if need be");
+}
+
 void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--device", arguments.device,
                  "10.3, sm_103, compute_103, gfx942, gfx942:sramecc+:xnack-, ... or none")
@@ -125,9 +139,11 @@ void add_options(CLI::App& app, Arguments& arguments) {
                  "the same two settings as vLLM takes them: '{\"use_prefill_query_quantization\": "
                  "true, \"mla_prefill_backend\": \"FLASHINFER\"}'");
   app.add_option("--prefill-query-mode", arguments.prefill_query_mode,
-                 "required: the model cannot run without FP8 prefill queries")
-      ->check(CLI::IsMember({"by_flag", "required"}))
+                 "required: the model cannot run without FP8 prefill queries; automatic: ask for "
+                 "them if they are predicted to be faster at --expected-isl")
+      ->check(CLI::IsMember({"by_flag", "required", "automatic"}))
       ->capture_default_str();
+  add_prediction_options(app, arguments);
   add_plan_options(app, arguments);
   app.add_option("--local-rank", arguments.rank.local_rank,
                  "rank on this node; only 0 logs the decision")
@@ -273,6 +289,11 @@ std::string read_mla_prefill_backend(const std::string& typed, const Platform& p
   return config.attention_config.mla_prefill_backend;
 }
 
+PrefillQueryMode read_prefill_query_mode(const std::string& name) {
+  if (name == "required") return PrefillQueryMode::required;
+  return name == "automatic" ? PrefillQueryMode::automatic : PrefillQueryMode::by_flag;
+}
+
 void read_attention(const CLI::App& app, const Arguments& arguments, Question& question) {
   std::optional<bool> flag;
   if (app.count("--use-prefill-query-quantization") != 0) {
@@ -299,8 +320,46 @@ void read_attention(const CLI::App& app, const Arguments& arguments, Question& q
   AttentionConfig& attention = question.config.attention_config;
   attention.use_prefill_query_quantization = flag.value_or(false);
   if (backend && *backend != "auto") attention.mla_prefill_backend = *backend;
-  if (arguments.prefill_query_mode == "required") {
-    attention.prefill_query_mode = PrefillQueryMode::required;
+  attention.prefill_query_mode = read_prefill_query_mode(arguments.prefill_query_mode);
+  attention.expected_isl = arguments.expected_isl;
+}
+
+PrefillCostModel named_cost_model(const std::string& name) {
+  if (spells(name, "H100")) return h100_prefill_cost_model();
+  return from("--cost-model: " + name, [&] { return tool::read_cost_model(name); });
+}
+
+// The library's model of the device, with a note. Where there is none, that is noted, too, or,
+// where `option` is nothing without a prediction, an error.
+void take_default_cost_model(const char* option, bool is_needed, Question& question) {
+  if (question.platform == cuda(9, 0)) {
+    question.cost_model = h100_prefill_cost_model();
+    question.notes.push_back(
+        fmt::format("no --cost-model was given: it is that of {}; other devices of its capability, "
+                    "such as H20, differ",
+                    question.cost_model->source));
+    return;
+  }
+  const std::string none = fmt::format(
+      "{}: no cost model of device {} is known, so nothing is predicted: --cost-model gives one",
+      option, to_string(question.platform));
+  if (is_needed) throw std::invalid_argument(none);
+  question.notes.push_back(none);
+}
+
+void read_cost_model(const CLI::App& app, const Arguments& arguments, Question& question) {
+  constexpr const char* automatic = "--prefill-query-mode automatic";
+  const bool is_automatic = arguments.prefill_query_mode == "automatic";
+  const bool is_given = app.count("--cost-model") != 0;
+  if (!arguments.expected_isl) {
+    if (is_automatic || is_given) {
+      throw std::invalid_argument(
+          fmt::format("{}: needs --expected-isl", is_automatic ? automatic : "--cost-model"));
+    }
+  } else if (is_given) {
+    question.cost_model = named_cost_model(arguments.cost_model);
+  } else {
+    take_default_cost_model(is_automatic ? automatic : "--expected-isl", is_automatic, question);
   }
 }
 
@@ -334,6 +393,7 @@ Question read_question(const CLI::App& app, const Arguments& arguments) {
   question.config.cache_config.cache_dtype = arguments.kv_cache_dtype;
   read_model(app, arguments, question);
   read_attention(app, arguments, question);
+  read_cost_model(app, arguments, question);
   read_plan(app, arguments, question);
   return question;
 }
@@ -347,12 +407,9 @@ const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention
   return is_other ? other : vllm_prefill_backends();
 }
 
-// One line of plain ASCII on stderr, whatever the arguments held.
-void say(std::string text) {
-  for (char& c : text) {
-    if (c < ' ' || c > '~') c = '?';
-  }
-  std::fprintf(stderr, "mla-dtype: %s\n", text.c_str());
+// A line on stderr, whatever the arguments held.
+void say(const std::string& text) {
+  std::fprintf(stderr, "mla-dtype: %s\n", tool::in_plain(text).c_str());
 }
 
 int fail(const std::string& text, int exit_code) {
@@ -363,7 +420,7 @@ int fail(const std::string& text, int exit_code) {
 // Decides as an engine does at init, which logs, and adds to the report what comes of it. Returns
 // why it is refused; empty: it is not.
 std::string decide(const Question& question, const Environment& env, tool::Report& report) {
-  const auto& [platform, model_dtype, config, decode_backend, notes] = question;
+  const auto& [platform, model_dtype, config, decode_backend, cost_model, notes] = question;
   try {
     if (!decode_backend) {
       determine_prefill_query_data_type(config, model_dtype, env);
@@ -386,23 +443,37 @@ std::string decide(const Question& question, const Environment& env, tool::Repor
   }
 }
 
-int show_decision(const Question& question, const Arguments& arguments) {
-  const auto& [platform, model_dtype, config, decode_backend, notes] = question;
-  Environment env = make_environment(platform, backends_for(config.attention_config));
+Environment environment_for(const Question& question, const Arguments& arguments,
+                            const std::shared_ptr<spdlog::logger>& logger) {
+  Environment env =
+      make_environment(question.platform, backends_for(question.config.attention_config));
+  if (question.cost_model) {
+    env.predict_prefill_speedup = make_prefill_speedup_predictor(*question.cost_model);
+  }
   env.refused_request_level =
       arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
-  const auto sink = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(/*n_items=*/16);
-  const auto logger = std::make_shared<spdlog::logger>("mla-dtype", sink);
   env.log = from("--local-rank, --global-rank",
                  [&] { return std::make_shared<OnceLog>(logger, arguments.rank); });
+  return env;
+}
+
+int show_decision(const Question& question, const Arguments& arguments) {
+  const auto& [platform, model_dtype, config, decode_backend, cost_model, notes] = question;
+  const auto sink = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(/*n_items=*/16);
+  const Environment env =
+      environment_for(question, arguments, std::make_shared<spdlog::logger>("mla-dtype", sink));
 
   tool::Report report{platform,
                       model_dtype,
                       explain_prefill_query_data_type(config, model_dtype, env),
                       select_prefill_backend(config, model_dtype, env),
+                      /*break_even=*/{},
                       /*log=*/{},
                       /*refused=*/false,
                       /*plan=*/{}};
+  if (cost_model) {
+    report.break_even = tool::make_break_even(*cost_model, config.mla_dimensions);
+  }
   const std::string refusal = decide(question, env, report);
   for (const auto& record : sink->last_raw()) {
     report.log.push_back({fmt::to_string(spdlog::level::to_string_view(record.level)),

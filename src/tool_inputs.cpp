@@ -2,6 +2,7 @@
 #include "tool_inputs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -17,6 +18,8 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <variant>
+#include <vector>
 
 namespace mla_dtype::tool {
 namespace {
@@ -40,7 +43,7 @@ std::string show(const Json& value) {
   throw std::invalid_argument(fmt::format("{} is not accepted; accepted: {}", what, accepted));
 }
 
-[[noreturn]] void reject(const char* field, const Json& value, std::string_view accepted) {
+[[noreturn]] void reject(const std::string& field, const Json& value, std::string_view accepted) {
   reject(fmt::format("{}: {}", field, show(value)), accepted);
 }
 
@@ -97,14 +100,30 @@ std::string string_member(const Json& object, const char* name) {
   return value;
 }
 
-std::optional<int> positive_integer(const Json& object, const char* name) {
+int to_positive_integer(const std::string& field, const Json& value) {
   constexpr int max = std::numeric_limits<int>::max();
-  const Json& value = member(object, name);
-  if (value.is_null()) return std::nullopt;
   const bool accepted = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
                         value.get<std::uint64_t>() <= std::uint64_t{max};
-  if (!accepted) reject(name, value, fmt::format("a whole number from 1 to {}", max));
+  if (!accepted) reject(field, value, fmt::format("a whole number from 1 to {}", max));
   return value.get<int>();
+}
+
+// `where` is what the object's fields are named after.
+std::optional<int> positive_integer(const Json& object, const char* name,
+                                    const std::string& where = {}) {
+  const Json& value = member(object, name);
+  if (value.is_null()) return std::nullopt;
+  return to_positive_integer(where + name, value);
+}
+
+// Those that there are.
+void read_dimensions(const Json& object, const std::string& where, MlaDimensions& dimensions) {
+  const auto read = [&](const char* name, int& number) {
+    number = positive_integer(object, name, where).value_or(number);
+  };
+  read("qk_nope_head_dim", dimensions.qk_nope_head_dim);
+  read("qk_rope_head_dim", dimensions.qk_rope_head_dim);
+  read("v_head_dim", dimensions.v_head_dim);
 }
 
 // `dtype`, in older files `torch_dtype`; in a multimodal model's file also beside the dimensions.
@@ -189,6 +208,57 @@ void check_spelling(const std::string& key) {
   }
 }
 
+// A cost model. Which numbers can be meant, the library says.
+
+// Nothing else is in a file that is made for the tool.
+void check_keys(const Json& object, const std::string& where,
+                const std::vector<std::string_view>& known) {
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(known.begin(), known.end(), key) == known.end()) {
+      reject(where + show(key), fmt::format("{}", fmt::join(known, ", ")));
+    }
+  }
+}
+
+double read_number(const Json& object, const std::string& where, const char* name) {
+  const Json& value = member(object, name);
+  if (!value.is_number()) reject(where + name, value, "a number");
+  return value;
+}
+
+PrefillTiming read_timing(const std::string& field, const Json& point) {
+  if (!point.is_object()) reject(field, point, "an object");
+  const std::string where = field + '.';
+  check_keys(point, where, {"isl", "bf16_ms", "fp8_ms"});
+  return {to_positive_integer(where + "isl", member(point, "isl")),
+          read_number(point, where, "bf16_ms"), read_number(point, where, "fp8_ms")};
+}
+
+PrefillCurve read_curve(const Json& points) {
+  if (!points.is_array()) reject("curve", points, "an array");
+  PrefillCurve result;
+  for (const Json& point : points) {
+    result.push_back(read_timing(fmt::format("curve[{}]", result.size()), point));
+  }
+  return result;
+}
+
+// In whichever of the two forms they have.
+std::variant<PrefillThroughput, PrefillCurve> read_costs(const Json& model) {
+  constexpr std::string_view forms = "either bf16_tflops, fp8_tflops and quantize_ns, or curve";
+  const Json& curve = member(model, "curve");
+  std::string numbers;
+  for (const char* const name : {"bf16_tflops", "fp8_tflops", "quantize_ns"}) {
+    if (!member(model, name).is_null()) numbers = name;
+  }
+  if (numbers.empty() && curve.is_null()) reject("bf16_tflops, curve: none", forms);
+  if (numbers.empty()) return read_curve(curve);
+  if (!curve.is_null()) reject(numbers + " with curve", forms);
+  return PrefillThroughput{read_number(model, "", "bf16_tflops"),
+                           read_number(model, "", "fp8_tflops"),
+                           read_number(model, "", "quantize_ns")};
+}
+
 }  // namespace
 
 AttentionConfigArgument parse_attention_config(const std::string& json) {
@@ -230,19 +300,30 @@ ModelConfig read_hf_config(const std::string& path) {
     reject("kv_lora_rank: none", "a model with Multi-head Latent Attention");
   }
   ModelConfig result;
-  MlaDimensions& dimensions = result.dimensions;
   const auto read = [&](const char* name, int& number) {
     number = positive_integer(text_model, name).value_or(number);
   };
   read("kv_lora_rank", result.kv_lora_rank);
   read("num_attention_heads", result.num_attention_heads);
-  read("qk_nope_head_dim", dimensions.qk_nope_head_dim);
-  read("qk_rope_head_dim", dimensions.qk_rope_head_dim);
-  read("v_head_dim", dimensions.v_head_dim);
+  read_dimensions(text_model, "", result.dimensions);
   read_dtype(model, text_model, result);
   const Json& own = object_or_null(model, "quantization_config");
   result.kv_cache_quant_algo = read_kv_cache_quant_algo(
       own.is_null() ? object_or_null(text_model, "quantization_config") : own);
+  return result;
+}
+
+PrefillCostModel read_cost_model(const std::string& path) {
+  const Json model = read_object(path);
+  check_keys(model, "",
+             {"bf16_tflops", "fp8_tflops", "quantize_ns", "curve", "dimensions", "source"});
+  PrefillCostModel result{read_costs(model)};
+  const Json& dimensions = object_or_null(model, "dimensions");
+  check_keys(dimensions, "dimensions.", {"qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"});
+  read_dimensions(dimensions, "dimensions.", result.dimensions);
+  result.source = string_member(model, "source");
+  if (result.source.empty()) result.source = path;
+  make_prefill_speedup_predictor(result);  // checks it
   return result;
 }
 

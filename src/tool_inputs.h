@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mla_dtype/config.h>
+#include <mla_dtype/cost_model.h>
 
 #include <optional>
 #include <string>
@@ -38,5 +39,11 @@ std::string hf_config_path(const std::string& file_or_directory);
 
 /// Reads a Hugging Face config.json of a model with MLA; any other model is not accepted.
 ModelConfig read_hf_config(const std::string& path);
+
+/// Reads a cost model, which the library accepts, from a JSON object: `bf16_tflops`, `fp8_tflops`
+/// and `quantize_ns`, or `curve`, an array of objects of `isl`, `bf16_ms` and `fp8_ms`. Either with
+/// `dimensions`, an object of dimensions as config.json names them, and with `source`; without it
+/// the source is the path.
+PrefillCostModel read_cost_model(const std::string& path);
 
 }  // namespace mla_dtype::tool

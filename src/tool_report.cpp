@@ -73,7 +73,10 @@ Json to_json(const std::vector<Caution>& cautions) {
   return result;
 }
 
-Json or_null(const std::optional<std::size_t>& bytes) { return bytes ? Json(*bytes) : Json(); }
+template <class Number>
+Json or_null(const std::optional<Number>& number) {
+  return number ? Json(*number) : Json();
+}
 
 Json or_null(const std::optional<PlannedDataType>& planned) {
   return planned ? to_json(*planned) : Json();
@@ -96,6 +99,17 @@ Json or_null(const std::optional<AttentionPlan>& plan) {
       // A text: many readers of JSON take numbers for doubles, which have 53 bits.
       {"packed", fmt::format("{:#018x}", pack(*plan))},
   };
+}
+
+Json prediction_or_null(const Report& report) {
+  const std::optional<PrefillPrediction>& prediction = report.explanation.prediction;
+  if (!prediction) return {};
+  return {{"isl", prediction->isl},
+          {"speedup", prediction->speedup},
+          {"decides", prediction->decides},
+          {"advises_change", prediction->advises_change},
+          {"break_even_isl", or_null(report.break_even->isl)},
+          {"source", report.break_even->source}};
 }
 
 std::string to_document(const Json& json) {
@@ -182,10 +196,37 @@ void append_rejected(std::string& text, const PrefillBackendSelection& selection
   }
 }
 
+void append_break_even(std::string& text, const BreakEven& break_even) {
+  text += "break-even: ";
+  if (!break_even.isl) {
+    text += "none: there is no ISL from which on FP8 prefill attention is predicted to be faster\n";
+  } else if (*break_even.isl == 1) {
+    text += "FP8 prefill attention is predicted to be faster at every ISL\n";
+  } else {
+    text += fmt::format(
+        "FP8 prefill attention is predicted to be faster from ISL {} on; below, quantizing "
+        "queries, keys and values may cost more than it gains\n",
+        *break_even.isl);
+  }
+  text += fmt::format("cost model: {}\n", in_plain(break_even.source));
+}
+
 }  // namespace
+
+std::string in_plain(std::string text) {
+  for (char& c : text) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return text;
+}
+
+BreakEven make_break_even(const PrefillCostModel& model, const MlaDimensions& dimensions) {
+  return {break_even_isl(model, dimensions), model.source};
+}
 
 std::string to_text(const Report& report) {
   std::string text = to_string(report.explanation) + '\n';
+  if (report.explanation.prediction) append_break_even(text, *report.break_even);
   append_rejected(text, report.selection);
   if (report.plan) text += '\n' + to_string(*report.plan) + '\n';
   return text;
@@ -212,6 +253,7 @@ std::string to_json(const Report& report) {
       {"remedies", to_json(explanation.remedies)},
       {"nothing_helps", or_null(explanation.nothing_helps)},
       {"hint", or_null(explanation.hint)},
+      {"prediction", prediction_or_null(report)},
       {"rejected_prefill_backends", to_json(report.selection.rejected)},
       {"log", to_json(report.log)},
       {"refused", report.refused},

@@ -3,11 +3,13 @@
 
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/config.h>
+#include <mla_dtype/cost_model.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_backend.h>
 #include <mla_dtype/prefill_query.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,6 +18,17 @@
 // What the tool shows, as text and as JSON, each ending in a newline.
 
 namespace mla_dtype::tool {
+
+/// The text as one line of plain ASCII, whatever it holds.
+std::string in_plain(std::string text);
+
+/// A cost model, and what it says of a model's dimensions.
+struct BreakEven {
+  std::optional<std::int64_t> isl;  ///< none: at no ISL is FP8 faster for good
+  std::string source;
+};
+
+BreakEven make_break_even(const PrefillCostModel& model, const MlaDimensions& dimensions);
 
 /// A log record that a decision wrote.
 struct LogRecord {
@@ -28,13 +41,15 @@ struct Report {
   DataType model_dtype;
   PrefillQueryExplanation explanation;
   PrefillBackendSelection selection;
+  std::optional<BreakEven> break_even;  ///< of the model that the prediction comes from, if any
   std::vector<LogRecord> log;
   bool refused;                       ///< required, and not possible; or no kernel can run the plan
   std::optional<AttentionPlan> plan;  ///< none where none was asked for, or it is refused
 };
 
-/// The explanation, then what speaks against the backends that an automatic selection did not take,
-/// though they run on the device; after an empty line the plan, if there is one. Without the log.
+/// The explanation, with its prediction the break-even; then what speaks against the backends that
+/// an automatic selection did not take, though they run on the device; after an empty line the
+/// plan, if there is one. Without the log.
 std::string to_text(const Report& report);
 
 std::string to_json(const Report& report);

@@ -7,11 +7,13 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -61,13 +63,22 @@ Result run(const std::string& arguments) {
 // One argument, for a shell. It has no single quotes in it.
 std::string quoted(const std::string& argument) { return " '" + argument + "' "; }
 
-// With a config.json of this content.
-Result run_with_config(const std::string& config, const std::string& arguments) {
+// With the option naming a file of this content.
+Result run_with_file(const std::string& option, const std::string& content,
+                     const std::string& arguments) {
   const std::string path = temporary_path() + ".json";
-  std::ofstream(path) << config;
-  const Result result = run("--hf-config" + quoted(path) + arguments);
+  std::ofstream(path) << content;
+  const Result result = run(option + quoted(path) + arguments);
   std::remove(path.c_str());
   return result;
+}
+
+Result run_with_config(const std::string& config, const std::string& arguments) {
+  return run_with_file("--hf-config", config, arguments);
+}
+
+Result run_with_cost_model(const std::string& model, const std::string& arguments) {
+  return run_with_file("--cost-model", model, arguments);
 }
 
 Json parse(const Result& result) {
@@ -585,6 +596,211 @@ TEST(Tool, RefusedRequestLevel) {
               StartsWith("[warning] Unable to "));
 }
 
+// What is predicted.
+
+const std::string fp8_kv_cache = "--device 10.0 --kv-cache-dtype fp8 ";
+
+std::string break_even_line(std::optional<std::int64_t> isl) {
+  if (!isl) {
+    return "break-even: none: there is no ISL from which on FP8 prefill attention is predicted to "
+           "be faster";
+  }
+  return "break-even: FP8 prefill attention is predicted to be faster from ISL " +
+         std::to_string(*isl) +
+         " on; below, quantizing queries, keys and values may cost more than it gains";
+}
+
+TEST(Tool, SaysWhatIsPredictedAndWhy) {
+  const PrefillCostModel& model = h100_prefill_cost_model();
+  for (const int isl : {1000, 20000}) {
+    for (const std::string request : {"", "--use-prefill-query-quantization "}) {
+      const std::string arguments =
+          fp8_kv_cache + request + "--cost-model h100 --expected-isl " + std::to_string(isl);
+      SCOPED_TRACE(arguments);
+      EngineConfig config;
+      config.cache_config.cache_dtype = "fp8";
+      config.attention_config.use_prefill_query_quantization = !request.empty();
+      config.attention_config.expected_isl = isl;
+      Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
+      env.predict_prefill_speedup = make_prefill_speedup_predictor(model);
+      const std::string explanation =
+          to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env));
+      ASSERT_THAT(lines(explanation).back(), StartsWith("prediction: At the expected ISL of "));
+
+      const Result result = run(arguments);
+      EXPECT_EQ(result.exit_code, 0);
+      EXPECT_THAT(result.out,
+                  StartsWith(explanation + '\n' + break_even_line(break_even_isl(model)) +
+                             "\ncost model: " + model.source + '\n'));
+      EXPECT_THAT(run(arguments + " --decode-backend FLASHMLA").out, StartsWith(result.out));
+    }
+  }
+}
+
+TEST(Tool, TheModeAutomaticAsksForWhatIsPredictedToBeFaster) {
+  const std::string automatic = fp8_kv_cache + "--prefill-query-mode automatic --cost-model H100 ";
+  const std::int64_t isl = *break_even_isl(h100_prefill_cost_model());
+  const auto data_type = [&](const std::string& arguments) {
+    const Result result = run(automatic + arguments);
+    EXPECT_EQ(result.exit_code, 0);
+    return lines(result.out).at(0);
+  };
+  EXPECT_EQ(data_type("--expected-isl " + std::to_string(isl)), "data type: float8_e4m3fn");
+  EXPECT_EQ(data_type(flag + "--expected-isl " + std::to_string(isl - 1)), "data type: bfloat16");
+
+  const Json json = parse(run(automatic + "--json --expected-isl 1000")).at("prediction");
+  EXPECT_EQ(json.at("decides"), true);
+  EXPECT_EQ(json.at("advises_change"), false);
+}
+
+TEST(Tool, JsonHoldsThePrediction) {
+  const std::string arguments = fp8_kv_cache + flag + "--expected-isl 1000 --json ";
+  const PrefillCostModel& model = h100_prefill_cost_model();
+  const Json json =
+      parse(run(arguments + "--cost-model h100 --qk-nope-head-dim 192 --v-head-dim 256"));
+  const MlaDimensions dimensions = {192, 64, 256};
+  EXPECT_EQ(json.at("prediction"),
+            Json({{"isl", 1000},
+                  {"speedup", predicted_prefill_speedup(model, 1000, 0, dimensions)},
+                  {"decides", false},
+                  {"advises_change", true},
+                  {"break_even_isl", *break_even_isl(model, dimensions)},
+                  {"source", model.source}}));
+  EXPECT_THAT(
+      keys(json.at("prediction")),
+      ElementsAre("isl", "speedup", "decides", "advises_change", "break_even_isl", "source"));
+  EXPECT_EQ(
+      parse(run(arguments + "--cost-model h100 --prefill-query-mode required")).at("prediction"),
+      nullptr)
+      << "nothing to decide";
+}
+
+TEST(Tool, SaysWhoseCostModelItTakes) {
+  const std::string isl = "--expected-isl 2000 ";
+  const Result on_h100 = run(isl + "--device 9.0");
+  EXPECT_EQ(on_h100.exit_code, 0);
+  EXPECT_EQ(on_h100.out, run(isl + "--device 9.0 --cost-model h100").out);
+  EXPECT_EQ(on_h100.err, "mla-dtype: no --cost-model was given: it is that of " +
+                             h100_prefill_cost_model().source +
+                             "; other devices of its capability, such as H20, differ\n");
+  EXPECT_THAT(run(isl + "--device 9.0 --cost-model h100").err, IsEmpty());
+
+  for (const std::string device : {"8.9", "10.0", "gfx90a", "none"}) {
+    const Result other = run(isl + "--device " + device);
+    EXPECT_EQ(other.exit_code, 0);
+    EXPECT_EQ(other.out, run("--device " + device).out) << "nothing is predicted";
+    EXPECT_EQ(other.err, "mla-dtype: --expected-isl: no cost model of device " +
+                             to_string(device == "none" ? Platform{} : parse_platform(device)) +
+                             " is known, so nothing is predicted: --cost-model gives one\n");
+    EXPECT_EQ(Json::parse(run(isl + "--json --device " + device).out).at("prediction"), nullptr);
+  }
+}
+
+// What a prediction for 1000 tokens is made of, seen in JSON.
+Json prediction_with(const std::string& cost_model, const std::string& arguments = {}) {
+  return parse(run_with_cost_model(cost_model,
+                                   fp8_kv_cache + "--json --expected-isl 1000 " + arguments))
+      .at("prediction");
+}
+
+void expect_same(const Json& prediction, const PrefillCostModel& model,
+                 const MlaDimensions& dimensions = {}) {
+  EXPECT_EQ(prediction.at("speedup"), predicted_prefill_speedup(model, 1000, 0, dimensions));
+  const auto break_even = break_even_isl(model, dimensions);
+  EXPECT_EQ(prediction.at("break_even_isl"), break_even ? Json(*break_even) : Json());
+}
+
+TEST(Tool, ReadsACostModel) {
+  const std::string numbers = R"("bf16_tflops": 550, "fp8_tflops": 780.5, "quantize_ns": 0.5)";
+  const std::string curve = R"("curve": [{"isl": 512, "bf16_ms": 1, "fp8_ms": 1.5},
+                                         {"isl": 4096, "fp8_ms": 20.25, "bf16_ms": 24}])";
+  const PrefillThroughput throughput{550, 780.5, 0.5};
+  const PrefillCurve timings{{512, 1, 1.5}, {4096, 24, 20.25}};
+  const std::string dimensions = R"(, "dimensions": {"qk_nope_head_dim": 192, "v_head_dim": 256})";
+  const MlaDimensions wide{192, 64, 256};
+  expect_same(prediction_with("{" + numbers + "}"), {throughput});
+  expect_same(prediction_with("{" + curve + "}"), {timings});
+  expect_same(prediction_with("{" + numbers + dimensions + "}"), {throughput, wide});
+  expect_same(prediction_with("{" + curve + dimensions + "}"), {timings, wide});
+  expect_same(prediction_with("{" + curve + "}", "--qk-nope-head-dim 192 --v-head-dim 256"),
+              {timings}, wide);
+  // Null is as good as nothing.
+  expect_same(prediction_with("{" + numbers + R"(, "curve": null, "dimensions": null})"),
+              {throughput});
+  expect_same(prediction_with(R"({"bf16_tflops": 2, "fp8_tflops": 1, "quantize_ns": 1})"),
+              {PrefillThroughput{2, 1, 1}});
+
+  EXPECT_EQ(prediction_with("{" + numbers + R"(, "source": "a B200\n\u00b5"})").at("source"),
+            "a B200\n\u00b5");
+  EXPECT_THAT(prediction_with("{" + numbers + "}").at("source").get<std::string>(),
+              HasSubstr(temporary_path()));
+  EXPECT_THAT(run_with_cost_model("{" + numbers + R"(, "source": "a B200\n\u001b[31m"})",
+                                  fp8_kv_cache + "--expected-isl 1000")
+                  .out,
+              HasSubstr("\ncost model: a B200??[31m\n"));
+}
+
+TEST(Tool, ACostModelThatGainsNothingHasNoBreakEven) {
+  const std::string slow = R"({"bf16_tflops": 2, "fp8_tflops": 1, "quantize_ns": 1})";
+  EXPECT_THAT(run_with_cost_model(slow, fp8_kv_cache + "--expected-isl 1000").out,
+              HasSubstr('\n' + break_even_line(std::nullopt) + '\n'));
+  const std::string fast = R"({"bf16_tflops": 1, "fp8_tflops": 2, "quantize_ns": 1e-9})";
+  EXPECT_THAT(run_with_cost_model(fast, fp8_kv_cache + "--expected-isl 1000").out,
+              HasSubstr("\nbreak-even: FP8 prefill attention is predicted to be faster at every "
+                        "ISL\n"));
+}
+
+TEST(Tool, ACostModelThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
+  const auto expect = [](const Result& result, const std::string& names) {
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, MatchesRegex("mla-dtype: --cost-model: [ -~]*: " + names + "[ -~]*\n"));
+  };
+  const std::string curve = R"({"curve": [{"isl": 8, "bf16_ms": 1, "fp8_ms": 1}, )";
+  for (const auto& [model, names] : {
+           std::pair<std::string, std::string>("{", "not JSON: "),
+           {"[]", "an array is not accepted; accepted: a JSON object"},
+           {"{}", "bf16_tflops, curve: none is not accepted; accepted: either bf16_tflops, "},
+           {R"({"source": "x"})", "bf16_tflops, curve: none is not accepted"},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1, "quantize_ns": 1, "curve": []})",
+            "quantize_ns with curve is not accepted; accepted: either "},
+           {R"({"bf16_tflops": 1, "curve": []})", "bf16_tflops with curve is not accepted"},
+           {R"({"bf16_tflop": 1})", "\"bf16_tflop\" is not accepted; accepted: bf16_tflops, fp8_"},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1})", "quantize_ns: null is not accepted"},
+           {R"({"bf16_tflops": "1"})", "bf16_tflops: \"1\" is not accepted; accepted: a number"},
+           {R"({"bf16_tflops": 1, "fp8_tflops": true})", "fp8_tflops: true is not accepted"},
+           {R"({"bf16_tflops": NaN})", "not JSON: "},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1, "quantize_ns": 1, "source": 1})", "source: 1 "},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1, "quantize_ns": 1, "dimensions": []})",
+            "dimensions: an array is not accepted; accepted: an object"},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1, "quantize_ns": 1, "dimensions": {"v": 1}})",
+            "dimensions.\"v\" is not accepted; accepted: qk_nope_head_dim, "},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1, "quantize_ns": 1,
+                "dimensions": {"v_head_dim": 0}})",
+            "dimensions.v_head_dim: 0 is not accepted; accepted: a whole number from 1 to "},
+           {R"({"curve": {"isl": 8}})", "curve: an object is not accepted; accepted: an array"},
+           {curve + "[16, 1, 1]]}", "curve.1.: an array is not accepted; accepted: an object"},
+           {curve + R"({"isl": 16, "bf16_ms": 1}]})", "curve.1..fp8_ms: null is not accepted"},
+           {curve + R"({"isl": 16, "bf16_ms": [1], "fp8_ms": 1}]})", "curve.1..bf16_ms: an array"},
+           {curve + R"({"bf16_ms": 1, "fp8_ms": 1}]})", "curve.1..isl: null is not accepted"},
+           {curve + R"({"isl": 16.5, "bf16_ms": 1, "fp8_ms": 1}]})", "curve.1..isl: 16.5 is not"},
+           {curve + R"({"isl": 16, "bf16_ms": 1, "fp8_ms": 1, "fp16_ms": 1}]})",
+            "curve.1..\"fp16_ms\" is not accepted; accepted: isl, bf16_ms, fp8_ms"},
+           // What the library finds.
+           {R"({"bf16_tflops": 0, "fp8_tflops": 1, "quantize_ns": 1})", "bf16_tflops: 0 is not"},
+           {R"({"bf16_tflops": 1, "fp8_tflops": 1, "quantize_ns": -1})", "quantize_ns: -1 is not"},
+           {R"({"curve": []})", "curve: "},
+           {R"({"curve": [{"isl": 8, "bf16_ms": 1, "fp8_ms": 1}]})", "curve: "},
+           {curve + R"({"isl": 8, "bf16_ms": 1, "fp8_ms": 1}]})", "curve.1..isl: 8 is not"},
+           {curve + R"({"isl": 16, "bf16_ms": 1, "fp8_ms": 0}]})", "curve.1..fp8_ms: 0 is not"},
+       }) {
+    SCOPED_TRACE(model);
+    expect(run_with_cost_model(model, "--device 9.0 --expected-isl 1000"), names);
+  }
+  expect(run("--expected-isl 1000 --cost-model /no/such/file"), "cannot be read");
+  expect(run("--expected-isl 1000 --cost-model ''"), "cannot be read");
+}
+
 // The plan.
 
 const std::string fp8_plan =
@@ -910,7 +1126,7 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(result.out, json.dump(2) + '\n') << "two spaces";
   EXPECT_THAT(keys(json), ElementsAre("schema", "device", "model_dtype", "data_type", "outcome",
                                       "facts", "kv_cache_dtype", "prefill_backend", "blockers",
-                                      "remedies", "nothing_helps", "hint",
+                                      "remedies", "nothing_helps", "hint", "prediction",
                                       "rejected_prefill_backends", "log", "refused", "plan"));
   EXPECT_EQ(json.at("schema"), 1);
   EXPECT_EQ(json.at("device"), "sm_100");
@@ -934,6 +1150,7 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(json.at("remedies").at(0).at("prefill_backend"), "TRTLLM_RAGGED");
   EXPECT_EQ(json.at("nothing_helps"), nullptr);
   EXPECT_EQ(json.at("hint"), nullptr);
+  EXPECT_EQ(json.at("prediction"), nullptr);
   EXPECT_EQ(json.at("rejected_prefill_backends"), Json::array());
   ASSERT_THAT(json.at("log"), SizeIs(1));
   EXPECT_THAT(keys(json.at("log").at(0)), ElementsAre("level", "text"));
@@ -1017,6 +1234,8 @@ TEST(Tool, HelpAndVersion) {
                              "--prefill-backend",
                              "--attention-config",
                              "--prefill-query-mode",
+                             "--expected-isl",
+                             "--cost-model",
                              "--local-rank",
                              "--global-rank",
                              "--refused-request-level",
@@ -1064,7 +1283,16 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--qk-rope-head-dim ''", "--qk-rope-head-dim"},
         {"--v-head-dim 128.5", "--v-head-dim"},
         {"--v-head-dim 99999999999", "--v-head-dim"},
-        {"--prefill-query-mode always", "--prefill-query-mode: .*by_flag,required"},
+        {"--prefill-query-mode always", "--prefill-query-mode: .*by_flag,required,automatic"},
+        {"--prefill-query-mode automatic --cost-model h100",
+         "--prefill-query-mode automatic: needs --expected-isl"},
+        {"--prefill-query-mode automatic --expected-isl 2000 --device 10.0",
+         "--prefill-query-mode automatic: no cost model of device sm_100 .*--cost-model gives one"},
+        {"--cost-model h100", "--cost-model: needs --expected-isl"},
+        {"--expected-isl 0", "--expected-isl: "},
+        {"--expected-isl ''", "--expected-isl: "},
+        {"--expected-isl 2048.5", "--expected-isl: "},
+        {"--expected-isl 99999999999999999999", "--expected-isl: "},
         {"--refused-request-level error", "--refused-request-level: .*info,warning"},
         {"--json=1", "json"},
         {"--matrix", "--matrix: needs --device"},
