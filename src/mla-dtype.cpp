@@ -40,6 +40,8 @@ struct Arguments {
   std::string prefill_query_mode = "by_flag";
   std::optional<int> expected_isl;
   std::string cost_model;
+  bool curve = false;
+  int context_tokens = 0;
   std::string hf_config;
   std::string model_dtype = "bfloat16";
   MlaDimensions dimensions;
@@ -120,6 +122,16 @@ void add_prediction_options(CLI::App& app, Arguments& arguments) {
                  "'{\"bf16_tflops\": 550, \"fp8_tflops\": 780, \"quantize_ns\": 0.5}' or "
                  "'{\"curve\": [{\"isl\": 1024, \"bf16_ms\": 0.1, \"fp8_ms\": 0.13}, ...]}', with "
                  "\"dimensions\" and \"source\" if need be");
+  CLI::Option* const curve =
+      app.add_flag("--curve", arguments.curve,
+                   "show what is predicted for ISL 256 to 131072, and from which on FP8 is faster")
+          ->disable_flag_override();
+  app.add_option("--context-tokens", arguments.context_tokens,
+                 "with --curve: tokens before each prefill, as of chunked prefill, prefix caching")
+      ->check(is_number)
+      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
+      ->capture_default_str()
+      ->needs(curve);
 }
 
 void add_options(CLI::App& app, Arguments& arguments) {
@@ -190,6 +202,13 @@ void check_matrix(const CLI::App& app) {
                {"--device", "--hf-config", "--model-dtype", "--qk-nope-head-dim",
                 "--qk-rope-head-dim", "--v-head-dim", "--kv-lora-rank", "--num-attention-heads",
                 "--kv-scales", "--decode-context-parallel-size", "--json"});
+}
+
+// The curve is of a cost model and of the model's dimensions.
+void check_curve(const CLI::App& app) {
+  check_others(app, "--curve",
+               {"--device", "--hf-config", "--qk-nope-head-dim", "--qk-rope-head-dim",
+                "--v-head-dim", "--expected-isl", "--cost-model", "--context-tokens", "--json"});
 }
 
 // Calls `make`, and puts where it comes from before what it finds wrong.
@@ -348,18 +367,22 @@ void take_default_cost_model(const char* option, bool is_needed, Question& quest
 }
 
 void read_cost_model(const CLI::App& app, const Arguments& arguments, Question& question) {
-  constexpr const char* automatic = "--prefill-query-mode automatic";
   const bool is_automatic = arguments.prefill_query_mode == "automatic";
+  const char* const option = arguments.curve ? "--curve"
+                             : is_automatic  ? "--prefill-query-mode automatic"
+                                             : "--expected-isl";
+  if (is_automatic && !arguments.expected_isl) {
+    throw std::invalid_argument(fmt::format("{}: needs --expected-isl", option));
+  }
   const bool is_given = app.count("--cost-model") != 0;
-  if (!arguments.expected_isl) {
-    if (is_automatic || is_given) {
-      throw std::invalid_argument(
-          fmt::format("{}: needs --expected-isl", is_automatic ? automatic : "--cost-model"));
+  if (arguments.curve || arguments.expected_isl) {
+    if (is_given) {
+      question.cost_model = named_cost_model(arguments.cost_model);
+    } else {
+      take_default_cost_model(option, arguments.curve || is_automatic, question);
     }
   } else if (is_given) {
-    question.cost_model = named_cost_model(arguments.cost_model);
-  } else {
-    take_default_cost_model(is_automatic ? automatic : "--expected-isl", is_automatic, question);
+    throw std::invalid_argument("--cost-model: needs --expected-isl or --curve");
   }
 }
 
@@ -380,15 +403,23 @@ void read_plan(const CLI::App& app, const Arguments& arguments, Question& questi
        [&] { return make_decode_environment(question.platform, *question.decode_backend); });
 }
 
-Question read_question(const CLI::App& app, const Arguments& arguments) {
-  if (arguments.matrix) check_matrix(app);
-  Question question;
-  if (app.count("--device") == 0) {
-    question.notes.emplace_back("no --device was given: the answer is for none");
+void read_device(const CLI::App& app, const Arguments& arguments, Question& question) {
+  const bool is_given = app.count("--device") != 0;
+  if (arguments.curve && !is_given) {
+    question.platform = cuda(9, 0);  // the one that there is a cost model of
+    return;
   }
+  if (!is_given) question.notes.emplace_back("no --device was given: the answer is for none");
   question.platform = from("--device", [&] {
     return arguments.device == "none" ? Platform{} : parse_platform(arguments.device);
   });
+}
+
+Question read_question(const CLI::App& app, const Arguments& arguments) {
+  if (arguments.matrix) check_matrix(app);
+  if (arguments.curve) check_curve(app);
+  Question question;
+  read_device(app, arguments, question);
   from("--kv-cache-dtype", [&] { return is_quantized_kv_cache(arguments.kv_cache_dtype); });
   question.config.cache_config.cache_dtype = arguments.kv_cache_dtype;
   read_model(app, arguments, question);
@@ -495,6 +526,19 @@ int show_matrix(const Question& question, const Arguments& arguments) {
   return 0;
 }
 
+int show_curve(const Question& question, const Arguments& arguments) {
+  const auto curve =
+      tool::make_curve(*question.cost_model, question.config, arguments.context_tokens);
+  for (const std::string& note : question.notes) say(note);
+  fmt::print("{}", arguments.json ? to_json(curve) : to_text(curve));
+  return 0;
+}
+
+int show(const Question& question, const Arguments& arguments) {
+  if (arguments.matrix) return show_matrix(question, arguments);
+  return arguments.curve ? show_curve(question, arguments) : show_decision(question, arguments);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -508,9 +552,7 @@ int main(int argc, char** argv) {
     int exit_code = 0;
     try {
       app.parse(argc, argv);
-      const Question question = read_question(app, arguments);
-      exit_code =
-          arguments.matrix ? show_matrix(question, arguments) : show_decision(question, arguments);
+      exit_code = show(read_question(app, arguments), arguments);
     } catch (const CLI::Success& help_or_version) {
       app.exit(help_or_version);
     }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 namespace mla_dtype::tool {
@@ -14,7 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int schema = 1;  // of both JSON objects; counts up where a reader may break
+constexpr int schema = 1;  // of all JSON objects; counts up where a reader may break
 
 bool runs_on_device(const RejectedPrefillBackend& backend) {
   return std::none_of(backend.blockers.begin(), backend.blockers.end(), [](const Blocker& blocker) {
@@ -59,6 +60,12 @@ Json to_json(const std::vector<LogRecord>& log) {
     result.push_back({{"level", record.level}, {"text", record.text}});
   }
   return result;
+}
+
+Json to_json(const MlaDimensions& dimensions) {
+  return {{"qk_nope_head_dim", dimensions.qk_nope_head_dim},
+          {"qk_rope_head_dim", dimensions.qk_rope_head_dim},
+          {"v_head_dim", dimensions.v_head_dim}};
 }
 
 Json to_json(const PlannedDataType& planned) {
@@ -306,12 +313,52 @@ std::string to_json(const Matrix& matrix) {
       {"schema", schema},
       {"device", to_string(matrix.platform)},
       {"model_dtype", to_string(matrix.model_dtype)},
-      {"mla_dimensions",
-       {{"qk_nope_head_dim", matrix.dimensions.qk_nope_head_dim},
-        {"qk_rope_head_dim", matrix.dimensions.qk_rope_head_dim},
-        {"v_head_dim", matrix.dimensions.v_head_dim}}},
+      {"mla_dimensions", to_json(matrix.dimensions)},
       {"cells", std::move(cells)},
   });
+}
+
+Curve make_curve(const PrefillCostModel& model, const EngineConfig& config,
+                 std::int64_t context_tokens) {
+  const MlaDimensions& dimensions = config.mla_dimensions;
+  std::set<std::int64_t> isls;
+  for (std::int64_t isl = 256; isl <= 131072; isl *= 2) isls.insert(isl);
+  if (config.attention_config.expected_isl) isls.insert(*config.attention_config.expected_isl);
+  Curve curve{dimensions, context_tokens, {}, make_break_even(model, dimensions)};
+  for (const std::int64_t isl : isls) {
+    curve.points.push_back(
+        {isl, predicted_prefill_speedup(model, isl, context_tokens, dimensions)});
+  }
+  return curve;
+}
+
+std::string to_text(const Curve& curve) {
+  const std::size_t width = fmt::formatted_size("{}", curve.points.back().isl);
+  std::string text = fmt::format("{:>{}}  speedup\n", "ISL", width);
+  for (const auto& [isl, speedup] : curve.points) {
+    text += fmt::format("{:>{}}  {:>6.2f}x\n", isl, width, speedup);
+  }
+  text += '\n';
+  if (curve.context_tokens != 0) {
+    text +=
+        fmt::format("context: {} tokens before those of each ISL; the break-even is without it\n",
+                    curve.context_tokens);
+  }
+  append_break_even(text, curve.break_even);
+  return text;
+}
+
+std::string to_json(const Curve& curve) {
+  Json points = Json::array();
+  for (const auto& [isl, speedup] : curve.points) {
+    points.push_back({{"isl", isl}, {"speedup", speedup}});
+  }
+  return to_document({{"schema", schema},
+                      {"source", curve.break_even.source},
+                      {"mla_dimensions", to_json(curve.dimensions)},
+                      {"context_tokens", curve.context_tokens},
+                      {"points", std::move(points)},
+                      {"break_even_isl", or_null(curve.break_even.isl)}});
 }
 
 }  // namespace mla_dtype::tool
