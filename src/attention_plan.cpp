@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/kv_cache.h>
 

@@ -2,6 +2,7 @@
 #include "invalid_argument.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
