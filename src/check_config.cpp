@@ -29,6 +29,9 @@ void check_config(const EngineConfig& config) {
     throw_invalid_argument("expected_isl", "none",
                            "1 and above, where prefill_query_mode is automatic");
   }
+  if (const auto& chunk = config.scheduler_config.max_num_batched_tokens) {
+    check_positive("max_num_batched_tokens", *chunk);
+  }
   const KvScales scales = config.cache_config.kv_scales;
   if (scales > KvScales::dynamic) {
     throw_out_of_range("kv_scales", "KvScales", static_cast<unsigned>(scales));

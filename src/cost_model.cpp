@@ -15,9 +15,9 @@
 namespace mla_dtype {
 namespace {
 
-// The time of a token grows linearly with the ISL: attention does, and quantizing costs the same at
-// each. So curves are interpolated as times of a token, which is exact for a device of constant
-// throughputs, and needs few points of others: what BF16 and FP8 are slow at alike cancels out.
+// The time for a token grows linearly with the ISL: attention does, and quantizing costs the same
+// at each. So curves are interpolated as times for a token. That is exact for a device of constant
+// throughputs; of another, what slows BF16 and FP8 down alike does not move their break-even.
 
 constexpr double largest_number = 1e9;  // what is computed from such numbers stays finite
 constexpr double smallest_number = 1e-9;
@@ -46,9 +46,8 @@ void check_costs(const PrefillCurve& curve) {
     const PrefillTiming& point = curve[i];
     const auto field = [&](const char* name) { return fmt::format("curve[{}].{}", i, name); };
     if (point.isl <= previous || point.isl > static_cast<std::int64_t>(largest_number)) {
-      detail::throw_invalid_argument(
-          field("isl"), fmt::to_string(point.isl),
-          fmt::format("{} to 1000000000, in ascending order", previous + 1));
+      detail::throw_invalid_argument(field("isl"), fmt::to_string(point.isl),
+                                     "1 to 1000000000, in ascending order");
     }
     check_number(field("bf16_ms"), point.bf16_ms);
     check_number(field("fp8_ms"), point.fp8_ms);
@@ -85,11 +84,15 @@ double cost_of_token(const PrefillTiming& point) {
 // Before the first point of a curve, by one token and more.
 bool is_before(const PrefillTiming& first, double isl) { return isl <= isl_of(first) - 1; }
 
+// What quantizing takes for a token, as a share of what BF16 attention takes for one of ISL 1.
+double quantize_share(const PrefillThroughput& costs, const MlaDimensions& dimensions) {
+  // 10^12 FLOP/s are 10^3 FLOP/ns; a token of a causal prefill has ISL / 2 pairs, of 2 FLOP each.
+  return costs.quantize_ns * costs.bf16_tflops * 1e3 / pair_size(dimensions);
+}
+
 // FP8's time over BF16's for the dimensions of the model.
 double time_ratio(const PrefillThroughput& costs, const MlaDimensions& dimensions, double isl) {
-  // 10^12 FLOP/s are 10^3 FLOP/ns; a token of a causal prefill has ISL / 2 pairs, of 2 FLOP each.
-  const double bf16_ns = pair_size(dimensions) * isl / (costs.bf16_tflops * 1e3);
-  return costs.bf16_tflops / costs.fp8_tflops + costs.quantize_ns / bf16_ns;
+  return costs.bf16_tflops / costs.fp8_tflops + quantize_share(costs, dimensions) / isl;
 }
 
 double time_ratio(const PrefillCurve& curve, const MlaDimensions&, double isl) {
@@ -110,7 +113,7 @@ double time_ratio(const PrefillCurve& curve, const MlaDimensions&, double isl) {
 std::optional<double> crossing(const PrefillThroughput& costs, const MlaDimensions& dimensions) {
   const double limit = costs.bf16_tflops / costs.fp8_tflops;
   if (limit >= 1) return std::nullopt;
-  return (time_ratio(costs, dimensions, 1) - limit) / (1 - limit);
+  return quantize_share(costs, dimensions) / (1 - limit);
 }
 
 std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) {
@@ -123,15 +126,36 @@ std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) 
   return isl_of(a) + share * (isl_of(b) - isl_of(a));
 }
 
-// What a prefill of these dimensions comes to: without context, in the dimensions of the model, one
-// of this ISL has as much attention for each element that is cast. So it has the same ratio.
+// Prefill of some sequence, in one piece or in several.
+struct Work {
+  double pairs;           // of a query and a key, twice
+  double query_tokens;    // to cast as queries, keys and values
+  double context_tokens;  // to cast as keys and values
+};
+
+Work work_of(std::int64_t query_tokens, std::int64_t context_tokens) {
+  const auto query = static_cast<double>(query_tokens);
+  const auto context = static_cast<double>(context_tokens);
+  return {query * (query + 2 * context), query, context};
+}
+
+// What is cast of a token of the context, as a share of what is cast of a new one.
+double context_share(const MlaDimensions& dimensions) {
+  return pair_size(dimensions) / token_size(dimensions);
+}
+
+// How long a prefill in the model's dimensions is like one of ISL 1 in these.
+double isl_scale(const PrefillCostModel& model, const MlaDimensions& dimensions) {
+  if (dimensions == model.dimensions) return 1;  // with no rounding
+  return context_share(dimensions) / context_share(model.dimensions);
+}
+
+// What the work comes to: without context, in the dimensions of the model, a prefill of this ISL
+// has as much attention for each element that is cast. So it has the same ratio.
 double equivalent_isl(const PrefillCostModel& model, const MlaDimensions& dimensions,
-                      double query_tokens, double context_tokens) {
-  const double attention =
-      pair_size(dimensions) * query_tokens * (query_tokens + 2 * context_tokens);
-  const double casts =
-      token_size(dimensions) * query_tokens + pair_size(dimensions) * context_tokens;
-  return attention / casts * token_size(model.dimensions) / pair_size(model.dimensions);
+                      const Work& work) {
+  return isl_scale(model, dimensions) * work.pairs /
+         (work.query_tokens + context_share(dimensions) * work.context_tokens);
 }
 
 // The same for the model in either form.
@@ -145,10 +169,8 @@ std::optional<double> crossing(const PrefillCostModel& model) {
                     model.costs);
 }
 
-double speedup(const PrefillCostModel& model, const MlaDimensions& dimensions,
-               std::int64_t query_tokens, std::int64_t context_tokens) {
-  return 1 / time_ratio(model, equivalent_isl(model, dimensions, static_cast<double>(query_tokens),
-                                              static_cast<double>(context_tokens)));
+double speedup(const PrefillCostModel& model, const MlaDimensions& dimensions, const Work& work) {
+  return 1 / time_ratio(model, equivalent_isl(model, dimensions, work));
 }
 
 PrefillCostModel make_h100_model() {
@@ -185,20 +207,22 @@ double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t que
   if (context_tokens < 0) {
     detail::throw_invalid_argument("context_tokens", fmt::to_string(context_tokens), "0 and above");
   }
-  return speedup(model, dimensions, query_tokens, context_tokens);
+  return speedup(model, dimensions, work_of(query_tokens, context_tokens));
 }
 
 std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
                                            const MlaDimensions& dimensions) {
-  check_model(model);
-  detail::check_dimensions(dimensions);
-  const auto equivalent = crossing(model);
-  if (!equivalent) return std::nullopt;
-  const double last_slower = *equivalent / equivalent_isl(model, dimensions, 1, 0);
-  if (!(last_slower < longest_isl)) return std::nullopt;
-  const std::int64_t isl = static_cast<std::int64_t>(last_slower) + 1;
-  // A length of the same time may have been rounded to either side.
-  return speedup(model, dimensions, isl, 0) > 1 ? isl : isl + 1;
+  EngineConfig config;
+  config.mla_dimensions = dimensions;
+  const PrefillQuerySelector selector(model, config, DataType::bfloat16, DataType::float8_e4m3fn);
+  const auto last_slower = crossing(model);
+  if (!last_slower) return std::nullopt;
+  const double isl = std::floor(*last_slower / isl_scale(model, dimensions)) + 1;
+  if (!(isl < longest_isl)) return std::nullopt;
+  // Rounding may have moved it by one.
+  auto result = static_cast<std::int64_t>(isl);
+  if (selector.gain(result - 1, 0) > 0) return result - 1;
+  return selector.gain(result, 0) > 0 ? result : result + 1;
 }
 
 std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill_speedup_predictor(
@@ -206,8 +230,16 @@ std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill
   check_model(model);
   return [model = std::move(model)](const EngineConfig& config, std::int64_t isl) {
     detail::check_positive("isl", isl);
-    detail::check_dimensions(config.mla_dimensions);
-    return speedup(model, config.mla_dimensions, isl, 0);
+    detail::check_config(config);
+    Work work = work_of(isl, 0);
+    const SchedulerConfig& scheduler = config.scheduler_config;
+    if (scheduler.enable_chunked_prefill && scheduler.max_num_batched_tokens) {
+      // The context of a chunk is all chunks before it.
+      const auto chunk = static_cast<double>(*scheduler.max_num_batched_tokens);
+      const double chunks = std::ceil(work.query_tokens / chunk);
+      work.context_tokens = chunk * chunks * (chunks - 1) / 2;
+    }
+    return speedup(model, config.mla_dimensions, work);
   };
 }
 
@@ -228,10 +260,9 @@ PrefillQuerySelector::PrefillQuerySelector(const PrefillCostModel& model,
     equivalent = 0;
   }
   if (!equivalent) return;
-  attention_ =
-      equivalent_isl(model, config.mla_dimensions, 1, 0) * token_size(config.mla_dimensions);
-  query_cost_ = *equivalent * token_size(config.mla_dimensions);
-  context_cost_ = *equivalent * pair_size(config.mla_dimensions);
+  attention_ = isl_scale(model, config.mla_dimensions);
+  query_cost_ = *equivalent;
+  context_cost_ = *equivalent * context_share(config.mla_dimensions);
 }
 
 }  // namespace mla_dtype

@@ -14,9 +14,9 @@
 namespace mla_dtype::detail {
 
 /// The first refusal of a request by a table of backends, in words: to compose it, with advice that
-/// is proven, takes several times as long as to decide, and an engine asks for each layer. Written
-/// once, so that it can be read without a lock. One without a prediction, which is rare, and has
-/// numbers in it.
+/// is proven, takes several times as long as to decide, and an engine asks for each layer. The
+/// first one only, so that it can be read without a lock, and never one with a prediction, which is
+/// rare: others are composed each time.
 class FirstRefusal {
  public:
   FirstRefusal() = default;
@@ -28,7 +28,7 @@ class FirstRefusal {
   std::string_view find(const Inputs& inputs, bool may_change_cache,
                         const Environment& env) const noexcept {
     const Refusal* const first = refusal_.load(std::memory_order_acquire);
-    const bool is_same = first != nullptr && first->inputs == inputs &&
+    const bool is_same = first != nullptr && is_said_alike(first->inputs, inputs) &&
                          first->may_change_cache == may_change_cache &&
                          first->flag_spelling == env.flag_spelling &&
                          first->kv_cache_dtype_spelling == env.kv_cache_dtype_spelling &&

@@ -39,6 +39,7 @@ struct Arguments {
   std::string attention_config;
   std::string prefill_query_mode = "by_flag";
   std::optional<int> expected_isl;
+  std::optional<int> max_num_batched_tokens;
   std::string cost_model;
   bool curve = false;
   int context_tokens = 0;
@@ -112,6 +113,8 @@ void add_plan_options(CLI::App& app, Arguments& arguments) {
                "over how many ranks the KV cache of a sequence is spread");
   add_switch(app, "--enable-chunked-prefill", arguments.enable_chunked_prefill,
              "prefill long inputs in parts, through a workspace: on, unless =false");
+  add_positive(app, "--max-num-batched-tokens", arguments.max_num_batched_tokens,
+               "tokens of such a part: what is predicted then counts its cost");
 }
 
 void add_prediction_options(CLI::App& app, Arguments& arguments) {
@@ -397,6 +400,7 @@ void read_plan(const CLI::App& app, const Arguments& arguments, Question& questi
   config.cache_config.kv_scales = read_kv_scales(arguments.kv_scales);
   config.parallel_config.decode_context_parallel_size = arguments.decode_context_parallel_size;
   config.scheduler_config.enable_chunked_prefill = arguments.enable_chunked_prefill;
+  config.scheduler_config.max_num_batched_tokens = arguments.max_num_batched_tokens;
   if (app.count("--decode-backend") == 0) return;
   question.decode_backend = name_in(vllm_decode_backends(), arguments.decode_backend);
   from("--decode-backend",

@@ -2,6 +2,7 @@
 #include "prefill_candidates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <optional>
 #include <tuple>
@@ -198,11 +199,12 @@ void append_format_refused(RecordText& text, const KvCacheFormat& format, bool i
 }
 
 void append_prediction(RecordText& text, const PrefillPrediction& prediction) {
+  const int digits = std::abs(prediction.speedup - 1) < 0.02 ? 3 : 2;
   fmt::format_to(
       std::back_inserter(text),
-      "At the expected ISL of {} tokens FP8 prefill attention is predicted to be {:.2f}x "
+      "At the expected ISL of {} tokens FP8 prefill attention is predicted to be {:.{}f}x "
       "as fast as in the model's data type.",
-      prediction.isl, prediction.speedup);
+      prediction.isl, prediction.speedup, digits);
 }
 
 void append_not_requested(RecordText& text, const std::optional<PrefillPrediction>& prediction) {
@@ -241,7 +243,7 @@ Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_
       chosen(chosen_candidate),
       prediction(predicted) {}
 
-bool operator==(const Inputs& a, const Inputs& b) {
+bool is_said_alike(const Inputs& a, const Inputs& b) {
   const auto all = [](const Inputs& inputs) {
     const auto& [cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested, required,
                  vetoes, model_dtype, dimensions, heads, parallel_config, chosen, prediction,
@@ -577,7 +579,7 @@ Blocker PrefillCandidates::describe(BlockerKind kind, const Candidate* candidate
   const auto value = [&]() -> std::string {
     switch (kind) {
       case BlockerKind::not_requested:
-        return "false";
+        return std::string(not_requested_value(inputs.prediction));
       case BlockerKind::kv_cache_not_quantized:
       case BlockerKind::kv_cache_format:
         return std::string(inputs.cache_dtype);

@@ -30,6 +30,11 @@ inline std::string_view view(const RecordText& text) { return {text.data(), text
 /// Why FP8 prefill queries are not requested.
 void append_not_requested(RecordText& text, const std::optional<PrefillPrediction>& prediction);
 
+/// The value of that blocker.
+constexpr std::string_view not_requested_value(const std::optional<PrefillPrediction>& prediction) {
+  return prediction && prediction->decides ? "automatic" : "false";
+}
+
 /// What is predicted, as a sentence.
 void append_prediction(RecordText& text, const PrefillPrediction& prediction);
 
@@ -113,8 +118,8 @@ struct Inputs {
   Inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
          const Candidate* chosen, const std::optional<PrefillPrediction>& prediction);
 
-  /// Whether all is the same; never so with a prediction.
-  friend bool operator==(const Inputs& a, const Inputs& b);
+  /// Whether what is said of both is the same; never so with a prediction.
+  friend bool is_said_alike(const Inputs& a, const Inputs& b);
 
   /// Whether nothing that an operator sets brings FP8 queries, since it is the mode `automatic`
   /// that keeps them away.

@@ -35,6 +35,7 @@ constexpr std::string_view not_paying_text = "FP8 prefill queries are enabled, b
 constexpr std::string_view automatically_off_text =
     "FP8 prefill attention is possible, and not enabled: prefill_query_mode is automatic. ";
 constexpr std::string_view remedy_text = "To enable FP8 prefill attention, set: ";
+constexpr std::string_view flag_name = "use_prefill_query_quantization";
 constexpr std::string_view vllm_flag =
     R"(--attention-config '{"use_prefill_query_quantization": true}')";
 constexpr std::string_view vllm_backend =
@@ -79,6 +80,8 @@ struct BuiltInBackend {
                           candidates->choice(config.attention_config, named), prediction);
     result.output_matters = demands.output;
     result.cache_choices = demands.cache_choices;
+    // A prediction compares two ways to run; there may be one.
+    if (result.ruled_out() && !candidates->runs_without_fp8(result)) result.requested = true;
     return result;
   }
 
@@ -179,10 +182,11 @@ PrefillQueryDecision decide(const EngineConfig& config, DataType model_dtype,
   facts.requested = detail::is_requested(config.attention_config, result.prediction);
   const bool ask_backend = facts.kv_cache_quantized || always_ask_backend;
   bool runs_without_fp8 = true;
-  if (built_in != nullptr && ask_backend) {
+  if (built_in != nullptr && (ask_backend || result.prediction)) {
     const auto inputs =
         built_in->inputs(config, model_dtype, facts.kv_cache_quantized, result.prediction, demands);
-    facts.backend_supports = built_in->supports(inputs);
+    facts.requested = inputs.requested;
+    facts.backend_supports = ask_backend && built_in->supports(inputs);
     if (result.prediction) runs_without_fp8 = built_in->candidates->runs_without_fp8(inputs);
   } else if (ask_backend) {
     Support support = env.backend_supports_prefill_query_quantization(config, model_dtype);
@@ -210,7 +214,7 @@ void append_spelling(RecordText& text, std::string_view spelling, std::string_vi
 }
 
 std::string_view flag_of(const Environment& env) {
-  if (env.flag_spelling.empty()) return "use_prefill_query_quantization";
+  if (env.flag_spelling.empty()) return flag_name;
   return env.flag_spelling;
 }
 
@@ -254,12 +258,13 @@ std::string_view name_of(const detail::Candidate* candidate) {
 // What would help, or that it does not pay.
 void append_advice(RecordText& text, const std::optional<PrefillPrediction>& prediction,
                    std::string_view remedy) {
-  if (!detail::may_advise(prediction)) {
+  const bool is_automatic = prediction && prediction->decides;
+  if (is_automatic) append(text, " prefill_query_mode is automatic.");
+  if (is_automatic || !detail::may_advise(prediction)) {
     append(text, " ");
     detail::append_prediction(text, *prediction);
-  } else if (!remedy.empty()) {
-    append(text, " ", remedy_text, remedy);
   }
+  if (detail::may_advise(prediction) && !remedy.empty()) append(text, " ", remedy_text, remedy);
 }
 
 // What failed, and what would help: what the record of a refused request goes on with.
@@ -359,7 +364,8 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
   if (!requested) {
     RecordText sentence;
     detail::append_not_requested(sentence, decision.prediction);
-    block(BlockerKind::not_requested, "false", view(sentence));
+    block(BlockerKind::not_requested, detail::not_requested_value(decision.prediction),
+          view(sentence));
   }
   if (!decision.facts.kv_cache_quantized) {
     const std::string_view cache_dtype = effective_cache_dtype(config);
@@ -428,7 +434,10 @@ bool log_outcome(PrefillQueryOutcome outcome, const std::optional<PrefillPredict
       text.clear();
       append(text, not_paying_text);
       detail::append_prediction(text, *prediction);
-      append(text, " To disable, remove: ", flag_of(env));
+      // Where it is one setting among others of an option, the option cannot be named.
+      const bool is_own_flag = !env.flag_spelling.empty() && env.flag_spelling != vllm_flag;
+      append(text, is_own_flag ? " To disable, remove: " : " To disable, turn off: ",
+             is_own_flag ? std::string_view(env.flag_spelling) : flag_name);
       return log.warning_once(LogScope::local, view(text)) || written;
     }
     case PrefillQueryOutcome::request_refused:
@@ -551,6 +560,9 @@ std::string to_string(const PrefillQueryExplanation& explanation) {
   if (explanation.prediction) {
     RecordText sentence;
     detail::append_prediction(sentence, *explanation.prediction);
+    if (!explanation.remedies.empty() && !detail::may_advise(explanation.prediction)) {
+      append(sentence, " The remedies do not pay.");
+    }
     add("prediction", view(sentence));
   }
   return text;

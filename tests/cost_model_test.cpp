@@ -168,6 +168,45 @@ TEST(BreakEven, OfTheH100Curve) {
       << "longer than anything";
 }
 
+// Where both are as fast at a whole length, the next one is the first that pays, for all who
+// answer.
+TEST(BreakEven, OfWholeLengths) {
+  for (const MlaDimensions& dimensions :
+       {deepseek, wide, MlaDimensions{96, 64, 96}, MlaDimensions{192, 128, 192}}) {
+    for (const std::int64_t even : {1000, 1024, 2917, 14625, 65536}) {
+      const auto isl = static_cast<double>(even);
+      PrefillCostModel curve{PrefillCurve{{even / 2, 1, 1.5}, {even, isl, isl}, {even * 2, 4, 3}}};
+      curve.dimensions = dimensions;
+      // Throughputs that are as fast there: quantizing takes what FP8 saves, in numbers that are
+      // exact in binary.
+      const double size =
+          dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim + dimensions.v_head_dim;
+      PrefillCostModel numbers{PrefillThroughput{512, 1024, size * isl / (2 * 512e3)}};
+      numbers.dimensions = dimensions;
+      EngineConfig config;
+      config.mla_dimensions = dimensions;
+      for (const PrefillCostModel& model : {curve, numbers}) {
+        const PrefillQuerySelector selector(model, config, bf16, fp8);
+        const auto found = break_even_isl(model, dimensions);
+        ASSERT_TRUE(found);
+        EXPECT_NEAR(static_cast<double>(*found), isl + 1, 1);
+        EXPECT_EQ(selector.choose(*found, 0), fp8);
+        EXPECT_EQ(selector.choose(*found - 1, 0), bf16);
+        EXPECT_NEAR(predicted_prefill_speedup(model, even, 0, dimensions), 1, 1e-12);
+      }
+      EXPECT_EQ(break_even_isl(curve, dimensions), even + 1);
+    }
+    // Nothing is rounded where the dimensions are those of the model.
+    for (std::int64_t first = 2; first < 3000; ++first) {
+      PrefillCostModel faster{PrefillCurve{{first, 2, 1}, {first * 2, 4, 2}}};
+      faster.dimensions = dimensions;
+      EXPECT_EQ(break_even_isl(faster, dimensions), first);
+      EXPECT_EQ(predicted_prefill_speedup(faster, first - 1, 0, dimensions), 1);
+      EXPECT_EQ(predicted_prefill_speedup(faster, first, 0, dimensions), 2);
+    }
+  }
+}
+
 // The last crossing counts: what is between two of them is noise, or worth a closer look.
 TEST(BreakEven, OfACurveThatCrossesTwice) {
   const PrefillCostModel model{
@@ -257,7 +296,7 @@ TEST(BadCostModel, Points) {
   expect_refused({PrefillCurve{{-5, 1, 1}, {1, 1, 1}}}, StartsWith("curve[0].isl: -5 is not"));
   expect_refused({PrefillCurve{{2, 1, 1}, {1, 1, 1}}}, StartsWith("curve[1].isl: 1 is not"));
   expect_refused({PrefillCurve{{2, 1, 1}, {2, 1, 1}}},
-                 StartsWith("curve[1].isl: 2 is not accepted; accepted: 3 to 1000000000, in "
+                 StartsWith("curve[1].isl: 2 is not accepted; accepted: 1 to 1000000000, in "
                             "ascending order"));
   expect_refused({PrefillCurve{{2, 1, 1}, {1'000'000'001, 1, 1}}}, StartsWith("curve[1].isl"));
 }
@@ -342,6 +381,37 @@ TEST(H100, IsFoundByItsName) {
   for (const char* const other : {"", "NVIDIA H20", "NVIDIA H200", "NVIDIA H100 PCIe", "H100"}) {
     EXPECT_EQ(find_prefill_cost_model(other), nullptr) << other;
   }
+}
+
+// A chunk casts the keys and values of all chunks before it again.
+TEST(Predictor, AddsUpChunks) {
+  const auto& throughput = std::get<PrefillThroughput>(three_numbers.costs);
+  const auto predict = make_prefill_speedup_predictor(three_numbers);
+  EngineConfig config;
+  auto& [is_chunked, chunk_size] = config.scheduler_config;
+  for (const std::int64_t isl : {1, 511, 512, 513, 4096, 5000, 32768}) {
+    for (const std::int64_t chunk : {512, 2048, 40'000}) {
+      double bf16_total = 0;
+      double fp8_total = 0;
+      for (std::int64_t begin = 0; begin < isl; begin += chunk) {
+        const auto query = static_cast<double>(std::min(chunk, isl - begin));
+        const auto context = static_cast<double>(begin);
+        bf16_total += bf16_ns(throughput, deepseek, query, context);
+        fp8_total += fp8_ns(throughput, deepseek, query, context);
+      }
+      chunk_size = chunk;
+      EXPECT_NEAR(predict(config, isl), bf16_total / fp8_total, 1e-12) << isl << " by " << chunk;
+    }
+    is_chunked = false;
+    EXPECT_EQ(predict(config, isl), predicted_prefill_speedup(three_numbers, isl));
+    is_chunked = true;
+  }
+  chunk_size = 512;
+  EXPECT_LT(make_prefill_speedup_predictor(h100_prefill_cost_model())(config, 32768), 0.9)
+      << "no chunk is long enough to pay";
+  chunk_size = 0;
+  expect_invalid([&] { predict(config, 1); },
+                 StartsWith("max_num_batched_tokens: 0 is not accepted"));
 }
 
 TEST(Predictor, PredictsForTheConfiguration) {

@@ -185,6 +185,16 @@ TEST(ExpectedIsl, TheOppositeMistakeIsToldToo) {
               ElementsAre(info(row_1),
                           warning("FP8 prefill queries are enabled, but do not pay. " +
                                   predicted(1024, "0.75") + " To disable, remove: --fp8-prefill")));
+
+  // vLLM's is one setting of an option that may hold others.
+  for (const char* const spelling :
+       {"", "--attention-config '{\"use_prefill_query_quantization\": true}'"}) {
+    H100 other;
+    other.env.flag_spelling = spelling;
+    other.determine(with_isl(make_config("fp8", true), 1024));
+    EXPECT_THAT(other.records().back().text,
+                EndsWith(" To disable, turn off: use_prefill_query_quantization"));
+  }
 }
 
 TEST(ExpectedIsl, NothingIsAdvisedForLessThanTwoPercent) {
@@ -210,13 +220,25 @@ TEST(ExpectedIsl, WhatCannotRunOtherwiseIsNotAdvisedAgainst) {
             fp8);
   EXPECT_THAT(output.sink->records(), ElementsAre(info(row_1)));
 
-  // In mode `automatic` it is not requested: then there is nothing to run.
-  const auto automatic = with_isl(make_config("fp8", false), 256, Mode::automatic);
-  const auto selection = select_prefill_backend(automatic, bf16, env);
-  EXPECT_EQ(selection.name, "");
-  EXPECT_EQ(selection.hint, "");
-  ASSERT_THAT(selection.rejected, SizeIs(1));
-  EXPECT_EQ(selection.rejected[0].blockers[0].sentence, predicted(256, "0.53"));
+  // In mode `automatic` there is nothing to choose either.
+  auto automatic = with_isl(make_config("fp8", false), 256, Mode::automatic);
+  EXPECT_EQ(select_prefill_backend(automatic, bf16, env).name, "AITER_ASM");
+  EXPECT_EQ(determine_prefill_query_data_type(automatic, bf16, env), fp8);
+  EXPECT_EQ(explain_prefill_query_data_type(automatic, bf16, env).data_type, fp8);
+  automatic.cache_config.cache_dtype = "auto";
+  EXPECT_EQ(evaluate_prefill_query(automatic, bf16, env).outcome, Outcome::request_refused);
+
+  // Beside another backend there is; but not if the operator chooses.
+  PrefillBackend other;
+  other.name = "OTHER";
+  Environment both = make_environment(rocm("gfx950"), {asm_backend, other});
+  both.predict_prefill_speedup = env.predict_prefill_speedup;
+  automatic.cache_config.cache_dtype = "fp8";
+  EXPECT_EQ(select_prefill_backend(automatic, bf16, both).name, "OTHER");
+  EXPECT_EQ(evaluate_prefill_query(automatic, bf16, both).data_type, bf16);
+  automatic.attention_config.mla_prefill_backend = "AITER_ASM";
+  EXPECT_EQ(select_prefill_backend(automatic, bf16, both).name, "AITER_ASM");
+  EXPECT_EQ(evaluate_prefill_query(automatic, bf16, both).data_type, fp8);
 }
 
 TEST(ExpectedIsl, RequiredAsksForNoPrediction) {
@@ -239,6 +261,25 @@ TEST(ExpectedIsl, ARefusalAdvisesOnlyWhatPays) {
   EXPECT_THAT(h100.records()[1].text, StartsWith(row_2));
   EXPECT_THAT(h100.records()[1].text,
               EndsWith("the KV-cache dtype is \"auto\". " + predicted(1024, "0.75")));
+  EXPECT_THAT(to_string(explain_prefill_query_data_type(with_isl(make_config("auto", true), 1024),
+                                                        bf16, h100.env)),
+              EndsWith(predicted(1024, "0.75") + " The remedies do not pay."));
+
+  // In mode `automatic` the flag that the text speaks of may be off.
+  H100 automatic;
+  automatic.determine(with_isl(make_config("auto", false), 32768, Mode::automatic));
+  ASSERT_THAT(automatic.records(), SizeIs(1));
+  EXPECT_THAT(automatic.records()[0].text,
+              EndsWith(" prefill_query_mode is automatic. " + predicted(32768, "1.34") +
+                       " To enable FP8 prefill attention, set: --kv-cache-dtype fp8"));
+}
+
+TEST(ExpectedIsl, FiguresNearOneHaveThreeDigits) {
+  H100 h100;
+  h100.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.9987; };
+  h100.determine(with_isl(make_config("fp8", false), 7, Mode::automatic));
+  ASSERT_THAT(h100.records(), SizeIs(1));
+  EXPECT_THAT(h100.records()[0].text, EndsWith(predicted(7, "0.999")));
 }
 
 // The hint of a selection is advice, too.
@@ -310,6 +351,7 @@ TEST(Automatic, WhatItKeepsAwayNothingBrings) {
   EXPECT_EQ(explanation.outcome, Outcome::available_but_off);
   ASSERT_THAT(explanation.blockers, SizeIs(1));
   EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::not_requested);
+  EXPECT_EQ(explanation.blockers[0].value, "automatic");
   EXPECT_EQ(explanation.blockers[0].sentence, predicted(1024, "0.75"));
   EXPECT_THAT(explanation.remedies, IsEmpty());
   EXPECT_EQ(explanation.nothing_helps,

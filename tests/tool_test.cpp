@@ -653,6 +653,16 @@ TEST(Tool, TheModeAutomaticAsksForWhatIsPredictedToBeFaster) {
   EXPECT_EQ(json.at("advises_change"), false);
 }
 
+TEST(Tool, ChunksCount) {
+  const std::string arguments =
+      fp8_kv_cache + "--cost-model h100 --expected-isl 32768 --max-num-batched-tokens ";
+  EXPECT_THAT(run(arguments + "32768").out, HasSubstr("predicted to be 1.34x as fast"));
+  EXPECT_THAT(run(arguments + "2048").out, HasSubstr("predicted to be 1.17x as fast"));
+  EXPECT_THAT(run(arguments + "512").out, HasSubstr("predicted to be 0.88x as fast"));
+  EXPECT_THAT(run(arguments + "512 --enable-chunked-prefill=false").out,
+              HasSubstr("predicted to be 1.34x as fast"));
+}
+
 TEST(Tool, JsonHoldsThePrediction) {
   const std::string arguments = fp8_kv_cache + flag + "--expected-isl 1000 --json ";
   const PrefillCostModel& model = h100_prefill_cost_model();

@@ -76,6 +76,10 @@ struct ParallelConfig {
 
 struct SchedulerConfig {
   bool enable_chunked_prefill = true;
+
+  /// The tokens of a chunk of a long input, 1 or more; none: not known. Predictions of prefill
+  /// (cost_model.h) then take it for one piece.
+  std::optional<std::int64_t> max_num_batched_tokens = {};
 };
 
 struct EngineConfig {

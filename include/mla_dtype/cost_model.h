@@ -15,24 +15,25 @@
 
 namespace mla_dtype {
 
-// From which input length do FP8 prefill queries, keys and values pay? Attention itself is faster
-// in FP8 at every length; what it costs is to quantize the queries, keys and values. Attention
-// grows with the square of the length, quantizing with the length: so there may be a length from
-// which FP8 is faster, and it depends on the device, its kernels, and how they quantize.
+// From which input length do FP8 prefill queries, keys and values pay? FP8 attention alone is faster
+// at every length, where it is faster at all; but the queries, keys and values have to be quantized
+// first. Attention grows with the square of the length, quantizing with the length: so there may be
+// a length from which FP8 is faster as a whole. It depends on the device, its kernels, and how they
+// quantize.
 
 /// A cost model in three numbers. Each from 1e-9 to 1e9.
 struct PrefillThroughput {
-  double bf16_tflops;  ///< sustained by BF16 prefill attention, in 10^12 FLOP/s
-  double fp8_tflops;   ///< ... by FP8 prefill attention, without quantizing
-  double quantize_ns;  ///< to quantize the query, key and value of one token and head, in ns
+  double bf16_tflops = 0;  ///< sustained by BF16 prefill attention, in 10^12 FLOP/s
+  double fp8_tflops = 0;   ///< ... by FP8 prefill attention, without quantizing
+  double quantize_ns = 0;  ///< to quantize the query, key and value of one token and head, in ns
 };
 
 /// A measurement: a causal prefill without context.
 struct PrefillTiming {
-  std::int64_t isl;  ///< tokens of the sequence, 1 to 10^9
-  double bf16_ms;    ///< attention in BF16, in ms for one sequence, from 1e-9 to 1e9: the time of a
-                     ///< batch of equal sequences is divided by their number
-  double fp8_ms;     ///< the same in FP8, with quantizing
+  std::int64_t isl = 0;  ///< tokens of the sequence, 1 to 10^9
+  double bf16_ms = 0;    ///< attention in BF16, in ms for one sequence, from 1e-9 to 1e9: the time
+                         ///< of a batch of equal sequences is divided by their number
+  double fp8_ms = 0;     ///< the same in FP8, with quantizing
 };
 
 /// A cost model as it was measured: two points or more, in ascending order of ISL, all with the
@@ -44,15 +45,17 @@ using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
 struct PrefillCostModel {
-  std::variant<PrefillThroughput, PrefillCurve> costs;
+  std::variant<PrefillThroughput, PrefillCurve> costs = {};
   MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
   std::string source = {};        ///< device and kernels, for humans
 };
 
 /// One NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13; 128 heads, 16,384 tokens or
 /// more at a time; the fastest BF16 kernel against the fastest FP8 kernel with three static
-/// per-tensor quantize kernels. Ratios are good to about 5 %. Not a model for other devices of the
-/// same compute capability: an H20 computes several times slower. Never changes.
+/// per-tensor quantize kernels. Measured again, ratios differ by 5 %; with 16 heads, or with one
+/// short sequence at a time, by up to 20 %, and break-even is at up to ISL 3400. Other kernels, and
+/// other devices of the same compute capability, need a model of their own: an H20 computes several
+/// times slower. The model does not change while the program runs.
 MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
 
 /// The built-in model of a device, by the name that cudaGetDeviceProperties() reports
@@ -63,7 +66,7 @@ MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(std::string_vie
 /// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
 /// as chunked prefill and prefix-cache hits leave them: the queries attend to these, too, and their
 /// keys and values are cast again. std::invalid_argument: a bad model (see its members), an empty
-/// prefill, a dimension below 1. Thread-safe; in the number of points.
+/// prefill, a dimension below 1. Thread-safe; takes time for each point of a curve.
 ///
 ///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
 MLA_DTYPE_EXPORT double predicted_prefill_speedup(const PrefillCostModel& model,
@@ -72,17 +75,19 @@ MLA_DTYPE_EXPORT double predicted_prefill_speedup(const PrefillCostModel& model,
                                                   const MlaDimensions& dimensions = {});
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
-/// faster in FP8; none where there is no such length. Errors as above.
+/// faster in FP8; none where there is no such length. A curve may have shorter ones, too, where FP8
+/// is faster: before its last crossing they do not count. Errors as above.
 ///
 ///     break_even_isl(h100_prefill_cost_model())  // 2366
 MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
                                                             const MlaDimensions& dimensions = {});
 
-/// What Environment::predict_prefill_speedup takes: the prediction of a prefill without context, of
-/// the configuration's dimensions. std::invalid_argument, at once, for a bad model.
+/// What Environment::predict_prefill_speedup takes: the prediction of a whole input of this ISL,
+/// with the dimensions of the configuration; in chunks, if it says how long they are
+/// (SchedulerConfig). Chunks cost, since each casts the keys and values before it again.
+/// std::invalid_argument, at once, for a bad model.
 ///
-///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(
-///         mla_dtype::h100_prefill_cost_model());
+///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
 MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>
 make_prefill_speedup_predictor(PrefillCostModel model);
 
@@ -98,20 +103,23 @@ make_prefill_speedup_predictor(PrefillCostModel model);
 class PrefillQuerySelector {
  public:
   /// `determined`: what determine_prefill_query_data_type() gave at init, with FP8 prefill queries
-  /// requested. Where that is the model dtype, whatever the reason, every batch gets it; where FP8
-  /// is required (PrefillQueryMode), every batch gets FP8. Errors as above, and a `determined` that
-  /// is neither `model_dtype` nor FP8.
+  /// requested by the flag, and without an expected ISL: what it says of one length is not true of
+  /// every batch. Where it is the model dtype, whatever the reason, every batch gets that; where
+  /// FP8 is required (PrefillQueryMode), every batch gets FP8. Errors as above, and a `determined`
+  /// that is neither `model_dtype` nor FP8.
   MLA_DTYPE_EXPORT PrefillQuerySelector(const PrefillCostModel& model, const EngineConfig& config,
                                         DataType model_dtype, DataType determined);
 
-  /// FP8 if it is predicted to be faster for a sequence of so many new tokens after so many others;
-  /// that is, at break_even_isl() and above without context.
+  /// FP8 from the break-even on: without context at break_even_isl() and above, else where as much
+  /// is computed for each token that is cast. The numbers, 0 and above, are those of one sequence,
+  /// never totals of a batch.
   DataType choose(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
     return gain(query_tokens, context_tokens) > 0 ? fp8_ : model_dtype_;
   }
 
   /// How much a sequence speaks for FP8, in no unit: add it up over the sequences of a batch, which
-  /// have one kernel, and give it FP8 if the sum is above 0. For numbers of tokens of 0 and above.
+  /// have one kernel, and give it FP8 if the sum is above 0. That is exact for a model in three
+  /// numbers; of a curve it knows the break-even, and takes the throughputs for constant.
   double gain(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
     const auto query = static_cast<double>(query_tokens);
     const auto context = static_cast<double>(context_tokens);

@@ -121,8 +121,8 @@ make_environment(const Platform& platform, const std::vector<PrefillBackend>& pr
 ///
 /// Where the engine states its expected ISL and predicts, the records say what is predicted: row
 /// 3's, which is not logged if less than 2 % would be gained; and a warning besides row 1's if FP8
-/// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
-/// row 3's record an info says what was predicted.
+/// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, unless prefill
+/// runs with FP8 only, and instead of row 3's record an info says what was predicted.
 ///
 /// Call it at model init, once for each layer if that is convenient: what is logged is logged once.
 /// Two models of one process, a draft and its target, each with their own configuration and
@@ -173,7 +173,8 @@ MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                         const EngineConfig& config, DataType model_dtype,
                                         const Environment& env);
 
-/// Changes of an operator's settings that together give FP8 prefill queries.
+/// Changes of an operator's settings that together give FP8 prefill queries. Whether they pay, the
+/// prediction says.
 struct Remedy {
   bool request;                 ///< turn use_prefill_query_quantization on
   std::string cache_dtype;      ///< set the KV-cache dtype to this; empty: leave it
