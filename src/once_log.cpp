@@ -46,6 +46,24 @@ bool lets_through(const spdlog::logger& logger, spdlog::level::level_enum level)
                      [&](const spdlog::sink_ptr& sink) { return sink->should_log(level); });
 }
 
+// spdlog's default logger. A static object may speak after the one that holds spdlog's loggers was
+// destroyed, which cannot be asked then: `end` is made after that one, so destroyed before it, and
+// what was the default logger by then speaks on if somebody else holds it.
+std::shared_ptr<spdlog::logger> default_logger() {
+  static std::atomic<bool> ending{false};
+  static auto& last = *new std::weak_ptr<spdlog::logger>;
+  struct End {
+    End() { spdlog::default_logger(); }
+    ~End() {
+      last = spdlog::default_logger();
+      ending.store(true, std::memory_order_release);
+    }
+  };
+  if (ending.load(std::memory_order_acquire)) return last.lock();
+  static const End end;
+  return spdlog::default_logger();
+}
+
 }  // namespace
 
 // The records go to the logger itself, not to a copy of its sinks: so its level, sinks and error
@@ -53,7 +71,10 @@ bool lets_through(const spdlog::logger& logger, spdlog::level::level_enum level)
 class OnceLog::Impl {
  public:
   Impl(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
-      : logger_(std::move(logger)), spoken_scopes_(spoken_scopes(rank)) {}
+      : logger_(std::move(logger)), spoken_scopes_(spoken_scopes(rank)) {
+    // So that the end is noticed also by one who first speaks then.
+    if (logger_ == nullptr) default_logger();
+  }
 
   bool say_once(LogScope scope, spdlog::level::level_enum level, std::string_view message) {
     const std::size_t index = index_of(scope);
@@ -62,7 +83,7 @@ class OnceLog::Impl {
     const std::uint64_t key = detail::said_key(level, message);
     if (said.contains(key)) return false;
     try {
-      const auto logger = logger_ != nullptr ? logger_ : spdlog::default_logger();
+      const auto logger = logger_ != nullptr ? logger_ : default_logger();
       if (logger == nullptr || !lets_through(*logger, level)) return false;
       return said.once(key, [&] {
         logger->log(level, spdlog::string_view_t(message.data(), message.size()));
