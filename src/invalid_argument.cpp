@@ -133,10 +133,15 @@ std::string in_quotes(std::string_view value) {
 }
 
 std::string one_line(std::string_view text) {
-  std::string result(text);
-  std::replace_if(
-      result.begin(), result.end(), [](char c) { return (c >= '\0' && c < ' ') || c == '\x7f'; },
-      ' ');
+  std::string result;
+  result.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const auto next = static_cast<unsigned char>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool two_bytes = byte == 0xC2 && next >= 0x80 && next <= 0x9F;  // U+0080 to U+009F
+    result += byte < 0x20 || byte == 0x7F || two_bytes ? ' ' : text[i];
+    if (two_bytes) ++i;
+  }
   return result;
 }
 
