@@ -151,6 +151,8 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
   }
   if (const auto* const built_in = built_in_backend(env)) {
     built_in->candidates->choice(config.attention_config, built_in->named);
+  } else if (!config.attention_config.mla_prefill_backend.empty()) {
+    detail::check_name("mla_prefill_backend", config.attention_config.mla_prefill_backend);
   }
 }
 
