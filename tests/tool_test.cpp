@@ -1474,6 +1474,37 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
   }
 }
 
+TEST(Tool, NoValueIsRawInAMessage) {
+  const std::string longest(100'000, '\x1b');
+  const auto expect = [&](const char* option, std::size_t most_bytes) {
+    for (const std::string& value :
+         {std::string("{} %s {0}"), std::string("\x1b[2J\n\xff\xc2\x9b"), longest}) {
+      const Result result = run(std::string(option) + '=' + quoted(value));
+      EXPECT_EQ(result.exit_code, 2) << option;
+      EXPECT_THAT(result.out, IsEmpty()) << option;
+      EXPECT_THAT(result.err, AllOf(StartsWith("mla-dtype: "), MatchesRegex("[ -~]*\n"))) << option;
+      EXPECT_LT(result.err.size(), most_bytes) << option;
+    }
+  };
+  for (const char* const option : {"--kv-cache-dtype", "--model-dtype", "--device",
+                                   "--prefill-backend", "--decode-backend", "--attention-config"}) {
+    expect(option, 1000);
+  }
+  // Where the parser of the command line speaks, or a path is named, it is whole.
+  for (const char* const option :
+       {"--hf-config", "--kv-scales", "--prefill-query-mode", "--refused-request-level",
+        "--kv-lora-rank", "--local-rank", "--use-prefill-query-quantization", "--no-such-option"}) {
+    expect(option, longest.size() + 1000);
+  }
+  for (const std::string& key :
+       {std::string(R"(\u0000\u001b[2J\u009b\u2028{} %s)"), std::string(100'000, '{')}) {
+    const Result result = run("--device 10.0 --attention-config" + quoted("{\"" + key + "\": 1}"));
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.err, MatchesRegex("[ -~]* is not looked at\n"));
+    EXPECT_LT(result.err.size(), 1000U);
+  }
+}
+
 TEST(Tool, OutputThatCannotBeWrittenIsAnError) {
   const auto exit_code = [](const std::string& arguments) {
     const int status = std::system(("'" MLA_DTYPE_TOOL "' " + arguments).c_str());
