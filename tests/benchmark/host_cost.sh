@@ -1,10 +1,12 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What the library costs the program that embeds it: the time to compile its headers, against four
-# headers of the standard library that every engine includes anyway; and the bytes it adds to a
-# stripped program. Usage: tests/benchmark/host_cost.sh [<rounds>]
-set -eu
+# What the library costs the program that embeds it, as lines of a name and a number: the CPU time to
+# compile its headers, beside four headers of the standard library that every engine includes anyway
+# and beside spdlog's; the sizes of its objects; what it adds to a stripped program, and to the
+# relocations that the dynamic linker makes when that starts; and its static initialisers.
+# Usage: tests/benchmark/host_cost.sh [<rounds>]
+set -euo pipefail
 cd "$(dirname "$0")/../.."
 cxx=${CXX:-c++}
 rounds=${1:-15}
@@ -14,17 +16,17 @@ trap 'rm -rf "$work"' EXIT
 cmake -S . -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DMLA_DTYPE_BUILD_TESTS=OFF \
   -DMLA_DTYPE_BUILD_TOOL=OFF >/dev/null
 cmake --build "$work/build" --parallel 2 >/dev/null
+library=$work/build/libmla_dtype.a
 
 printf '#include <%s>\n' functional memory optional string >"$work/standard.cpp"
 echo '#include <mla_dtype/mla_dtype.h>' >"$work/library.cpp"
 echo '#include <spdlog/spdlog.h>' >"$work/spdlog.cpp"
 
+TIMEFORMAT='%U %S'
 microseconds() { # <source>
-  begin=$(date +%s%N)
-  "$cxx" -std=c++17 -O2 -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -Iinclude \
-    -I"$work/build/generated" -c "$1" -o "$work/out.o"
-  end=$(date +%s%N)
-  echo $(((end - begin) / 1000))
+  { time "$cxx" -std=c++17 -O2 -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -Iinclude \
+    -I"$work/build/generated" -c "$1" -o "$work/out.o"; } 2>&1 |
+    awk 'END {printf "%d\n", ($1 + $2) * 1000000}'
 }
 for source in standard library spdlog; do
   microseconds "$work/$source.cpp" >/dev/null
@@ -34,19 +36,21 @@ for round in $(seq "$rounds"); do # side by side, so that noise falls on all ali
     microseconds "$work/$source.cpp" >>"$work/$source.times"
   done
 done
-median() { sort -n "$work/$1.times" | awk '{t[NR] = $1} END {print t[int((NR + 1) / 2)]}'; }
-echo "$("$cxx" --version | head -n 1), median of $rounds"
 for source in standard library spdlog; do
-  awk -v name="$source" -v time="$(median "$source")" -v base="$(median standard)" \
-    'BEGIN {printf "%-9s %7.1f ms  %.2fx\n", name, time / 1000, time / base}'
+  sort -n "$work/$source.times" |
+    awk -v name="include_${source}_us" '{t[NR] = $1} END {print name, t[int((NR + 1) / 2)]}'
 done
 
+# Of all objects together, as the program gets them that links the whole library.
+size -t "$library" | awk 'END {print "object_text_bytes", $1; print "object_data_bytes", $2 + $3}'
+echo "static_initialisers $(readelf -SW "$library" | grep -cE '\.(init_array|ctors)' || true)"
+
 # Two programs that set up the same logger; one of them also decides.
-cat >"$work/without.cpp" <<'EOF'
+cat >"$work/without.cpp" <<'END'
 #include <spdlog/spdlog.h>
 int main(int argc, char**) { spdlog::info("{} arguments", argc); }
-EOF
-cat >"$work/with.cpp" <<'EOF'
+END
+cat >"$work/with.cpp" <<'END'
 #include <mla_dtype/mla_dtype.h>
 #include <spdlog/spdlog.h>
 int main(int argc, char** argv) {
@@ -57,13 +61,15 @@ int main(int argc, char** argv) {
   return static_cast<int>(
       determine_prefill_query_data_type(config, mla_dtype::DataType::bfloat16, env));
 }
-EOF
+END
+relocations() { # <program>
+  readelf -rW "$1" | grep -c ' R_'
+}
 for program in without with; do
   "$cxx" -std=c++17 -O2 -DSPDLOG_COMPILED_LIB -DSPDLOG_SHARED_LIB -DSPDLOG_FMT_EXTERNAL -Iinclude \
     -I"$work/build/generated" -DMLA_DTYPE_STATIC_DEFINE "$work/$program.cpp" \
-    "$work/build/libmla_dtype.a" -lspdlog -lfmt -lpthread -o "$work/$program"
+    "$library" -lspdlog -lfmt -lpthread -o "$work/$program"
   strip "$work/$program"
 done
-without=$(stat -c %s "$work/without")
-with=$(stat -c %s "$work/with")
-echo "stripped program: $without bytes without the library, $with with it: $((with - without)) added"
+echo "stripped_bytes $(($(stat -c %s "$work/with") - $(stat -c %s "$work/without")))"
+echo "relocations $(($(relocations "$work/with") - $(relocations "$work/without")))"
