@@ -18,7 +18,9 @@
 #include <fstream>
 #include <memory>
 #include <new>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/engine_config.h"
@@ -232,6 +234,7 @@ TEST(SuppressedPath, OnceSinksMemoryIsConstant) {
 
 TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
   const auto& backends = vllm_prefill_backends();
+  std::set<PrefillQueryOutcome> rows;
   for (const Environment& built_in :
        {make_environment(cuda(10, 0), "FLASHINFER"), make_environment(cuda(10, 0), "FLASH_ATTN"),
         make_environment(cuda(9, 0), "FLASHINFER"), make_environment(cuda(10, 0), backends),
@@ -248,8 +251,31 @@ TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
             const auto call = [&] { determine_prefill_query_data_type(config, model_dtype, env); };
             expect_free(call);
             EXPECT_TRUE(writes_nothing(call));
+            rows.insert(evaluate_prefill_query(config, model_dtype, env).outcome);
           }
         }
+      }
+    }
+  }
+  EXPECT_EQ(rows.size(), 4U);
+}
+
+TEST(SteadyState, NorWithPredicatesOfTheEnginesOwn) {
+  for (const bool quantized : {false, true}) {
+    for (const bool supports : {false, true}) {
+      for (const bool requested : {false, true}) {
+        RecordingLogger output;
+        Environment env;
+        env.is_quantized_kv_cache = [quantized](std::string_view) { return quantized; };
+        env.backend_supports_prefill_query_quantization =
+            [supports](const EngineConfig&, DataType) -> Support { return supports; };
+        env.log = std::make_shared<OnceLog>(output.logger);
+        const EngineConfig config = testing::make_config("my_fp8", requested);
+        const auto call = [&] {
+          determine_prefill_query_data_type(config, DataType::bfloat16, env);
+        };
+        expect_free(call);
+        EXPECT_TRUE(writes_nothing(call));
       }
     }
   }
