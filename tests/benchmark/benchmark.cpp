@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What a message that has been said costs, and a decision in its steady state, beside what engines
-// use today. Figures of one run belong together; those of two runs on a shared machine do not.
+// use today. Figures of one run belong together; those of two runs on a shared machine do not:
+// report.py makes one of many rounds, and tables and ratios of it.
 
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
