@@ -146,7 +146,9 @@ PlannedDataType plan_decode(const EngineConfig& config, DataType model_dtype,
         fmt::format("Decode backend {} takes KV scales of 1 only, and these are {}.", backend.name,
                     scales_names[static_cast<std::size_t>(scales)]));
   }
-  const bool is_model_cache = !quantized && cache_dtype == to_string(model_dtype);
+  // One of the engine's own that is not quantized is in the model dtype.
+  const bool is_model_cache =
+      !quantized && (format == nullptr || cache_dtype == to_string(model_dtype));
   const std::string_view asked = is_model_cache ? std::string_view() : cache_dtype;
   switch (decode_queries(backend, built_in->platform, asked, model_dtype)) {
     case DecodeQueries::fp8:

@@ -559,6 +559,9 @@ TEST(AttentionPlan, AKvCacheOfTheEnginesOwn) {
   const AttentionPlan model = unquantized.plan(make_config("mine", true));
   EXPECT_EQ(model.kv_cache_storage.data_type, bf16);
   EXPECT_EQ(model.kv_cache_bytes, 1152U);
+  // A decode backend reads it as any that is not quantized.
+  unquantized.decode = make_decode_environment(cuda(9, 0), "FLASHMLA");
+  EXPECT_EQ(unquantized.plan(make_config("mine", true)).decode_query.data_type, bf16);
 }
 
 TEST(AttentionPlan, WhatIsInjectedMustAgree) {
