@@ -186,12 +186,12 @@ void check_agreement(const Environment& env, const DecodeEnvironment& decode,
 }
 
 // A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says; `auto`
-// may be the engine's to decide.
+// may be the engine's to decide, unless the checkpoint does.
 const KvCacheFormat* checked_format(const PrefillQueryExplanation& explanation) {
   const auto* const format = detail::find_kv_cache_format(explanation.kv_cache_dtype.resolved);
   const bool quantized = explanation.facts.kv_cache_quantized;
   if (format == nullptr || format->quantized == quantized) return format;
-  if (explanation.kv_cache_dtype.requested == "auto") return nullptr;
+  if (explanation.kv_cache_dtype.requested == "auto" && quantized) return nullptr;
   detail::throw_invalid_argument("is_quantized_kv_cache",
                                  fmt::format("{} for {}", quantized, format->name), "what it is");
 }

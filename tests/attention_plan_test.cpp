@@ -569,6 +569,10 @@ TEST(AttentionPlan, WhatIsInjectedMustAgree) {
   Injected wrong(false, true, true);
   expect_invalid([&] { wrong.plan(make_config("fp8", true)); },
                  StartsWith("is_quantized_kv_cache: false for fp8"));
+  EngineConfig by_checkpoint = make_config("auto", true);
+  by_checkpoint.cache_config.checkpoint_kv_cache_quant_algo = "NVFP4";
+  expect_invalid([&] { wrong.plan(by_checkpoint); },
+                 StartsWith("is_quantized_kv_cache: false for nvfp4"));
   Injected by_auto(true, true, true);
   EXPECT_EQ(by_auto.plan(make_config("auto", true)).kv_cache_storage.data_type, bytes);
   // Two devices.
