@@ -287,15 +287,6 @@ inline bool is_automatic(const World& world) {
   return world.config.attention_config.prefill_query_mode == PrefillQueryMode::automatic;
 }
 
-inline Setting setting_of(const World& world) {
-  const AttentionConfig& attention = world.config.attention_config;
-  bool requested = attention.use_prefill_query_quantization;
-  if (attention.prefill_query_mode == PrefillQueryMode::required) requested = true;
-  if (is_automatic(world)) requested = prediction(world) > 1.0;
-  return {requested, world.config.cache_config.cache_dtype,
-          attention.mla_prefill_backend.empty() ? world.named : attention.mla_prefill_backend};
-}
-
 // What auto comes to by the checkpoint; none where that is not known.
 inline std::optional<std::string> effective(const World& world, const std::string& cache_dtype) {
   if (cache_dtype != "auto") return cache_dtype;
@@ -395,6 +386,30 @@ inline const Row* selected(const World& world, const Setting& setting, Rules rul
     if (runs(world, *row, setting, rules)) return row;
   }
   return nullptr;
+}
+
+// A prediction compares two ways to run: it decides nothing where there is no way without FP8.
+inline bool is_requested(const World& world, const std::string& choice) {
+  const AttentionConfig& attention = world.config.attention_config;
+  switch (attention.prefill_query_mode) {
+    case PrefillQueryMode::by_flag:
+      return attention.use_prefill_query_quantization;
+    case PrefillQueryMode::required:
+      return true;
+    case PrefillQueryMode::automatic:
+      break;
+  }
+  const Setting off = {false, {}, choice};
+  return prediction(world) > 1.0 ||
+         (!world.injected && selected(world, off, Rules::determination) == nullptr);
+}
+
+inline Setting setting_of(const World& world) {
+  const std::string& choice = world.config.attention_config.mla_prefill_backend;
+  Setting result = {false, world.config.cache_config.cache_dtype,
+                    choice.empty() ? world.named : choice};
+  result.requested = is_requested(world, result.choice);
+  return result;
 }
 
 // The third column of the table of rows, for a KV cache that is quantized.
@@ -559,11 +574,15 @@ template <class GivesFp8>
 std::set<std::pair<std::string, std::string>> least_changes(const World& world,
                                                             bool may_change_cache,
                                                             GivesFp8 gives_fp8) {
-  Setting base = setting_of(world);
+  const Setting base = setting_of(world);
   std::set<std::pair<std::string, std::string>> result;
-  if (is_automatic(world) && !base.requested) return result;  // nothing to be had by a setting
-  base.requested = true;
-  if (gives_fp8(base)) return {{"", ""}};
+  // In mode `automatic` there is no flag to turn on.
+  const auto gives = [&](const std::string& cache_dtype, const std::string& choice) {
+    const bool requested = !is_automatic(world) || is_requested(world, choice);
+    return requested && gives_fp8({true, cache_dtype, choice});
+  };
+  if (is_automatic(world) && !base.requested) return result;
+  if (gives(base.cache_dtype, base.choice)) return {{"", ""}};
   std::vector<std::string> cache_dtypes, choices;
   for (const Cache& cache : caches) {
     // What auto comes to is offered by its own name.
@@ -574,15 +593,15 @@ std::set<std::pair<std::string, std::string>> least_changes(const World& world,
     if (row.name != base.choice) choices.push_back(row.name);
   }
   for (const std::string& cache_dtype : cache_dtypes) {
-    if (gives_fp8({true, cache_dtype, base.choice})) result.emplace(cache_dtype, "");
+    if (gives(cache_dtype, base.choice)) result.emplace(cache_dtype, "");
   }
   for (const std::string& choice : choices) {
-    if (gives_fp8({true, base.cache_dtype, choice})) result.emplace("", choice);
+    if (gives(base.cache_dtype, choice)) result.emplace("", choice);
   }
   for (const std::string& cache_dtype : cache_dtypes) {
     for (const std::string& choice : choices) {
       if (result.count({cache_dtype, ""}) == 0 && result.count({"", choice}) == 0 &&
-          gives_fp8({true, cache_dtype, choice})) {
+          gives(cache_dtype, choice)) {
         result.emplace(cache_dtype, choice);
       }
     }
