@@ -462,15 +462,19 @@ void PrefillCandidates::for_each_remedy(
     return;
   }
   // Where the choice is open, another backend is never needed: it would have been enough above.
+  const auto stays_requested = [&](const Candidate& other) {
+    return !inputs.predicted_not_to_pay() || other.backend.fp8_queries == Fp8Queries::required;
+  };
   if (find_first(inputs, [&](const Candidate& other) {
-        return takes(other, nullptr) && visit(same_cache, &other);
+        return stays_requested(other) && takes(other, nullptr) && visit(same_cache, &other);
       }) != nullptr) {
     return;
   }
   find_first(inputs, [&](const Candidate& other) {
-    return !takes(other, nullptr) && any_format([&](const KvCacheFormat& format) {
-      return takes(other, &format) && !enough(&format) && visit(format.name, &other);
-    });
+    return stays_requested(other) && !takes(other, nullptr) &&
+           any_format([&](const KvCacheFormat& format) {
+             return takes(other, &format) && !enough(&format) && visit(format.name, &other);
+           });
   });
 }
 
@@ -507,6 +511,15 @@ bool PrefillCandidates::runs_without_fp8(const Inputs& inputs) const {
   const Candidate* const backend = select(without_fp8);
   return backend != nullptr && !blockers(*backend, inputs).has(not_usable) &&
          backend->backend.fp8_queries != Fp8Queries::required;
+}
+
+bool PrefillCandidates::runs_with_fp8_only(const Inputs& inputs) const {
+  const auto is_usable = [&](const Candidate& candidate) {
+    return !blockers(candidate, inputs).has(not_usable);
+  };
+  const bool is_any_usable = inputs.chosen != nullptr ? is_usable(*inputs.chosen)
+                                                      : find_first(inputs, is_usable) != nullptr;
+  return is_any_usable && !runs_without_fp8(inputs);
 }
 
 void PrefillCandidates::append_nothing_helps(RecordText& text, const Inputs& inputs) const {

@@ -121,9 +121,12 @@ struct Inputs {
   /// Whether what is said of both is the same; never so with a prediction.
   friend bool is_said_alike(const Inputs& a, const Inputs& b);
 
-  /// Whether nothing that an operator sets brings FP8 queries, since it is the mode `automatic`
-  /// that keeps them away.
-  bool ruled_out() const { return !requested && prediction && prediction->decides; }
+  /// Whether the mode `automatic` speaks against FP8 queries. Then no setting brings them, unless
+  /// prefill runs with them only.
+  bool predicted_not_to_pay() const {
+    return prediction && prediction->decides && prediction->speedup <= 1;
+  }
+  bool ruled_out() const { return predicted_not_to_pay() && !requested; }
 
   std::string_view cache_dtype;  ///< what `auto` comes to
   const KvCacheFormat* format;   ///< null: known to the engine alone
@@ -185,6 +188,9 @@ class PrefillCandidates {
 
   /// Whether prefill runs if FP8 queries are not requested.
   bool runs_without_fp8(const Inputs& inputs) const;
+
+  /// Whether it does not, and would if they were, with some KV cache.
+  bool runs_with_fp8_only(const Inputs& inputs) const;
 
   /// Whether no KV cache, no backend and no flag gives FP8 queries with this model.
   bool nothing_helps(const Inputs& inputs) const;

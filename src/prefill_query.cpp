@@ -81,7 +81,7 @@ struct BuiltInBackend {
     result.output_matters = demands.output;
     result.cache_choices = demands.cache_choices;
     // A prediction compares two ways to run; there may be one.
-    if (result.ruled_out() && !candidates->runs_without_fp8(result)) result.requested = true;
+    if (result.ruled_out() && candidates->runs_with_fp8_only(result)) result.requested = true;
     return result;
   }
 

@@ -228,6 +228,19 @@ TEST(ExpectedIsl, WhatCannotRunOtherwiseIsNotAdvisedAgainst) {
   automatic.cache_config.cache_dtype = "auto";
   EXPECT_EQ(evaluate_prefill_query(automatic, bf16, env).outcome, Outcome::request_refused);
 
+  // What it lacks the remedies bring, with no backend that would run without FP8.
+  PrefillBackend optional = asm_backend;
+  optional.name = "OPTIONAL";
+  optional.fp8_queries = Fp8Queries::optional;
+  Environment chosen = make_environment(rocm("gfx950"), {optional, asm_backend});
+  chosen.predict_prefill_speedup = env.predict_prefill_speedup;
+  automatic.attention_config.mla_prefill_backend = "AITER_ASM";
+  const auto remedies = explain_prefill_query_data_type(automatic, bf16, chosen).remedies;
+  ASSERT_THAT(remedies, SizeIs(1));
+  EXPECT_EQ(remedies[0].cache_dtype, "fp8");
+  EXPECT_EQ(remedies[0].prefill_backend, "");
+  automatic.attention_config.mla_prefill_backend = "";
+
   // Beside another backend there is; but not if the operator chooses.
   PrefillBackend other;
   other.name = "OTHER";
@@ -380,6 +393,17 @@ TEST(Automatic, TheDeviceComesFirst) {
   const auto config = with_isl(make_config("fp8", false), 1024, Mode::automatic);
   EXPECT_THAT(explain_prefill_query_data_type(config, bf16, env).nothing_helps,
               StartsWith("On this device (sm_80) no setting helps: "));
+}
+
+// Nor does it ask where the backend does not run at all.
+TEST(Automatic, ABackendOfAnotherDeviceIsNoReasonToAsk) {
+  H100 h100("ROCM_AITER_FA");
+  h100.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.5; };
+  const auto config = with_isl(make_config("fp8", false), 4096, Mode::automatic);
+  const auto explanation = explain_prefill_query_data_type(config, bf16, h100.env);
+  EXPECT_EQ(explanation.outcome, Outcome::not_applicable);
+  EXPECT_THAT(explanation.remedies, IsEmpty());
+  EXPECT_THAT(explanation.nothing_helps, StartsWith("On this device (sm_90) no"));
 }
 
 // What it asks for, the remedies bring, with no flag in them.

@@ -422,7 +422,7 @@ class Checker {
                      }));
       for (const Remedy& remedy : explanation.remedies) {
         const auto remedied = evaluate_prefill_query(with(config(), remedy), model(), env_);
-        CHECK(is_fp8(remedied.data_type) || is_advice_open());
+        CHECK(is_fp8(remedied.data_type));
       }
       take_asked();
     }
@@ -438,14 +438,7 @@ class Checker {
 
   using Changes = std::set<std::pair<std::string, std::string>>;
 
-  // Where the prediction speaks against FP8, and nothing runs without it: advice to choose another
-  // backend, which would run without, is not held to the prediction yet.
-  bool is_advice_open() const {
-    return is_automatic(world_) && setting_.requested && !(prediction(world_) > 1.0);
-  }
-
   void check_remedies(const PrefillQueryExplanation& explanation, const Changes& expected) const {
-    if (is_advice_open()) return;
     Changes offered;
     std::size_t changes = 0;
     for (const Remedy& remedy : explanation.remedies) {
@@ -621,7 +614,6 @@ class Checker {
                      const Plan remedied = fuzz::plan(world_, other);
                      return !remedied.is_refused() && is_fp8(remedied.prefill);
                    }));
-    if (is_advice_open()) return;
     for (const Remedy& remedy : prefill.remedies) {
       const AttentionPlan remedied =
           plan_attention_data_types(with(config(), remedy), model(), env_, decode_);

@@ -388,7 +388,7 @@ inline const Row* selected(const World& world, const Setting& setting, Rules rul
   return nullptr;
 }
 
-// A prediction compares two ways to run: it decides nothing where there is no way without FP8.
+// A prediction compares two ways to run: it decides nothing where there is only that with FP8.
 inline bool is_requested(const World& world, const std::string& choice) {
   const AttentionConfig& attention = world.config.attention_config;
   switch (attention.prefill_query_mode) {
@@ -399,9 +399,13 @@ inline bool is_requested(const World& world, const std::string& choice) {
     case PrefillQueryMode::automatic:
       break;
   }
+  if (prediction(world) > 1.0) return true;
+  if (world.injected) return false;
   const Setting off = {false, {}, choice};
-  return prediction(world) > 1.0 ||
-         (!world.injected && selected(world, off, Rules::determination) == nullptr);
+  const auto rows = candidates(world, off);
+  return selected(world, off, Rules::determination) == nullptr &&
+         std::any_of(rows.begin(), rows.end(),
+                     [&](const Row* row) { return can_run_at_all(world, *row); });
 }
 
 inline Setting setting_of(const World& world) {
