@@ -491,6 +491,27 @@ TEST(AttentionPlan, WhatIsRequiredAndNotPossibleIsRefused) {
   EXPECT_EQ(question.plan().prefill_query.data_type, e4m3);
 }
 
+// As those who keep it for later do.
+TEST(AttentionPlan, ARefusalIsCopied) {
+  AttentionPlanRefused kept("first");
+  const AttentionPlanRefused other("second");
+  const AttentionPlanRefused copy = kept;
+  kept = other;
+  EXPECT_STREQ(copy.what(), "first");
+  EXPECT_STREQ(kept.what(), "second");
+}
+
+TEST(AttentionPlan, CautionsHaveNames) {
+  std::set<std::string_view> all;
+  for (unsigned kind = 0; kind <= static_cast<unsigned>(CautionKind::flag_ignored); ++kind) {
+    all.insert(to_string(static_cast<CautionKind>(kind)));
+  }
+  EXPECT_THAT(all, SizeIs(4));
+  EXPECT_EQ(to_string(CautionKind::storage_only), "storage_only");
+  expect_invalid([] { to_string(static_cast<CautionKind>(4)); },
+                 StartsWith("kind: CautionKind(4) is not accepted"));
+}
+
 TEST(AttentionPlan, AsksInjectedPredicatesOnce) {
   Injected yes(true, true, true);
   AttentionPlan plan = yes.plan(make_config("fp8", true));

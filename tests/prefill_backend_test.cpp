@@ -387,6 +387,9 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   row.model_dtypes = {DataType::int8};
   refused(good, {row}, StartsWith("prefill backend X, model_dtypes: \"int8\""));
   row.model_dtypes = {};
+  row.head_multiple = 0;
+  refused(good, {row}, StartsWith("prefill backend X, head_multiple: 0"));
+  row.head_multiple = 1;
   row.dimensions = {{128, 0, 128}};
   refused(good, {row}, StartsWith("qk_rope_head_dim: 0"));
   row.dimensions = {};

@@ -1329,6 +1329,21 @@ TEST(Required, IsARequestWhateverTheFlagSays) {
   }
 }
 
+// As those who keep it for later do.
+TEST(Required, ARefusalIsCopied) {
+  PrefillQueryExplanation explanation{};
+  explanation.prefill_backend = "A";
+  PrefillQueryRefused kept("first", explanation);
+  explanation.prefill_backend = "B";
+  const PrefillQueryRefused other("second", explanation);
+  const PrefillQueryRefused copy = kept;
+  kept = other;
+  EXPECT_STREQ(copy.what(), "first");
+  EXPECT_EQ(copy.explanation().prefill_backend, "A");
+  EXPECT_STREQ(kept.what(), "second");
+  EXPECT_EQ(kept.explanation().prefill_backend, "B");
+}
+
 TEST(PrefillQuery, TheLevelOfARefusalIsTheEngines) {
   Fixture fixture(true, false, "Because.");
   fixture.env.refused_request_level = LogLevel::warning;

@@ -229,6 +229,20 @@ void plan(benchmark::State& state) {
 }
 BENCHMARK(plan);
 
+// The data type of a prefill batch.
+void choose(benchmark::State& state) {
+  const PrefillQuerySelector selector(h100_prefill_cost_model(), EngineConfig(), DataType::bfloat16,
+                                      DataType::float8_e4m3fn);
+  std::int64_t query_tokens = 1024;
+  std::int64_t context_tokens = 512;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(query_tokens);
+    benchmark::DoNotOptimize(context_tokens);
+    benchmark::DoNotOptimize(selector.choose(query_tokens, context_tokens));
+  }
+}
+BENCHMARK(choose);
+
 }  // namespace
 
 int main(int argc, char** argv) {

@@ -98,6 +98,7 @@ RATIOS = [
     *[Ratio(f"{function}/{row} : CPython", f"{function}/{row}", f"reference/{row}")
       for function in ("determine", "determine_own") for row in ROWS],
     *[Ratio(f"{name} : CPython's row 1", name, "reference/row_1") for name in COLD],
+    Ratio("choose : one relaxed load", "choose", "one_relaxed_load/threads:1"),
     *[Ratio(f"determine, {row}, 100 backends : 5", f"determine_among/{row}/100",
             f"determine_among/{row}/5") for row in ("row_1", "row_2")],
 ]
@@ -286,6 +287,12 @@ def cold_table(results):
     return table_of(*rows)
 
 
+def batch_table(results):
+    return table_of(("for each prefill batch", "a call", "times one relaxed load"),
+                    ("`PrefillQuerySelector::choose`", time_text(results.cpu("choose")),
+                     times_text(results.cpu("choose") / results.cpu("one_relaxed_load/threads:1"))))
+
+
 def growth_table(results):
     rows = [("with more", "so many", "a call", "last to first")]
     for prefix, (label, counts) in GROWTH.items():
@@ -333,7 +340,8 @@ def machine_line(results):
 
 def tables(results):
     lines = [machine_line(results), ""]
-    for table in (said_before_table, decision_table, cold_table, growth_table, host_table):
+    for table in (said_before_table, decision_table, cold_table, batch_table, growth_table,
+                  host_table):
         lines += table(results)
     return "\n".join(lines)
 
