@@ -280,7 +280,7 @@ void append_why(RecordText& text, const PrefillQueryDecision& decision, const En
     } else {
       detail::append_not_quantized(text, effective_cache_dtype(config));
     }
-    return;
+    return append_advice(text, decision.prediction, /*remedy=*/{});
   }
   const detail::PrefillCandidates& candidates = *built_in->candidates;
   const auto inputs =

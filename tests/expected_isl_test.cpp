@@ -151,6 +151,13 @@ TEST(ExpectedIsl, EveryModeFlagFactAndPrediction) {
               EXPECT_EQ(records[i].level, expected[i].level);
               EXPECT_THAT(records[i].text, StartsWith(expected[i].text));
             }
+            if (outcome == Outcome::request_refused) {
+              const std::string figure = " At the expected ISL of 3000 tokens FP8";
+              const bool is_said = automatic || speedup.value_or(2) < 1.02;
+              EXPECT_EQ(records[0].text.find(figure) != std::string::npos, is_said);
+              EXPECT_EQ(records[0].text.find("mode is automatic." + figure) != std::string::npos,
+                        automatic);
+            }
           }
         }
       }
