@@ -15,11 +15,11 @@
 
 namespace mla_dtype {
 
-// From which input length do FP8 prefill queries, keys and values pay? FP8 attention alone is faster
-// at every length, where it is faster at all; but the queries, keys and values have to be quantized
-// first. Attention grows with the square of the length, quantizing with the length: so there may be
-// a length from which FP8 is faster as a whole. It depends on the device, its kernels, and how they
-// quantize.
+// From which input length do FP8 prefill queries, keys and values pay? FP8 attention alone is
+// faster at every length, where it is faster at all; but the queries, keys and values have to be
+// quantized first. Attention grows with the square of the length, quantizing with the length: so
+// there may be a length from which FP8 is faster as a whole. It depends on the device, its kernels,
+// and how they quantize.
 
 /// A cost model in three numbers. Each from 1e-9 to 1e9.
 struct PrefillThroughput {
