@@ -15,8 +15,7 @@ namespace mla_dtype::detail {
 
 /// The first refusal of a request by a table of backends, in words: to compose it, with advice that
 /// is proven, takes several times as long as to decide, and an engine asks for each layer. The
-/// first one only, so that it can be read without a lock, and never one with a prediction, which is
-/// rare: others are composed each time.
+/// first one only, so that it can be read without a lock: others are composed each time.
 class FirstRefusal {
  public:
   FirstRefusal() = default;
@@ -28,7 +27,7 @@ class FirstRefusal {
   std::string_view find(const Inputs& inputs, bool may_change_cache,
                         const Environment& env) const noexcept {
     const Refusal* const first = refusal_.load(std::memory_order_acquire);
-    const bool is_same = first != nullptr && is_said_alike(first->inputs, inputs) &&
+    const bool is_same = first != nullptr && first->inputs == inputs &&
                          first->may_change_cache == may_change_cache &&
                          first->flag_spelling == env.flag_spelling &&
                          first->kv_cache_dtype_spelling == env.kv_cache_dtype_spelling &&
@@ -39,7 +38,7 @@ class FirstRefusal {
   /// Does nothing if it is not the first one, or if there is no memory for it.
   void remember(const Inputs& inputs, bool may_change_cache, const Environment& env,
                 std::string_view text) noexcept {
-    if (inputs.prediction || refusal_.load(std::memory_order_relaxed) != nullptr) return;
+    if (refusal_.load(std::memory_order_relaxed) != nullptr) return;
     try {
       auto refusal = std::make_unique<Refusal>(
           Refusal{std::string(inputs.cache_dtype), inputs, may_change_cache, env.flag_spelling,

@@ -41,7 +41,13 @@ std::size_t printable_length(std::string_view text) {
   }
   if (lead >= 0xE0 && lead <= 0xEF) {
     const bool second = continues(1, lead == 0xE0 ? 0xA0 : 0x80, lead == 0xED ? 0x9F : 0xBF);
-    return second && continues(2) ? 3 : 0;
+    // U+200B to U+200F, U+2028 to U+202E and U+2060 to U+206F break a line, change the direction of
+    // the text behind them, or cannot be seen.
+    const bool is_format =
+        lead == 0xE2 &&
+        ((byte(1) == 0x80 && (continues(2, 0x8B, 0x8F) || continues(2, 0xA8, 0xAE))) ||
+         (byte(1) == 0x81 && continues(2, 0xA0, 0xAF)));
+    return second && continues(2) && !is_format ? 3 : 0;
   }
   if (lead >= 0xF0 && lead <= 0xF4) {
     const bool second = continues(1, lead == 0xF0 ? 0x90 : 0x80, lead == 0xF4 ? 0x8F : 0xBF);
@@ -176,7 +182,7 @@ void throw_unknown_name(std::string_view field, std::string_view value,
     std::copy_if(names.begin(), names.end(), std::back_inserter(others),
                  [&](std::string_view name) { return name != meant; });
   }
-  const std::string_view note = meant.empty() ? "" : " (nearest), ";
+  const std::string_view note = meant.empty() ? "" : others.empty() ? " (nearest)" : " (nearest), ";
   throw_invalid_argument(field, in_quotes(value),
                          fmt::format("{}{}{}", meant, note, fmt::join(others, ", ")));
 }

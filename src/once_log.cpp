@@ -48,7 +48,8 @@ bool lets_through(const spdlog::logger& logger, spdlog::level::level_enum level)
 
 // spdlog's default logger. A static object may speak after the one that holds spdlog's loggers was
 // destroyed, which cannot be asked then: `end` is made after that one, so destroyed before it, and
-// what was the default logger by then speaks on if somebody else holds it.
+// what was the default logger by then speaks on if somebody else holds it. For the thread that
+// destroys them: others may not speak meanwhile.
 std::shared_ptr<spdlog::logger> default_logger() {
   static std::atomic<bool> ending{false};
   static auto& last = *new std::weak_ptr<spdlog::logger>;

@@ -243,17 +243,18 @@ Inputs::Inputs(const EngineConfig& config, DataType model_data_type, bool is_kv_
       chosen(chosen_candidate),
       prediction(predicted) {}
 
-bool is_said_alike(const Inputs& a, const Inputs& b) {
+bool operator==(const Inputs& a, const Inputs& b) {
   const auto all = [](const Inputs& inputs) {
     const auto& [cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested, required,
                  vetoes, model_dtype, dimensions, heads, parallel_config, chosen, prediction,
                  output_matters, cache_choices] = inputs;
-    return std::tie(cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested,
-                    required, vetoes, model_dtype, dimensions, heads,
-                    parallel_config.decode_context_parallel_size, chosen, output_matters,
-                    cache_choices);
+    const auto [isl, speedup, decides, advises_change] = prediction.value_or(PrefillPrediction{});
+    return std::make_tuple(cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested,
+                           required, vetoes, model_dtype, dimensions, heads,
+                           parallel_config.decode_context_parallel_size, chosen, output_matters,
+                           cache_choices, isl, speedup, decides, advises_change);
   };
-  return !a.prediction && !b.prediction && all(a) == all(b);
+  return all(a) == all(b);
 }
 
 bool is_requested(const AttentionConfig& config,

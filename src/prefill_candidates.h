@@ -118,8 +118,7 @@ struct Inputs {
   Inputs(const EngineConfig& config, DataType model_dtype, bool kv_cache_quantized,
          const Candidate* chosen, const std::optional<PrefillPrediction>& prediction);
 
-  /// Whether what is said of both is the same; never so with a prediction.
-  friend bool is_said_alike(const Inputs& a, const Inputs& b);
+  friend bool operator==(const Inputs& a, const Inputs& b);
 
   /// Whether the mode `automatic` speaks against FP8 queries. Then no setting brings them, unless
   /// prefill runs with them only.

@@ -12,5 +12,7 @@ of_the_library() {
   gcovr --root . "$build" --filter src/ --filter include/ --exclude-throw-branches \
     --exclude-unreachable-branches "$@"
 }
-of_the_library --txt
-of_the_library --txt --branches
+of_the_library --txt --fail-under-line 99
+# The rest: enumerators out of range, that no caller can have; what destroys temporaries; statics
+# that are made once; claims that another thread was quicker to make.
+of_the_library --txt --branches --fail-under-branch 94

@@ -39,6 +39,18 @@ TEST(InQuotes, ControlCharactersAreEscaped) {
   EXPECT_EQ(in_quotes("\xC2\xA0"), "\"\xC2\xA0\"");
 }
 
+// What changes the direction of a text, breaks its line, or cannot be seen.
+TEST(InQuotes, FormatCharactersAreEscaped) {
+  for (unsigned low = 0x2000; low < 0x2080; ++low) {
+    const std::string text = {'\xE2', static_cast<char>(0x80 | (low >> 6 & 0x3F)),
+                              static_cast<char>(0x80 | (low & 0x3F))};
+    const bool is_format = (low >= 0x200B && low <= 0x200F) || (low >= 0x2028 && low <= 0x202E) ||
+                           (low >= 0x2060 && low <= 0x206F);
+    EXPECT_EQ(in_quotes(text) == '"' + text + '"', !is_format) << std::hex << low;
+  }
+  EXPECT_EQ(in_quotes("\xE2\x80\xAE"), R"("\xe2\x80\xae")");
+}
+
 TEST(InQuotes, InvalidUtf8IsEscaped) {
   EXPECT_EQ(in_quotes("\xFF\xFE"), R"("\xff\xfe")");
   EXPECT_EQ(in_quotes("\x80"), R"("\x80")");                  // a stray continuation
@@ -80,6 +92,8 @@ TEST(ThrowUnknownName, ListsTheNearestFirst) {
             R"(field: "alpa" is not accepted; accepted: alpha (nearest), a letter)");
   EXPECT_EQ(text_of("zzz", "a letter"), R"(field: "zzz" is not accepted; accepted: a letter)");
   EXPECT_THAT(text_of(std::string(1'000'000, 'a')), Not(HasSubstr("nearest")));
+  testing::expect_invalid([] { throw_unknown_name("field", "alpa", {"alpha"}); },
+                          "field: \"alpa\" is not accepted; accepted: alpha (nearest)");
 }
 
 }  // namespace

@@ -448,6 +448,14 @@ TEST(MakeEnvironment, EachRefusalHasItsOwnWords) {
       c.config.attention_config.expected_isl = 1024;
       c.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.75; };
     });
+    add([](Case& c) {
+      c.config.attention_config.expected_isl = 1025;
+      c.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.75; };
+    });
+    add([](Case& c) {
+      c.config.attention_config.expected_isl = 1024;
+      c.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.5; };
+    });
     return cases;
   };
   const auto make_env = [] {

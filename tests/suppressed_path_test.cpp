@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the steady state costs, counted instead of timed: allocations, locks, and writes to memory
-// that threads share. A program of its own, since it replaces operator new and pthread_mutex_lock.
+// What the steady state costs, counted instead of timed: allocations, locks, and writes to the
+// memory of a OnceLog or OnceSink. A program of its own, since it replaces operator new and
+// pthread_mutex_lock.
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>

@@ -60,7 +60,8 @@ class MLA_DTYPE_EXPORT OnceLog {
  public:
   /// Writes to `logger`, whose level, pattern, sinks and name hold, also when changed later; null:
   /// to spdlog's default logger at the time of each call; also from static destructors, while that
-  /// logger is there. A negative rank: std::invalid_argument.
+  /// logger is there (of the thread that runs them; others may not speak through it meanwhile). A
+  /// negative rank: std::invalid_argument.
   explicit OnceLog(std::shared_ptr<spdlog::logger> logger = nullptr, RankInfo rank = {});
   ~OnceLog();
   OnceLog(const OnceLog&) = delete;

@@ -181,7 +181,7 @@ EACH_ROW(determine);
 EACH_ROW(determine_own);
 
 // With a table of so many rows: before vLLM's some that do not run on this device.
-void determine_among(benchmark::State& state, const Row& row) {
+void determine_among(benchmark::State& state, const Row& row, const Platform& device) {
   std::vector<PrefillBackend> backends = vllm_prefill_backends();
   PrefillBackend other =
       *std::find_if(backends.begin(), backends.end(),
@@ -191,10 +191,13 @@ void determine_among(benchmark::State& state, const Row& row) {
     other.name = "OTHER_" + std::to_string(backends.size());
     backends.insert(backends.begin(), other);
   }
-  time_determine(state, row, make_environment(b300, backends));
+  time_determine(state, row, make_environment(device, backends));
 }
-BENCHMARK_CAPTURE(determine_among, row_1, row_1)->Arg(5)->Arg(20)->Arg(100);
-BENCHMARK_CAPTURE(determine_among, row_2, row_2_kv_cache)->Arg(5)->Arg(20)->Arg(100);
+BENCHMARK_CAPTURE(determine_among, row_1, row_1, b300)->Arg(5)->Arg(20)->Arg(100);
+BENCHMARK_CAPTURE(determine_among, row_2, row_2_backend, cuda(/*major=*/8, /*minor=*/9))
+    ->Arg(5)
+    ->Arg(20)
+    ->Arg(100);
 
 // With all its reasons, for an operator who gets two blockers and six remedies.
 void explain(benchmark::State& state) {

@@ -60,7 +60,8 @@ GROWTH = {
     "spdlog_through_dup_filter/threads:": ("threads in `dup_filter_sink_mt`", [1, 2, 4, 8]),
     "mutex_and_set/threads:": ("threads at a mutex and a set", [1, 2, 4, 8]),
     "determine_among/row_1/": ("backends in the table, row 1", [5, 20, 100]),
-    "determine_among/row_2/": ("backends in the table, row 2", [5, 20, 100]),
+    "determine_among/row_2/": ("backends in the table, row 2, none takes FP8 queries",
+                               [5, 20, 100]),
 }
 
 
@@ -383,6 +384,8 @@ def write_baseline(arguments):
     measured = ratios(Results(load(arguments.results)))
     text = json.dumps({name: round(value, 4) for name, value in measured.items()}, indent=1)
     arguments.baseline.write_text(text + "\n")
+    if arguments.baseline == BASELINE:  # the test of this script reads both
+        (HERE / "report_test.json").write_bytes(arguments.results.read_bytes())
 
 
 def main(words=None):

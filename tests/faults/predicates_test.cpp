@@ -23,7 +23,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using testing::info;
-using ::testing::IsEmpty;
 using testing::make_config;
 using testing::Record;
 using testing::RecordingLogger;

@@ -21,6 +21,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support/engine_config.h"
 #include "support/recording_sink.h"

@@ -37,8 +37,9 @@ std::vector<std::string> hostile_strings() {
       "x'; reboot #",
       "fp8\nFP8 prefill attention enabled: query data type is FP8",
       std::string("fp8\0fp8", 7),
-      "\xED\xA0\x80\xF4\x90\x80\x80\xC0\xAF",  // a surrogate, one too high, one overlong
-      std::string(62, 'x') + "\xE6\xBC\xA2",   // 64 bytes end within a character
+      "\xED\xA0\x80\xF4\x90\x80\x80\xC0\xAF",         // a surrogate, one too high, one overlong
+      std::string(62, 'x') + "\xE6\xBC\xA2",          // 64 bytes end within a character
+      "fp8\xE2\x80\xAE 8pf\xE2\x80\xA8\xE2\x81\xA6",  // right to left, a new line, isolated
       std::string(1'000'000, 'x'),
       std::string(1'000'000, '\x1b'),
       std::string(1'000'000, '\xff'),
@@ -60,7 +61,8 @@ std::vector<std::string> hostile_strings_and_bytes() {
   return result;
 }
 
-// The number of control characters, or of bytes that are not UTF-8, as the C library sees them.
+// The number of control and format characters, or of bytes that are not UTF-8, as the C library
+// sees them.
 int unfit_characters(const std::string& text) {
   EXPECT_NE(std::setlocale(LC_CTYPE, "C.UTF-8"), nullptr);
   int result = 0;
@@ -69,7 +71,10 @@ int unfit_characters(const std::string& text) {
     wchar_t character = 0;
     const std::size_t length = std::mbrtowc(&character, &text[at], text.size() - at, &state);
     const bool valid = length >= 1 && length <= 4;
-    const bool control = character < 0x20 || (character >= 0x7f && character < 0xa0);
+    const bool control = character < 0x20 || (character >= 0x7f && character < 0xa0) ||
+                         (character >= 0x200b && character <= 0x200f) ||
+                         (character >= 0x2028 && character <= 0x202e) ||
+                         (character >= 0x2060 && character <= 0x206f);
     if (!valid || control) {
       ++result;
       state = {};
@@ -84,6 +89,7 @@ TEST(UntrustedStrings, TheRuleItselfHolds) {
   EXPECT_EQ(unfit_characters(std::string("\0\n\x1b\x7f", 4)), 4);
   EXPECT_EQ(unfit_characters("\xC2\x9B \xC2\xA0 \xFF \xED\xA0\x80"), 5);
   EXPECT_EQ(unfit_characters("\xE6\xBC\xA2 \xE6\xBC"), 2);
+  EXPECT_EQ(unfit_characters("\xE2\x80\xAE \xE2\x80\xA8 \xE2\x81\xA6 \xE2\x80\x94"), 3);
 }
 
 template <class Call>

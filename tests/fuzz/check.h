@@ -14,7 +14,7 @@
 
 namespace mla_dtype::fuzz {
 
-/// Whether the text is UTF-8 without control characters: one line in any log.
+/// Whether the text is UTF-8 without control and format characters: one line in any log.
 inline bool is_one_line(std::string_view text) {
   while (!text.empty()) {
     const auto lead = static_cast<unsigned char>(text.front());
@@ -30,7 +30,11 @@ inline bool is_one_line(std::string_view text) {
     constexpr unsigned first_of_length[] = {0, 0, 0x80, 0x800, 0x10000};
     const bool surrogate = code_point >= 0xD800 && code_point < 0xE000;
     if (code_point < first_of_length[length] || surrogate || code_point > 0x10FFFF) return false;
-    if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0)) return false;
+    const bool is_format = (code_point >= 0x200B && code_point < 0x2010) ||
+                           (code_point >= 0x2028 && code_point < 0x202F) ||
+                           (code_point >= 0x2060 && code_point < 0x2070);
+    const bool is_control = code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0);
+    if (is_format || is_control) return false;
     text.remove_prefix(length);
   }
   return true;

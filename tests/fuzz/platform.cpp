@@ -51,11 +51,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const std::regex dotted("([1-9][0-9]*)[.]([0-9])");
   static const std::regex prefixed("(?:sm|compute)_([1-9][0-9]*)([0-9])[af]?");
   static const std::regex gfx("gfx([1-9][0-9]*)([0-9a-f])[0-9a-f](?::[0-9a-z]+[+-])*");
-  std::smatch parts;
-  const bool is_rocm = std::regex_match(text, parts, gfx);
+  std::smatch rocm_parts, cuda_parts;
+  const bool is_rocm = std::regex_match(text, rocm_parts, gfx);
   const bool is_cuda =
-      std::regex_match(text, parts, dotted) || std::regex_match(text, parts, prefixed);
-  if (is_rocm) CHECK(std::regex_match(text, parts, gfx));
+      std::regex_match(text, cuda_parts, dotted) || std::regex_match(text, cuda_parts, prefixed);
+  const std::smatch& parts = is_rocm ? rocm_parts : cuda_parts;
   const int major = is_rocm || is_cuda ? to_int(parts[1]) : -1;
 
   Platform platform;
