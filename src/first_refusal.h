@@ -47,7 +47,7 @@ class FirstRefusal {
       const Refusal* none = nullptr;
       if (refusal_.compare_exchange_strong(none, refusal.get(), std::memory_order_release,
                                            std::memory_order_relaxed)) {
-        refusal.release();
+        static_cast<void>(refusal.release());  // owned by refusal_ now
       }
     } catch (const std::bad_alloc&) {
     }
