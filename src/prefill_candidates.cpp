@@ -248,13 +248,15 @@ bool operator==(const Inputs& a, const Inputs& b) {
     const auto& [cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested, required,
                  vetoes, model_dtype, dimensions, heads, parallel_config, chosen, prediction,
                  output_matters, cache_choices] = inputs;
-    const auto [isl, speedup, decides, advises_change] = prediction.value_or(PrefillPrediction{});
-    return std::make_tuple(cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested,
-                           required, vetoes, model_dtype, dimensions, heads,
-                           parallel_config.decode_context_parallel_size, chosen, output_matters,
-                           cache_choices, isl, speedup, decides, advises_change);
+    return std::tie(cache_dtype, format, is_from_checkpoint, kv_cache_quantized, requested,
+                    required, vetoes, model_dtype, dimensions, heads,
+                    parallel_config.decode_context_parallel_size, chosen, output_matters,
+                    cache_choices);
   };
-  return all(a) == all(b);
+  const PrefillPrediction p = a.prediction.value_or(PrefillPrediction{});
+  const PrefillPrediction q = b.prediction.value_or(PrefillPrediction{});
+  return all(a) == all(b) && p.isl == q.isl && p.speedup == q.speedup && p.decides == q.decides &&
+         p.advises_change == q.advises_change;
 }
 
 bool is_requested(const AttentionConfig& config,
