@@ -235,7 +235,7 @@ std::vector<Caution> cautions_of(const AttentionPlan& plan, const detail::Planne
 
 std::string prefill_reason(const PrefillQueryExplanation& explanation) {
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
-    return explanation.prediction && explanation.prediction->decides
+    return detail::is_decisive(explanation.prediction)
                ? "FP8 prefill queries are possible, and predicted to be faster."
                : "FP8 prefill queries are requested and possible.";
   }

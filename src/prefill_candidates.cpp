@@ -133,9 +133,8 @@ void check_backend(const PrefillBackend& backend) {
   };
   check_types("model_dtypes", backend.model_dtypes);
   check_types("fp8_model_dtypes", backend.fp8_model_dtypes);
-  if (backend.head_multiple < 1) {
-    refuse("head_multiple", fmt::format("{}", backend.head_multiple), "1 and above");
-  }
+  check_positive(fmt::format("prefill backend {}, head_multiple", backend.name),
+                 backend.head_multiple);
   for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
     for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
   }
@@ -208,7 +207,7 @@ void append_prediction(RecordText& text, const PrefillPrediction& prediction) {
 }
 
 void append_not_requested(RecordText& text, const std::optional<PrefillPrediction>& prediction) {
-  if (prediction && prediction->decides) return append_prediction(text, *prediction);
+  if (is_decisive(prediction)) return append_prediction(text, *prediction);
   append(text, "use_prefill_query_quantization is off.");
 }
 

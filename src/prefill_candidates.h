@@ -27,12 +27,17 @@ void append(RecordText& text, const Parts&... parts) {
 
 inline std::string_view view(const RecordText& text) { return {text.data(), text.size()}; }
 
+/// Whether the mode is `automatic`, as far as a prediction tells.
+constexpr bool is_decisive(const std::optional<PrefillPrediction>& prediction) {
+  return prediction && prediction->decides;
+}
+
 /// Why FP8 prefill queries are not requested.
 void append_not_requested(RecordText& text, const std::optional<PrefillPrediction>& prediction);
 
 /// The value of that blocker.
 constexpr std::string_view not_requested_value(const std::optional<PrefillPrediction>& prediction) {
-  return prediction && prediction->decides ? "automatic" : "false";
+  return is_decisive(prediction) ? "automatic" : "false";
 }
 
 /// What is predicted, as a sentence.
@@ -122,9 +127,7 @@ struct Inputs {
 
   /// Whether the mode `automatic` speaks against FP8 queries. Then no setting brings them, unless
   /// prefill runs with them only.
-  bool predicted_not_to_pay() const {
-    return prediction && prediction->decides && prediction->speedup <= 1;
-  }
+  bool predicted_not_to_pay() const { return is_decisive(prediction) && prediction->speedup <= 1; }
   bool ruled_out() const { return predicted_not_to_pay() && !requested; }
 
   std::string_view cache_dtype;  ///< what `auto` comes to

@@ -260,7 +260,7 @@ std::string_view name_of(const detail::Candidate* candidate) {
 // What would help, or that it does not pay.
 void append_advice(RecordText& text, const std::optional<PrefillPrediction>& prediction,
                    std::string_view remedy) {
-  const bool is_automatic = prediction && prediction->decides;
+  const bool is_automatic = detail::is_decisive(prediction);
   if (is_automatic) append(text, " prefill_query_mode is automatic.");
   if (is_automatic || !detail::may_advise(prediction)) {
     append(text, " ");
@@ -380,7 +380,7 @@ PrefillQueryExplanation explain(const PrefillQueryDecision& decision, const Engi
     block(BlockerKind::backend_refused, "", reason.empty() ? no_reason : reason);
   }
   const bool is_flag_enough = decision.outcome == PrefillQueryOutcome::available_but_off &&
-                              !(decision.prediction && decision.prediction->decides);
+                              !detail::is_decisive(decision.prediction);
   if (is_flag_enough) add_remedy({}, nullptr);
   return result;
 }
@@ -422,7 +422,7 @@ bool log_outcome(PrefillQueryOutcome outcome, const std::optional<PrefillPredict
                  const Environment& env, detail::FunctionRef<void(RecordText&)> append_reasons) {
   OnceLog& log = log_of(env);
   RecordText text;
-  const bool is_automatic = prediction && prediction->decides;
+  const bool is_automatic = detail::is_decisive(prediction);
   const bool advises_change = prediction && prediction->advises_change;
   switch (outcome) {
     case PrefillQueryOutcome::quantized: {

@@ -48,6 +48,16 @@ class Sinks : public ::testing::Test {
     return env;
   }
   bool say(const std::string& text) const { return log->info_once(LogScope::local, text); }
+
+  // The first "A" stays in the sink, after `inside`, until `go_on`.
+  void block_the_first_a() {
+    on_log = [this, first = true](const std::string& text) mutable {
+      if (text != "A" || !std::exchange(first, false)) return;
+      inside.set_value();
+      go_on.get_future().wait();
+    };
+  }
+  std::promise<void> inside, go_on;
 };
 
 // A decision comes out whatever becomes of its record, and the record is not lost.
@@ -99,12 +109,7 @@ TEST_F(Sinks, MaySayThroughTheLogThatTheyServe) {
 
 // If somebody waited, these would not end.
 TEST_F(Sinks, ThatBlockHoldNobodyElseUp) {
-  std::promise<void> inside, go_on;
-  on_log = [&, first = true](const std::string& text) mutable {
-    if (text != "A" || !std::exchange(first, false)) return;
-    inside.set_value();
-    go_on.get_future().wait();
-  };
+  block_the_first_a();
   std::thread writer([&] { EXPECT_TRUE(say("A")); });
   inside.get_future().wait();
   EXPECT_TRUE(say("B"));
@@ -123,12 +128,7 @@ TEST_F(Sinks, ThatBlockHoldNobodyElseUp) {
 }
 
 TEST_F(Sinks, ThatBlockHoldNobodyElseUpInOnceSink) {
-  std::promise<void> inside, go_on;
-  on_log = [&, first = true](const std::string& text) mutable {
-    if (text != "A" || !std::exchange(first, false)) return;
-    inside.set_value();
-    go_on.get_future().wait();
-  };
+  block_the_first_a();
   OnceSink once(logger->sinks());
   const auto write = [&](const char* text) { once.log({"engine", spdlog::level::info, text}); };
   std::thread writer([&] { write("A"); });
