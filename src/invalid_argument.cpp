@@ -3,12 +3,11 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <mla_dtype/nearest_name.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <iterator>
-#include <numeric>
 #include <stdexcept>
 
 namespace mla_dtype::detail {
@@ -54,63 +53,6 @@ std::size_t printable_length(std::string_view text) {
     return second && continues(2) && continues(3) ? 4 : 0;
   }
   return 0;
-}
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-// The name as people mean it: in lower case, without separators, and `float` as short as KV-cache
-// dtypes have it, so that `BF16` is near to `bfloat16` and `float8` to `fp8`.
-std::string canonical(std::string_view name) {
-  std::string result;
-  for (const char c : name) {
-    if (c != '_' && c != '-' && c != ' ') result += lower(c);
-  }
-  if (const auto at = result.find("float"); at != std::string::npos) {
-    result.replace(at, 5, at == 0 ? "fp" : "f");
-  }
-  return result;
-}
-
-bool begins_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
-
-// Levenshtein's distance. `b` has at most max_quoted_bytes.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::array<std::size_t, max_quoted_bytes + 1> row;
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i + 1;
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, substituted});
-    }
-  }
-  return row[b.size()];
-}
-
-// The name that was probably meant, if any: the one with the fewest typing errors, if they are at
-// most a third of it; or one that begins with the value (`int8` for `int8_per_token_head`) or that
-// the value begins with.
-std::string_view nearest(std::string_view value, const std::vector<std::string_view>& names) {
-  const std::string meant = canonical(value.substr(0, max_quoted_bytes));
-  if (meant.size() < 2 || value.size() > max_quoted_bytes) return {};
-  std::string_view best, longer, shorter;
-  std::size_t best_distance = max_quoted_bytes;
-  for (const std::string_view name : names) {
-    const std::string known = canonical(name);
-    const std::size_t distance = edit_distance(known, meant);
-    if (distance <= known.size() / 3 && distance < best_distance) {
-      best = name;
-      best_distance = distance;
-    }
-    if (longer.empty() && begins_with(known, meant)) longer = name;
-    if (begins_with(meant, known) && name.size() > shorter.size()) shorter = name;
-  }
-  if (!best.empty()) return best;
-  return longer.empty() ? shorter : longer;
 }
 
 }  // namespace
@@ -174,7 +116,7 @@ void throw_out_of_range(std::string_view field, std::string_view type, unsigned 
 
 void throw_unknown_name(std::string_view field, std::string_view value,
                         const std::vector<std::string_view>& names, std::string_view forms) {
-  const std::string_view meant = nearest(value, names);
+  const std::string_view meant = nearest_name(value, names);
   std::vector<std::string_view> others;
   if (!forms.empty()) {
     others.push_back(forms);

@@ -9,6 +9,7 @@
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/kv_cache.h>
+#include <mla_dtype/nearest_name.h>
 #include <mla_dtype/once_log.h>
 #include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_backend.h>

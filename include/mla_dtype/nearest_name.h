@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/export.h>
+
+#include <cstddef>
+#include <string_view>
+#include <vector>
+
+namespace mla_dtype {
+
+/// The one of `names` that `value` was probably meant to be; empty where none is near. As this
+/// library's own refusals say it, for an engine that checks the names of its own options:
+///
+///     nearest_name("max_model_length", {"dtype", "max_model_len"})  // "max_model_len"
+///
+/// Near is the name with the fewest typing errors, at most a third of its length, whatever the case
+/// and the separators; else one that begins with the value (`int8` for `int8_per_token_head`), or
+/// that the value spells on (`fp8_e4m3fnuz` for `fp8_e4m3`). A value that adds words to a name
+/// means another thing: `FLASHMLA_SPARSE` is not near to `FLASHMLA`.
+///
+/// With `max_errors` only typing errors make a name near, at most so many and a third of it, and
+/// separators count: for options of which most are not known here.
+///
+/// A value of more than 64 bytes is near to nothing, so the time is linear in what `names` hold.
+/// Takes no lock; allocates. What it returns views the element of `names`.
+[[nodiscard]] MLA_DTYPE_EXPORT std::string_view nearest_name(
+    std::string_view value, const std::vector<std::string_view>& names,
+    std::size_t max_errors = std::string_view::npos);
+
+}  // namespace mla_dtype
