@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "arguments.h"
+
+#include <fmt/format.h>
+#include <mla_dtype/version.h>
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <vector>
+
+namespace mla_dtype::tool {
+namespace {
+
+// CLI11 takes an empty text, as of a shell variable that is not set, for 0.
+const CLI::Validator is_number([](const std::string& text) { return text.empty() ? "empty" : ""; },
+                               "", "number");
+
+template <class Number>
+void add_positive(CLI::App& app, const char* option, Number& number, const char* description) {
+  app.add_option(option, number, description)
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
+      ->capture_default_str();
+}
+
+// A flag that is also given as `=true` and `=false`, and no other way.
+void add_switch(CLI::App& app, const char* option, bool& value, const char* description) {
+  app.add_flag(option, value, description)->check(CLI::IsMember({"true", "false"}));
+}
+
+void add_model_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--hf-config", arguments.hf_config,
+                 "the model's config.json, or its directory: dimensions, heads, data types");
+  app.add_option("--model-dtype", arguments.model_dtype, "bfloat16, float16 or float32")
+      ->capture_default_str();
+  add_positive(app, "--qk-nope-head-dim", arguments.dimensions.qk_nope_head_dim,
+               "head dimension of queries and keys without the rotary part");
+  add_positive(app, "--qk-rope-head-dim", arguments.dimensions.qk_rope_head_dim,
+               "head dimension of the rotary part");
+  add_positive(app, "--v-head-dim", arguments.dimensions.v_head_dim, "head dimension of values");
+  add_positive(app, "--kv-lora-rank", arguments.kv_lora_rank,
+               "elements of the latent that stands for keys and values");
+  add_positive(app, "--num-attention-heads", arguments.num_attention_heads,
+               "query heads of one rank; a config.json gives those of the whole model");
+  app.add_option("--kv-scales", arguments.kv_scales,
+                 "how the scales of a quantized KV cache came to be")
+      ->check(CLI::IsMember({"unknown", "calibrated", "unit", "dynamic"}))
+      ->capture_default_str();
+}
+
+void add_attention_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--kv-cache-dtype", arguments.kv_cache_dtype,
+                 "KV-cache dtype: auto, bfloat16, fp8, fp8_e4m3, ...")
+      ->capture_default_str();
+  add_switch(app, "--use-prefill-query-quantization", arguments.use_prefill_query_quantization,
+             "ask for FP8 prefill queries, keys and values");
+  app.add_option("--prefill-backend", arguments.prefill_backend,
+                 "FLASHINFER, TRTLLM_FMHA, ... or auto: whichever of vLLM's is selected")
+      ->capture_default_str();
+  app.add_option("--attention-config", arguments.attention_config,
+                 "the same two settings as vLLM takes them: '{\"use_prefill_query_quantization\": "
+                 "true, \"mla_prefill_backend\": \"FLASHINFER\"}'");
+  app.add_option("--prefill-query-mode", arguments.prefill_query_mode,
+                 "required: the model cannot run without FP8 prefill queries; automatic: ask for "
+                 "them if they are predicted to be faster at --expected-isl")
+      ->check(CLI::IsMember({"by_flag", "required", "automatic"}))
+      ->capture_default_str();
+}
+
+// What only a plan needs, and the parallelism, which the decision needs, too.
+void add_plan_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--decode-backend", arguments.decode_backend,
+                 "FLASHMLA, FLASHINFER_MLA, ...: print every data type of attention with it");
+  add_positive(app, "--decode-context-parallel-size", arguments.decode_context_parallel_size,
+               "over how many ranks the KV cache of a sequence is spread");
+  add_switch(app, "--enable-chunked-prefill", arguments.enable_chunked_prefill,
+             "prefill long inputs in parts, through a workspace: on, unless =false");
+  add_positive(app, "--max-num-batched-tokens", arguments.max_num_batched_tokens,
+               "tokens of such a part: what is predicted then counts its cost");
+}
+
+void add_prediction_options(CLI::App& app, Arguments& arguments) {
+  add_positive(app, "--expected-isl", arguments.expected_isl,
+               "input sequence length in tokens: predict what FP8 prefill queries bring there");
+  app.add_option("--cost-model", arguments.cost_model,
+                 "what prefill attention costs: h100, which --device 9.0 implies, or a JSON file: "
+                 "'{\"bf16_tflops\": 550, \"fp8_tflops\": 780, \"quantize_ns\": 0.5}' or "
+                 "'{\"curve\": [{\"isl\": 1024, \"bf16_ms\": 0.1, \"fp8_ms\": 0.13}, ...]}', with "
+                 "\"dimensions\" and \"source\" if need be");
+  CLI::Option* const curve =
+      app.add_flag("--curve", arguments.curve,
+                   "show what is predicted for ISL 256 to 131072, and from which on FP8 is faster")
+          ->disable_flag_override();
+  app.add_option("--context-tokens", arguments.context_tokens,
+                 "with --curve: tokens before each prefill, as of chunked prefill, prefix caching")
+      ->check(is_number)
+      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
+      ->capture_default_str()
+      ->needs(curve);
+}
+
+void add_log_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--local-rank", arguments.rank.local_rank,
+                 "rank on this node; only 0 logs the decision")
+      ->check(is_number)
+      ->capture_default_str();
+  app.add_option("--global-rank", arguments.rank.global_rank, "rank among all processes")
+      ->check(is_number)
+      ->capture_default_str();
+  app.add_option("--refused-request-level", arguments.refused_request_level,
+                 "level of the record of a refused request")
+      ->check(CLI::IsMember({"info", "warning"}))
+      ->capture_default_str();
+}
+
+// What is shown in place of a decision depends on these options alone. Any other one that is given
+// is an error: it was meant to matter.
+void check_others(const CLI::App& app, const std::string& shown,
+                  const std::vector<std::string>& others) {
+  for (const CLI::Option* const option : app.get_options()) {
+    const std::string name = option->get_name();
+    const bool matters =
+        name == shown || std::find(others.begin(), others.end(), name) != others.end();
+    if (option->count() != 0 && !matters) {
+      throw std::invalid_argument(fmt::format("{}: not together with {}", name, shown));
+    }
+  }
+}
+
+// The matrix is of a device and a model; it shows every choice of the rest.
+void check_matrix(const CLI::App& app) {
+  if (app.count("--device") == 0) throw std::invalid_argument("--matrix: needs --device");
+  check_others(app, "--matrix",
+               {"--device", "--hf-config", "--model-dtype", "--qk-nope-head-dim",
+                "--qk-rope-head-dim", "--v-head-dim", "--kv-lora-rank", "--num-attention-heads",
+                "--kv-scales", "--decode-context-parallel-size", "--json"});
+}
+
+// The curve is of a cost model and of the model's dimensions.
+void check_curve(const CLI::App& app) {
+  check_others(app, "--curve",
+               {"--device", "--hf-config", "--qk-nope-head-dim", "--qk-rope-head-dim",
+                "--v-head-dim", "--expected-isl", "--cost-model", "--context-tokens", "--json"});
+}
+
+}  // namespace
+
+void add_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--device", arguments.device,
+                 "10.3, sm_103, compute_103, gfx942, gfx942:sramecc+:xnack-, ... or none")
+      ->capture_default_str();
+  add_model_options(app, arguments);
+  add_attention_options(app, arguments);
+  add_prediction_options(app, arguments);
+  add_plan_options(app, arguments);
+  add_log_options(app, arguments);
+  app.add_flag("--matrix", arguments.matrix,
+               "show which backends take FP8 queries on the device, with which KV-cache dtypes")
+      ->disable_flag_override();
+  app.add_flag("--json", arguments.json, "one JSON object on stdout, with the log records in it")
+      ->disable_flag_override();
+  app.set_version_flag("--version", fmt::format("mla-dtype {}.{}.{}", MLA_DTYPE_VERSION_MAJOR,
+                                                MLA_DTYPE_VERSION_MINOR, MLA_DTYPE_VERSION_PATCH));
+  app.footer(
+      "Exits with 0, or 1: the output cannot be written; 2: bad arguments; 3: FP8 prefill queries\n"
+      "are required (--prefill-query-mode) and not possible, or no kernel can run what is given\n"
+      "with --decode-backend.");
+}
+
+void check_combination(const CLI::App& app, const Arguments& arguments) {
+  if (arguments.matrix) check_matrix(app);
+  if (arguments.curve) check_curve(app);
+}
+
+}  // namespace mla_dtype::tool

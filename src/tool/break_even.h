@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/config.h>
+#include <mla_dtype/cost_model.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace mla_dtype::tool {
+
+/// A cost model, and what it says of a model's dimensions.
+struct BreakEven {
+  std::optional<std::int64_t> isl;  ///< none: at no ISL is FP8 faster for good
+  std::string source;
+};
+
+BreakEven make_break_even(const PrefillCostModel& model, const MlaDimensions& dimensions);
+
+/// As lines of a text.
+void append_break_even(std::string& text, const BreakEven& break_even);
+
+}  // namespace mla_dtype::tool

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/config.h>
+#include <mla_dtype/cost_model.h>
+#include <mla_dtype/data_type.h>
+#include <mla_dtype/platform.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+
+namespace mla_dtype::tool {
+
+/// What the arguments come to.
+struct Question {
+  Platform platform;
+  DataType model_dtype = DataType::bfloat16;
+  EngineConfig config;
+  std::optional<std::string> decode_backend;   ///< none: no plan is asked for
+  std::optional<PrefillCostModel> cost_model;  ///< none: nothing is predicted
+  std::vector<std::string> notes;              ///< on what was not given, or is not looked at
+};
+
+/// Reads the files that the arguments name, too. Throws std::invalid_argument for what cannot be
+/// meant, naming the option.
+Question read_question(const CLI::App& app, const Arguments& arguments);
+
+}  // namespace mla_dtype::tool

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "show.h"
+
+#include <fmt/format.h>
+#include <mla_dtype/attention_plan.h>
+#include <mla_dtype/decode_backend.h>
+#include <mla_dtype/once_log.h>
+#include <mla_dtype/prefill_backend.h>
+#include <mla_dtype/prefill_query.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "curve.h"
+#include "from.h"
+#include "matrix.h"
+#include "message.h"
+#include "report.h"
+
+namespace mla_dtype::tool {
+namespace {
+
+// The table that the chosen backend is in, or vLLM's.
+const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention) {
+  const auto& other = tensorrt_llm_prefill_backends();
+  const bool is_other = std::any_of(other.begin(), other.end(), [&](const PrefillBackend& backend) {
+    return backend.name == attention.mla_prefill_backend;
+  });
+  return is_other ? other : vllm_prefill_backends();
+}
+
+// Decides as an engine does at init, which logs, and adds to the report what comes of it. Returns
+// why it is refused; empty: it is not.
+std::string decide(const Question& question, const Environment& env, Report& report) {
+  const auto& [platform, model_dtype, config, decode_backend, cost_model, notes] = question;
+  try {
+    if (!decode_backend) {
+      determine_prefill_query_data_type(config, model_dtype, env);
+      return {};
+    }
+    report.plan = plan_attention_data_types(config, model_dtype, env,
+                                            make_decode_environment(platform, *decode_backend));
+    report.explanation = report.plan->prefill;
+    report.selection = report.plan->prefill_backend;
+    log_attention_plan(*report.plan, env);
+    return {};
+  } catch (const PrefillQueryRefused& refused) {
+    // A plan needs more, and has more reasons.
+    if (decode_backend) report.explanation = refused.explanation();
+    report.refused = true;
+    return refused.what();
+  } catch (const AttentionPlanRefused& refused) {
+    report.refused = true;
+    return refused.what();
+  }
+}
+
+Environment environment_for(const Question& question, const Arguments& arguments,
+                            const std::shared_ptr<spdlog::logger>& logger) {
+  Environment env =
+      make_environment(question.platform, backends_for(question.config.attention_config));
+  if (question.cost_model) {
+    env.predict_prefill_speedup = make_prefill_speedup_predictor(*question.cost_model);
+  }
+  env.refused_request_level =
+      arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
+  env.log = from("--local-rank, --global-rank",
+                 [&] { return std::make_shared<OnceLog>(logger, arguments.rank); });
+  return env;
+}
+
+int show_decision(const Question& question, const Arguments& arguments) {
+  const auto& [platform, model_dtype, config, decode_backend, cost_model, notes] = question;
+  const auto sink = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(/*n_items=*/16);
+  const Environment env =
+      environment_for(question, arguments, std::make_shared<spdlog::logger>("mla-dtype", sink));
+
+  Report report{platform,
+                model_dtype,
+                explain_prefill_query_data_type(config, model_dtype, env),
+                select_prefill_backend(config, model_dtype, env),
+                /*break_even=*/{},
+                /*log=*/{},
+                /*refused=*/false,
+                /*plan=*/{}};
+  if (cost_model) {
+    report.break_even = make_break_even(*cost_model, config.mla_dimensions);
+  }
+  const std::string refusal = decide(question, env, report);
+  for (const auto& record : sink->last_raw()) {
+    report.log.push_back({fmt::to_string(spdlog::level::to_string_view(record.level)),
+                          std::string(record.payload.data(), record.payload.size())});
+  }
+
+  for (const std::string& note : notes) say(note);
+  fmt::print("{}", arguments.json ? to_json(report) : to_text(report));
+  std::fflush(stdout);  // before the records, also where both go to the same file
+  if (!arguments.json) {
+    for (const auto& [level, text] : report.log) fmt::print(stderr, "[{}] {}\n", level, text);
+  }
+  if (report.refused) say(refusal);
+  return report.refused ? 3 : 0;
+}
+
+int show_matrix(const Question& question, const Arguments& arguments) {
+  const auto matrix = make_matrix(question.config, question.model_dtype, question.platform);
+  fmt::print("{}", arguments.json ? to_json(matrix) : to_text(matrix));
+  return 0;
+}
+
+int show_curve(const Question& question, const Arguments& arguments) {
+  const auto curve = make_curve(*question.cost_model, question.config, arguments.context_tokens);
+  for (const std::string& note : question.notes) say(note);
+  fmt::print("{}", arguments.json ? to_json(curve) : to_text(curve));
+  return 0;
+}
+
+}  // namespace
+
+int show(const Question& question, const Arguments& arguments) {
+  if (arguments.matrix) return show_matrix(question, arguments);
+  return arguments.curve ? show_curve(question, arguments) : show_decision(question, arguments);
+}
+
+}  // namespace mla_dtype::tool

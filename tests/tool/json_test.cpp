@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without it, a key that programs read could change its name, its place or its meaning.
+
+#include <gmock/gmock.h>
+
+#include <string>
+
+#include "tool/process.h"
+
+namespace mla_dtype::tool {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+TEST(Tool, JsonHoldsTheExplanation) {
+  const Result result =
+      run("--json --device 10.0 --model-dtype float16 --prefill-backend FLASH_ATTN " + flag);
+  EXPECT_EQ(result.exit_code, 0);
+  const Json json = parse(result);
+  EXPECT_EQ(result.out, json.dump(2) + '\n') << "two spaces";
+  EXPECT_THAT(keys(json), ElementsAre("schema", "device", "model_dtype", "data_type", "outcome",
+                                      "facts", "kv_cache_dtype", "prefill_backend", "blockers",
+                                      "remedies", "nothing_helps", "hint", "prediction",
+                                      "rejected_prefill_backends", "log", "refused", "plan"));
+  EXPECT_EQ(json.at("schema"), 1);
+  EXPECT_EQ(json.at("device"), "sm_100");
+  EXPECT_EQ(json.at("model_dtype"), "float16");
+  EXPECT_EQ(json.at("data_type"), "float16");
+  EXPECT_EQ(json.at("outcome"), "request_refused");
+  EXPECT_EQ(json.at("facts").dump(),
+            R"({"kv_cache_quantized":false,"requested":true,"backend_supports":false})");
+  EXPECT_EQ(json.at("kv_cache_dtype").dump(),
+            R"({"requested":"auto","resolved":"float16","reason":"it is the model's data type"})");
+  EXPECT_EQ(json.at("prefill_backend"), "FLASH_ATTN");
+  EXPECT_EQ(json.at("blockers").dump(),
+            R"([{"kind":"kv_cache_not_quantized","value":"auto","sentence":)"
+            R"("The KV cache is not quantized: the KV-cache dtype is \"auto\"."},)"
+            R"({"kind":"backend_without_fp8","value":"FLASH_ATTN","sentence":)"
+            R"("Prefill backend FLASH_ATTN does not take FP8 queries."}])");
+  EXPECT_THAT(keys(json.at("remedies").at(0)),
+              ElementsAre("request", "cache_dtype", "prefill_backend", "spelling"));
+  EXPECT_EQ(json.at("remedies").at(0).at("request"), false);
+  EXPECT_EQ(json.at("remedies").at(0).at("cache_dtype"), "fp8");
+  EXPECT_EQ(json.at("remedies").at(0).at("prefill_backend"), "TRTLLM_RAGGED");
+  EXPECT_EQ(json.at("nothing_helps"), nullptr);
+  EXPECT_EQ(json.at("hint"), nullptr);
+  EXPECT_EQ(json.at("prediction"), nullptr);
+  EXPECT_EQ(json.at("rejected_prefill_backends"), Json::array());
+  ASSERT_THAT(json.at("log"), SizeIs(1));
+  EXPECT_THAT(keys(json.at("log").at(0)), ElementsAre("level", "text"));
+  EXPECT_EQ(json.at("log").at(0).at("level"), "info");
+  EXPECT_EQ("[info] " + json.at("log").at(0).at("text").get<std::string>() + '\n',
+            run("--device 10.0 --model-dtype float16 --prefill-backend FLASH_ATTN " + flag).err);
+  EXPECT_EQ(json.at("refused"), false);
+  EXPECT_EQ(json.at("plan"), nullptr);
+}
+
+TEST(Tool, JsonHasNullForWhatDoesNotApply) {
+  const Json row3 = parse(run("--json " + fp8_on_b200));
+  EXPECT_EQ(row3.at("remedies").dump(),
+            R"([{"request":true,"cache_dtype":null,"prefill_backend":null,)"
+            R"("spelling":"--attention-config '{\"use_prefill_query_quantization\": true, )"
+            R"(\"mla_prefill_backend\": \"FLASHINFER\"}'"}])");
+  EXPECT_EQ(row3.at("log").at(0).at("level"), "warning");
+
+  const Json nothing = parse(run("--json --device none --model-dtype float32"));
+  EXPECT_EQ(nothing.at("device"), "none");
+  EXPECT_EQ(nothing.at("prefill_backend"), nullptr);
+  EXPECT_THAT(nothing.at("nothing_helps").get<std::string>(), StartsWith("On this device "));
+  EXPECT_THAT(nothing.at("rejected_prefill_backends"), SizeIs(5));
+  EXPECT_EQ(nothing.at("log"), Json::array());
+
+  const Json automatic = parse(run("--json --kv-cache-dtype fp8 --device 10.0"));
+  EXPECT_THAT(automatic.at("hint").get<std::string>(), HasSubstr("TRTLLM_RAGGED does"));
+  EXPECT_THAT(automatic.at("rejected_prefill_backends"), SizeIs(1));
+  const Json& rejected = automatic.at("rejected_prefill_backends").at(0);
+  EXPECT_THAT(keys(rejected), ElementsAre("name", "blockers"));
+  EXPECT_EQ(rejected.at("name"), "ROCM_AITER_FA");
+  EXPECT_EQ(rejected.at("blockers").at(0).at("kind"), "backend_device");
+}
+
+TEST(Tool, JsonSaysWhetherWhatIsRequiredIsRefused) {
+  const Result refused = run("--json --device 10.0 --prefill-query-mode required");
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_EQ(Json::parse(refused.out).at("refused"), true);
+  EXPECT_EQ(Json::parse(refused.out).at("log"), Json::array());
+  EXPECT_THAT(refused.err, MatchesRegex("mla-dtype: FP8 prefill [ -~]*\n"));
+
+  const Json met =
+      parse(run("--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required"));
+  EXPECT_EQ(met.at("refused"), false);
+}
+
+}  // namespace
+}  // namespace mla_dtype::tool

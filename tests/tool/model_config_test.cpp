@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without it, the tool could answer for another model than the config.json describes, or take a
+// broken file for a good one.
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tool/process.h"
+
+namespace mla_dtype::tool {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::StartsWith;
+
+TEST(Tool, ReadsTheModelsConfig) {
+  for (const std::string name : {"deepseek-v2-lite", "deepseek-v3", "kimi-k2"}) {
+    const Result result = run("--device 10.0 --kv-cache-dtype fp8 --prefill-backend FLASHINFER " +
+                              flag + "--hf-config" + quoted(MLA_DTYPE_MODELS + name + ".json"));
+    EXPECT_EQ(result.exit_code, 0);
+    EXPECT_THAT(result.out, StartsWith("data type: float8_e4m3fn\n"));
+  }
+}
+
+// What the tool takes from a config.json, seen in what it says.
+struct ReadModel {
+  std::string dtype, resolved_cache_dtype;
+  std::vector<int> dimensions;
+
+  friend bool operator==(const ReadModel& a, const ReadModel& b) {
+    return a.dtype == b.dtype && a.resolved_cache_dtype == b.resolved_cache_dtype &&
+           a.dimensions == b.dimensions;
+  }
+};
+
+ReadModel read_model(const std::string& config, const std::string& options = {}) {
+  const Json decision = parse(run_with_config(config, "--device none --json " + options));
+  const Json matrix = parse(run_with_config(config, "--device none --matrix --json " + options));
+  EXPECT_EQ(matrix.at("model_dtype"), decision.at("model_dtype"));
+  const Json& dimensions = matrix.at("mla_dimensions");
+  EXPECT_THAT(keys(dimensions), ElementsAre("qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"));
+  return {decision.at("model_dtype"),
+          decision.at("kv_cache_dtype").at("resolved"),
+          {dimensions.begin()->get<int>(), dimensions.at("qk_rope_head_dim").get<int>(),
+           dimensions.at("v_head_dim").get<int>()}};
+}
+
+TEST(Tool, TakesDimensionsAndDtypeFromTheConfigUnlessAnOptionSaysOtherwise) {
+  const std::vector<int> defaults = {128, 64, 128};
+  const auto expect = [](const char* config, const ReadModel& expected, const char* options = "") {
+    SCOPED_TRACE(config);
+    EXPECT_TRUE(read_model(config, options) == expected);
+  };
+  expect(R"({"kv_lora_rank": 512})", {"bfloat16", "bfloat16", defaults});
+  expect(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "qk_rope_head_dim": 32,
+             "v_head_dim": 256, "dtype": "float16"})",
+         {"float16", "float16", {192, 32, 256}});
+  expect(R"({"kv_lora_rank": 512, "v_head_dim": null, "torch_dtype": "float32", "dtype": null})",
+         {"float32", "float32", defaults});
+  expect(R"({"kv_lora_rank": 512, "dtype": "auto"})", {"bfloat16", "bfloat16", defaults});
+  expect(R"({"kv_lora_rank": 512, "dtype": "float16", "torch_dtype": "float32"})",
+         {"float16", "float16", defaults});
+  // Multimodal.
+  expect(R"({"text_config": {"kv_lora_rank": 512, "v_head_dim": 64, "dtype": "float16"},
+             "v_head_dim": 9, "vision_config": {"v_head_dim": 8}})",
+         {"float16", "float16", {128, 64, 64}});
+  expect(R"({"text_config": {"kv_lora_rank": 512}, "torch_dtype": "float16"})",
+         {"float16", "float16", defaults});
+  expect(R"({"text_config": {"kv_lora_rank": 512, "dtype": "float32"}, "torch_dtype": "float16"})",
+         {"float16", "float16", defaults});
+  expect(R"({"text_config": null, "kv_lora_rank": 512})", {"bfloat16", "bfloat16", defaults});
+  // Options.
+  expect(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "v_head_dim": 256, "dtype": "int8"})",
+         {"float16", "float16", {64, 32, 256}},
+         "--model-dtype float16 --qk-nope-head-dim 64 --qk-rope-head-dim 32");
+  expect(R"({"kv_lora_rank": 512, "dtype": "float16"})", {"bfloat16", "bfloat16", {128, 64, 1}},
+         "--model-dtype bfloat16 --v-head-dim 1");
+}
+
+TEST(Tool, ReadsTheConfigOfADirectory) {
+  const std::string directory = temporary_path() + ".model", path = directory + "/config.json";
+  ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
+  std::ofstream(path) << R"({"kv_lora_rank": 512, "dtype": "float16", "v_head_dim": 0})";
+  for (const std::string slash : {"", "/"}) {
+    const Result bad = run("--device none --hf-config" + quoted(directory + slash));
+    EXPECT_EQ(bad.exit_code, 2);
+    EXPECT_THAT(bad.err, HasSubstr("--hf-config: " + path + ": v_head_dim: 0 is not accepted"));
+  }
+  std::ofstream(path) << R"({"kv_lora_rank": 512, "dtype": "float16"})";
+  EXPECT_THAT(run("--device none --hf-config" + quoted(directory)).out,
+              StartsWith("data type: float16\n"));
+  std::remove(path.c_str());
+  EXPECT_THAT(run("--device none --hf-config" + quoted(directory)).err,
+              HasSubstr(path + ": cannot be read"));
+  std::remove(directory.c_str());
+}
+
+TEST(Tool, DimensionsCountInTheDecision) {
+  const std::string arguments = "--device 10.0 --kv-cache-dtype fp8 " + flag;
+  const Result result =
+      run_with_config(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "v_head_dim": 256})",
+                      arguments + "--prefill-backend FLASHINFER");
+  EXPECT_THAT(result.out,
+              HasSubstr("blocker: Prefill backend FLASHINFER does not take the head dimensions "
+                        "(qk_nope, qk_rope, v) (192, 64, 256)"));
+  EXPECT_EQ(
+      run(arguments + "--prefill-backend FLASHINFER --qk-nope-head-dim 192 --v-head-dim 256").out,
+      result.out);
+}
+
+TEST(Tool, TakesTheCheckpointsKvCacheQuantizationFromTheConfig) {
+  // What `auto` comes to, by what quantization_config holds.
+  for (const auto& [quantization_config, expected] : {
+           std::pair<std::string, std::string>("null", "bfloat16"),
+           {"{}", "bfloat16"},
+           {R"({"quant_method": "modelopt"})", "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"})", "fp8_e4m3"},
+           {R"({"quant_method": "modelopt_fp4", "kv_cache_quant_algo": "nvfp4"})", "nvfp4"},
+           {R"({"quant_method": "modelopt", "kv_cache_quant_algo": null})", "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_quant_algo": ""})", "bfloat16"},
+           {R"({"quant_method": "fp8", "kv_cache_quant_algo": "FP8"})", "bfloat16"},
+           {R"({"quant_method": null, "kv_cache_quant_algo": "FP8"})", "bfloat16"},
+           {R"({"kv_cache_quant_algo": "FP8"})", "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": false, "num_bits": 8, "type": "float"}})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": true, "num_bits": 8, "type": "float"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": false, "num_bits": 8, "type": "int"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": 8, "type": "float"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme":
+                {"dynamic": false, "num_bits": 16, "type": "float"}})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": 4, "type": "float"}})",
+            "nvfp4"},
+           // The order: schemes before algorithms, the inner object before the outer one.
+           {R"({"quant_method": "modelopt", "quantization": {"kv_cache_quant_algo": "FP8"}})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "quantization": {}, "kv_cache_quant_algo": "FP8"})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "quantization": {"kv_cache_quant_algo": "FP8"},
+                "kv_cache_quant_algo": "NVFP4"})",
+            "fp8_e4m3"},
+           {R"({"quant_method": "modelopt", "quantization": {"kv_cache_quant_algo": "FP8"},
+                "kv_cache_scheme": "NVFP4"})",
+            "nvfp4"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {"num_bits": 2},
+                "kv_cache_quant_algo": "FP8"})",
+            "bfloat16"},
+           {R"({"quant_method": "modelopt", "kv_cache_scheme": {}, "kv_cache_quant_algo": "FP8"})",
+            "fp8_e4m3"},
+       }) {
+    SCOPED_TRACE(quantization_config);
+    const std::string own = R"("quantization_config": )" + quantization_config;
+    EXPECT_EQ(read_model(R"({"kv_lora_rank": 512, )" + own + "}").resolved_cache_dtype, expected);
+    EXPECT_EQ(
+        read_model(R"({"text_config": {"kv_lora_rank": 512, )" + own + "}}").resolved_cache_dtype,
+        expected);
+    EXPECT_EQ(
+        read_model(R"({"text_config": {"kv_lora_rank": 512}, )" + own + "}").resolved_cache_dtype,
+        expected);
+  }
+}
+
+TEST(Tool, ACheckpointsFp8KvCacheAllowsFp8Queries) {
+  const std::string config =
+      R"({"kv_lora_rank": 512,
+          "quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})";
+  const Result result = run_with_config(config, "--device 10.0 " + flag);
+  EXPECT_THAT(lines(result.out),
+              ElementsAre("data type: float8_e4m3fn", "outcome: quantized",
+                          "KV-cache dtype: \"auto\", which is fp8_e4m3: the checkpoint was "
+                          "quantized for it",
+                          "prefill backend: TRTLLM_RAGGED", StartsWith("rejected: FLASH_ATTN: ")));
+  // The operator's choice outranks it.
+  EXPECT_THAT(run_with_config(config, "--device 10.0 --kv-cache-dtype bfloat16 " + flag).out,
+              StartsWith("data type: bfloat16\n"));
+}
+
+TEST(Tool, AConfigThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
+  const auto expect = [](const Result& result, const char* names) {
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_THAT(result.out, IsEmpty());
+    EXPECT_THAT(result.err, AllOf(StartsWith("mla-dtype: --hf-config: "), ContainsRegex(names)));
+    EXPECT_THAT(result.err, MatchesRegex("[ -~]*\n")) << "one line of plain text";
+    EXPECT_LT(result.err.size(), 1000U);
+  };
+  for (const auto& [config, names] : {
+           std::pair<std::string, const char*>("", "json: not JSON: .*unexpected end"),
+           {"{", "not JSON: .*line 1, column 2"},
+           {"[]", "json: an array is not accepted"},
+           {"12", "json: 12 is not accepted; accepted: a JSON object"},
+           {R"({"kv_lora_rank": 512} x)", "not JSON"},
+           {R"({"kv_lora_rank": 512, })", "not JSON"},
+           {"{\"kv_lora_rank\": 512, // comment\n}", "not JSON"},
+           {"{\"kv_lora_rank\": 512, \"\xff\033\": 1}", "not JSON"},
+           {R"({"kv_lora_rank": 1e999})", "not JSON: number overflow"},
+           {"{\"" + std::string(100000, 'x'), "not JSON"},
+           {R"({"kv_lora_rank": 512, "kv_lora_rank": 512})", "\"kv_lora_rank\" twice"},
+           {R"({"kv_lora_rank": 512, "a": {"b": 1, "c": {"b": 1}, "b": 1}})", "\"b\" twice"},
+           {R"({"v_head_dim": 128})", "kv_lora_rank: none .*Multi-head Latent Attention"},
+           {R"({"kv_lora_rank": null})", "kv_lora_rank: none"},
+           {R"({"kv_lora_rank": 512, "text_config": {"v_head_dim": 8}})", "kv_lora_rank: none"},
+           {R"({"kv_lora_rank": "512"})", "kv_lora_rank: \"512\" is not accepted"},
+           {"{\"kv_lora_rank\": " + std::string(100000, '[') + std::string(100000, ']') + '}',
+            "kv_lora_rank: an array is not accepted"},
+           {R"({"kv_lora_rank": 512, "num_attention_heads": 0})",
+            "num_attention_heads: 0 is not accepted; accepted: a whole number from 1 to"},
+           {R"({"kv_lora_rank": 512, "num_attention_heads": "128"})",
+            "num_attention_heads: \"128\""},
+           {R"({"kv_lora_rank": 0})", "kv_lora_rank: 0 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 0})", "v_head_dim: 0 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": -1})", "v_head_dim: -1 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 1.5})", "v_head_dim: 1.5 is not accepted"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": true})", "v_head_dim: true is not accepted"},
+           {R"({"kv_lora_rank": 512, "qk_nope_head_dim": 1e30})", "qk_nope_head_dim: 1e.30 is not"},
+           {R"({"kv_lora_rank": 512, "qk_rope_head_dim": 2147483648})",
+            "qk_rope_head_dim: 2147483648 is not accepted; accepted: a whole number from 1 to "
+            "2147483647"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 18446744073709551615})", "v_head_dim: 184"},
+           {R"({"kv_lora_rank": 512, "v_head_dim": 99999999999999999999})", "v_head_dim: 1e.20"},
+           {R"({"kv_lora_rank": 512, "dtype": "int8"})", "json: dtype: .*\"int8\" is not accepted"},
+           {R"({"kv_lora_rank": 512, "torch_dtype": "int8"})", "json: torch_dtype: .*\"int8\""},
+           {R"({"kv_lora_rank": 512, "dtype": 16})", "dtype: 16 is not accepted"},
+           {R"({"kv_lora_rank": 512, "dtype": ")" + std::string(100000, 'x') + "\"}", "dtype: "},
+           {R"({"kv_lora_rank": 512, "text_config": 5})", "text_config: 5 is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config": "x"})", "quantization_config: \"x\""},
+           {R"({"kv_lora_rank": 512, "quantization_config": {"quant_method": 8}})",
+            "quant_method: 8 is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config":
+                {"quant_method": "modelopt", "quantization": []}})",
+            "quantization: an array is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config":
+                {"quant_method": "modelopt", "kv_cache_scheme": 8}})",
+            "kv_cache_scheme: 8 is not accepted"},
+           {R"({"kv_lora_rank": 512, "quantization_config":
+                {"quant_method": "modelopt", "kv_cache_quant_algo": "FP9"}})",
+            "kv_cache_quant_algo: \"FP9\" is not accepted; accepted: FP8 .nearest."},
+       }) {
+    SCOPED_TRACE(config.substr(0, 200));
+    expect(run_with_config(config, ""), names);
+  }
+  expect(run("--hf-config /no/such/file"), "/no/such/file: cannot be read");
+  expect(run("--hf-config" + quoted(::testing::TempDir())), "/config.json: cannot be read");
+  expect(run("--hf-config ''"), "cannot be read");
+  expect(run("--hf-config \"$(printf '\\033[31m\\n\\377')\""), "cannot be read");
+}
+
+}  // namespace
+}  // namespace mla_dtype::tool

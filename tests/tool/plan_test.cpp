@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without it, the tool could show another plan than the library makes, or none without saying why.
+
+#include <gmock/gmock.h>
+#include <mla_dtype/mla_dtype.h>
+
+#include <string>
+#include <utility>
+
+#include "tool/process.h"
+
+namespace mla_dtype::tool {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::SizeIs;
+using ::testing::StartsWith;
+
+const std::string fp8_plan =
+    "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --kv-scales calibrated " + flag;
+
+// What the library answers for an operator who gives nothing but these.
+AttentionPlan plan_of(const EngineConfig& config, const char* device, const char* decode_backend,
+                      DataType model_dtype = DataType::bfloat16) {
+  const Platform platform = parse_platform(device);
+  return plan_attention_data_types(config, model_dtype,
+                                   make_environment(platform, vllm_prefill_backends()),
+                                   make_decode_environment(platform, decode_backend));
+}
+
+// The part of the output that is the plan, and the part before it.
+std::pair<std::string, std::string> explanation_and_plan(const Result& result) {
+  const std::size_t at = result.out.find("\n\n");
+  if (at == std::string::npos) return {result.out, {}};
+  return {result.out.substr(0, at + 1), result.out.substr(at + 2)};
+}
+
+TEST(Tool, PrintsThePlanAfterTheExplanation) {
+  struct Case {
+    const char *device, *cache_dtype, *decode_backend;
+  };
+  for (const auto& [device, cache_dtype, decode_backend] :
+       {Case{"10.0", "fp8", "FLASHMLA"}, Case{"10.3", "fp8_e4m3", "FLASHINFER_MLA"},
+        Case{"9.0", "fp8_ds_mla", "FLASHMLA"}, Case{"9.0", "fp8", "TRITON_MLA"},
+        Case{"9.0", "auto", "FLASHATTN_MLA"}, Case{"gfx950", "fp8", "ROCM_AITER_MLA"}}) {
+    for (const bool requested : {false, true}) {
+      const std::string arguments = std::string("--device ") + device + " --kv-cache-dtype " +
+                                    cache_dtype + ' ' + (requested ? flag : "");
+      SCOPED_TRACE(arguments + "--decode-backend " + decode_backend);
+      EngineConfig config;
+      config.cache_config.cache_dtype = cache_dtype;
+      config.attention_config.use_prefill_query_quantization = requested;
+      const AttentionPlan plan = plan_of(config, device, decode_backend);
+
+      const Result result = run(arguments + "--decode-backend " + decode_backend);
+      EXPECT_EQ(result.exit_code, 0);
+      const auto [explanation, text] = explanation_and_plan(result);
+      EXPECT_EQ(explanation, run(arguments).out);
+      EXPECT_THAT(explanation, StartsWith(to_string(plan.prefill) + '\n'));
+      EXPECT_EQ(text, to_string(plan) + '\n');
+      std::string cautions;
+      for (const Caution& caution : plan.cautions)
+        cautions += "[warning] " + caution.sentence + '\n';
+      EXPECT_EQ(result.err, run(arguments).err + cautions) << "the plan's records";
+    }
+  }
+}
+
+TEST(Tool, ThePlansExplanationIsShown) {
+  // A plan answers for the output, too.
+  const std::string arguments =
+      "--device 10.0 --kv-cache-dtype fp8 --model-dtype float16 "
+      "--prefill-backend TRTLLM_RAGGED " +
+      flag;
+  EXPECT_THAT(run(arguments).out, StartsWith("data type: float8_e4m3fn\n"));
+  const Result planned = run(arguments + "--decode-backend FLASHMLA");
+  EXPECT_EQ(planned.exit_code, 0);
+  EXPECT_THAT(planned.out, AllOf(StartsWith("data type: float16\noutcome: request_refused\n"),
+                                 HasSubstr("\nblocker: Prefill backend TRTLLM_RAGGED does not "
+                                           "write float16")));
+  EXPECT_THAT(planned.err, StartsWith("[info] Unable to perform FP8 prefill attention"));
+  const Json json = parse(run(arguments + "--json --decode-backend FLASHMLA"));
+  EXPECT_EQ(json.at("data_type"), "float16");
+  EXPECT_EQ(json.at("plan").at("prefill_query").at("data_type"), "float16");
+  EXPECT_EQ(json.at("blockers").at(0).at("kind"), "output_dtype");
+
+  const Result required =
+      run(arguments + "--prefill-query-mode required --decode-backend FLASHMLA");
+  EXPECT_EQ(required.exit_code, 3);
+  EXPECT_THAT(required.out, StartsWith("data type: float16\noutcome: request_refused\n"));
+  EXPECT_THAT(explanation_and_plan(required).second, IsEmpty());
+  EXPECT_THAT(required.err, MatchesRegex("mla-dtype: FP8 prefill queries are required [ -~]*\n"));
+}
+
+TEST(Tool, APlanThatNoKernelCanRunIsExitCode3) {
+  for (const auto& [arguments, why] :
+       {std::pair<std::string, std::string>(
+            "--device 9.0 --kv-cache-dtype fp8 --decode-backend FLASHATTN_MLA",
+            "Decode backend FLASHATTN_MLA does not read a KV cache of dtype .fp8. "),
+        {"--device 10.0 --kv-cache-dtype nvfp4 --decode-backend FLASHMLA", "dtype .nvfp4."},
+        {"--device none --kv-cache-dtype fp8 --decode-backend FLASHMLA", "no CUDA or ROCm device"},
+        {"--device 10.0 --kv-cache-dtype fp8 --decode-backend CUTLASS_MLA --kv-scales calibrated",
+         "CUTLASS_MLA"},
+        {"--device gfx942 --prefill-backend FLASHINFER --decode-backend TRITON_MLA",
+         "FLASHINFER"}}) {
+    SCOPED_TRACE(arguments);
+    const Result result = run(arguments);
+    EXPECT_EQ(result.exit_code, 3);
+    EXPECT_EQ(result.out, run(arguments.substr(0, arguments.find("--decode-backend"))).out)
+        << "as without the option";
+    EXPECT_THAT(result.err, MatchesRegex("mla-dtype: [ -~]*" + why + "[ -~]*\n"));
+
+    const Result json = run(arguments + " --json");
+    EXPECT_EQ(json.exit_code, 3);
+    EXPECT_EQ(json.err, result.err);
+    EXPECT_EQ(Json::parse(json.out).at("refused"), true);
+    EXPECT_EQ(Json::parse(json.out).at("plan"), nullptr);
+    EXPECT_EQ(Json::parse(json.out).at("log"), Json::array());
+  }
+}
+
+TEST(Tool, JsonHoldsThePlan) {
+  EngineConfig config;
+  config.cache_config.cache_dtype = "fp8";
+  config.cache_config.kv_scales = KvScales::unit;
+  config.attention_config.use_prefill_query_quantization = true;
+  const AttentionPlan plan = plan_of(config, "10.0", "FLASHMLA");
+
+  const Json json = parse(
+      run("--json --device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --kv-scales unit " +
+          flag));
+  EXPECT_EQ(keys(json).back(), "plan");
+  const Json& shown = json.at("plan");
+  EXPECT_THAT(keys(shown),
+              ElementsAre("kv_cache_storage", "kv_cache_view", "prefill_query", "prefill_key_value",
+                          "chunked_prefill_workspace", "decode_query", "output", "kv_cache_bytes",
+                          "unquantized_kv_cache_bytes", "workspace_bytes", "cautions", "packed"));
+  const auto expect = [&](const char* name, const PlannedDataType& planned) {
+    EXPECT_EQ(shown.at(name),
+              Json({{"data_type", to_string(planned.data_type)}, {"reason", planned.reason}}))
+        << name;
+    EXPECT_THAT(keys(shown.at(name)), ElementsAre("data_type", "reason"));
+  };
+  expect("kv_cache_storage", plan.kv_cache_storage);
+  expect("kv_cache_view", plan.kv_cache_view);
+  expect("prefill_query", plan.prefill_query);
+  expect("prefill_key_value", plan.prefill_key_value);
+  expect("chunked_prefill_workspace", *plan.chunked_prefill_workspace);
+  expect("decode_query", plan.decode_query);
+  expect("output", plan.output);
+  EXPECT_EQ(shown.at("kv_cache_storage").at("data_type"), "uint8");
+  EXPECT_EQ(shown.at("decode_query").at("data_type"), "float8_e4m3fn");
+  EXPECT_EQ(shown.at("kv_cache_bytes"), 576);
+  EXPECT_EQ(shown.at("unquantized_kv_cache_bytes"), 1152);
+  EXPECT_EQ(shown.at("workspace_bytes"), *plan.workspace_bytes);
+  ASSERT_THAT(shown.at("cautions"), SizeIs(1));
+  EXPECT_EQ(shown.at("cautions").at(0).dump(),
+            Json({{"kind", "unit_scales"}, {"sentence", plan.cautions.at(0).sentence}}).dump());
+  ASSERT_THAT(shown.at("packed").get<std::string>(), MatchesRegex("0x[0-9a-f]{16}"));
+  EXPECT_EQ(std::stoull(shown.at("packed").get<std::string>(), nullptr, 16), pack(plan));
+  ASSERT_THAT(json.at("log"), SizeIs(2));
+  EXPECT_EQ(json.at("log").at(1).at("text"), plan.cautions.at(0).sentence);
+}
+
+TEST(Tool, JsonPlanHasNullWithoutChunkedPrefill) {
+  const Json without = parse(run("--json --enable-chunked-prefill=false " + fp8_plan)).at("plan");
+  EXPECT_EQ(without.at("chunked_prefill_workspace"), nullptr);
+  EXPECT_EQ(without.at("workspace_bytes"), nullptr);
+  EXPECT_EQ(without.at("cautions"), Json::array());
+  for (const std::string on : {"--enable-chunked-prefill ", "--enable-chunked-prefill=true "}) {
+    EXPECT_EQ(run(on + fp8_plan).out, run(fp8_plan).out);
+  }
+}
+
+TEST(Tool, OnlyLocalRank0LogsThePlan) {
+  EXPECT_THAT(run(fp8_plan).err, Not(IsEmpty()));
+  EXPECT_THAT(run(fp8_plan + "--local-rank 1 --global-rank 1").err, IsEmpty());
+}
+
+TEST(Tool, TheModelAndItsRanksCountInThePlan) {
+  const auto bytes = [](const Result& result) {
+    return parse(result).at("plan").at("unquantized_kv_cache_bytes").get<int>();
+  };
+  const std::string plan = "--json " + fp8_plan;
+  EXPECT_EQ(bytes(run(plan + "--kv-lora-rank 256")), (256 + 64) * 2);
+  EXPECT_EQ(bytes(run_with_config(R"({"kv_lora_rank": 1024})", plan)), (1024 + 64) * 2);
+  EXPECT_EQ(bytes(run_with_config(R"({"text_config": {"kv_lora_rank": 1024}})", plan)),
+            (1024 + 64) * 2);
+  EXPECT_EQ(bytes(run_with_config(R"({"kv_lora_rank": 1024})", plan + "--kv-lora-rank 512")), 1152);
+
+  const Json spread = parse(run(plan + "--decode-context-parallel-size 2")).at("plan");
+  EXPECT_EQ(spread.at("prefill_query").at("data_type"), "bfloat16");
+  EXPECT_EQ(spread.at("chunked_prefill_workspace").at("data_type"), "bfloat16");
+}
+
+TEST(Tool, VetoesCountWithoutAPlan) {
+  const std::string base = "--device 10.0 --kv-cache-dtype fp8 " + flag;
+  const auto expect = [](const Result& result, const char* kind) {
+    EXPECT_EQ(result.exit_code, 0);
+    const Json json = parse(result);
+    EXPECT_EQ(json.at("outcome"), "request_refused");
+    ASSERT_THAT(json.at("blockers"), SizeIs(1));
+    EXPECT_EQ(json.at("blockers").at(0).at("kind"), kind);
+  };
+  expect(run("--json --kv-scales dynamic " + base), "dynamic_kv_scales");
+  expect(run("--json --decode-context-parallel-size 2 " + base), "decode_context_parallel");
+  for (const std::string harmless :
+       {"--kv-scales unit", "--kv-scales calibrated", "--kv-scales unknown",
+        "--decode-context-parallel-size 1", "--num-attention-heads 64"}) {
+    EXPECT_EQ(run(base + harmless).out, run(base).out) << harmless;
+  }
+}
+
+// No row of the library's tables asks for the number of heads: it is read, and changes nothing.
+TEST(Tool, TakesTheNumberOfHeads) {
+  const Result expected = run(fp8_plan);
+  EXPECT_EQ(run(fp8_plan + "--num-attention-heads 16").out, expected.out);
+  const std::string config = R"({"kv_lora_rank": 512, "num_attention_heads": 100})";
+  EXPECT_EQ(run_with_config(config, fp8_plan).out, expected.out);
+  EXPECT_EQ(run_with_config(config, fp8_plan + "--num-attention-heads 16").out, expected.out);
+}
+
+}  // namespace
+}  // namespace mla_dtype::tool
