@@ -5,6 +5,7 @@
 #include <mla_dtype/version.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -12,15 +13,33 @@
 namespace mla_dtype::tool {
 namespace {
 
-// CLI11 takes an empty text, as of a shell variable that is not set, for 0.
-const CLI::Validator is_number([](const std::string& text) { return text.empty() ? "empty" : ""; },
-                               "", "number");
+// Takes the zeros away that a number begins with, and returns what is wrong, if anything. CLI11 by
+// itself takes `010` for octal, `0x10` for hexadecimal, and an empty text, as of a shell variable
+// that is not set, for 0.
+std::string to_decimal(std::string& text) {
+  std::size_t digits = std::min(text.find_first_not_of(" \t\n\v\f\r"), text.size());
+  if (digits < text.size() && (text[digits] == '+' || text[digits] == '-')) ++digits;
+  if (digits == text.size() || text.find_first_not_of("0123456789", digits) != text.npos) {
+    return fmt::format("\"{}\" is not accepted; accepted: a whole number, in decimal", text);
+  }
+  const std::size_t significant = std::min(text.find_first_not_of('0', digits), text.size() - 1);
+  text.erase(digits, significant - digits);
+  return {};
+}
+
+// Each option that takes a number is added here, so that they all read it in the same way.
+template <class Number>
+CLI::Option* add_number(CLI::App& app, const char* option, Number& number,
+                        const char* description) {
+  return app.add_option(option, number, description)
+      ->transform(CLI::Validator(to_decimal, ""))
+      ->capture_default_str();
+}
 
 template <class Number>
 void add_positive(CLI::App& app, const char* option, Number& number, const char* description) {
-  app.add_option(option, number, description)
-      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"))
-      ->capture_default_str();
+  add_number(app, option, number, description)
+      ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
 }
 
 // A flag that is also given as `=true` and `=false`, and no other way.
@@ -91,22 +110,16 @@ void add_prediction_options(CLI::App& app, Arguments& arguments) {
       app.add_flag("--curve", arguments.curve,
                    "show what is predicted for ISL 256 to 131072, and from which on FP8 is faster")
           ->disable_flag_override();
-  app.add_option("--context-tokens", arguments.context_tokens,
-                 "with --curve: tokens before each prefill, as of chunked prefill, prefix caching")
-      ->check(is_number)
+  add_number(app, "--context-tokens", arguments.context_tokens,
+             "with --curve: tokens before each prefill, as of chunked prefill, prefix caching")
       ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
-      ->capture_default_str()
       ->needs(curve);
 }
 
 void add_log_options(CLI::App& app, Arguments& arguments) {
-  app.add_option("--local-rank", arguments.rank.local_rank,
-                 "rank on this node; only 0 logs the decision")
-      ->check(is_number)
-      ->capture_default_str();
-  app.add_option("--global-rank", arguments.rank.global_rank, "rank among all processes")
-      ->check(is_number)
-      ->capture_default_str();
+  add_number(app, "--local-rank", arguments.rank.local_rank,
+             "rank on this node; only 0 logs the decision");
+  add_number(app, "--global-rank", arguments.rank.global_rank, "rank among all processes");
   app.add_option("--refused-request-level", arguments.refused_request_level,
                  "level of the record of a refused request")
       ->check(CLI::IsMember({"info", "warning"}))
