@@ -80,6 +80,8 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--decode-backend FLASHMAL",
          "--decode-backend: .*\"FLASHMAL\" is not accepted; accepted: FLASHMLA .nearest., FLASHI"},
         {"--decode-backend ''", "--decode-backend: .*\"\" is not accepted; accepted: FLASHINFER_"},
+        {"--decode-backend FLASHMLA_SPARSE",
+         "\"FLASHMLA_SPARSE\" is not accepted; accepted: FLASHI"},
         {"--decode-backend FLASHINFER", "--decode-backend: .*accepted: FLASHINFER_MLA .nearest."},
         {"--num-attention-heads 0", "--num-attention-heads"},
         {"--num-attention-heads ''", "--num-attention-heads"},
