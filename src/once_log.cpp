@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <mla_dtype/once_log.h>
 #include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
@@ -8,36 +7,17 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <utility>
 
-#include "invalid_argument.h"
-#include "said_set.h"
+#include "log/keyed_log.h"
+#include "log/said_key.h"
+#include "log/said_set.h"
+#include "log_scope.h"
 
 namespace mla_dtype {
 namespace {
-
-constexpr std::size_t scope_count = 3;
-
-std::size_t index_of(LogScope scope) {
-  const auto index = static_cast<std::size_t>(scope);
-  if (index >= scope_count) {
-    detail::throw_out_of_range("scope", "LogScope", static_cast<unsigned>(index));
-  }
-  return index;
-}
-
-// One bit for each scope that a process of this rank speaks in.
-unsigned spoken_scopes(RankInfo rank) {
-  const auto check = [](std::string_view field, int value) {
-    if (value < 0) detail::throw_invalid_argument(field, fmt::format("{}", value), "0 and above");
-  };
-  check("global_rank", rank.global_rank);
-  check("local_rank", rank.local_rank);
-  return 1U << index_of(LogScope::process) |
-         (rank.local_rank == 0 ? 1U : 0U) << index_of(LogScope::local) |
-         (rank.global_rank == 0 ? 1U : 0U) << index_of(LogScope::global);
-}
 
 bool lets_through(const spdlog::logger& logger, spdlog::level::level_enum level) {
   const auto& sinks = logger.sinks();
@@ -65,6 +45,22 @@ std::shared_ptr<spdlog::logger> default_logger() {
   return spdlog::default_logger();
 }
 
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  return level == LogLevel::info ? spdlog::level::info : spdlog::level::warn;
+}
+
+// What `speak` returns, or false where it throws.
+template <class Speak>
+bool without_exceptions(Speak speak) {
+  try {
+    return speak();
+  } catch (...) {
+    // No C++ exception: a cancelled thread, which glibc unwinds this way and may not be stopped.
+    if (std::current_exception() == nullptr) throw;
+    return false;
+  }
+}
+
 }  // namespace
 
 // The records go to the logger itself, not to a copy of its sinks: so its level, sinks and error
@@ -72,35 +68,38 @@ std::shared_ptr<spdlog::logger> default_logger() {
 class OnceLog::Impl {
  public:
   Impl(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
-      : logger_(std::move(logger)), spoken_scopes_(spoken_scopes(rank)) {
+      : logger_(std::move(logger)), spoken_scopes_(detail::spoken_scopes(rank)) {
     // So that the end is noticed also by one who first speaks then.
     if (logger_ == nullptr) default_logger();
   }
 
-  bool say_once(LogScope scope, spdlog::level::level_enum level, std::string_view message) {
-    const std::size_t index = index_of(scope);
-    if ((spoken_scopes_.load(std::memory_order_relaxed) >> index & 1U) == 0) return false;
+  bool may_say(LogScope scope, spdlog::level::level_enum level, std::uint64_t decision) const {
+    const std::size_t index = detail::index_of(scope);
+    if (!speaks(index) || said_[index].contains(decision)) return false;
+    return without_exceptions([&] { return open_logger(level) != nullptr; });
+  }
+
+  // `decision` is 0 where there is none.
+  bool say_once(LogScope scope, spdlog::level::level_enum level, std::uint64_t decision,
+                std::string_view message) {
+    const std::size_t index = detail::index_of(scope);
+    if (!speaks(index)) return false;
     detail::SaidSet& said = said_[index];
-    const std::uint64_t key = detail::said_key(level, message);
-    if (said.contains(key)) return false;
-    try {
-      const auto logger = logger_ != nullptr ? logger_ : default_logger();
-      if (logger == nullptr || !lets_through(*logger, level)) return false;
-      return said.once(key, [&] {
+    const std::uint64_t text = detail::said_key(level, message);
+    if (decision == 0 && said.contains(text)) return false;
+    return without_exceptions([&] {
+      const auto logger = open_logger(level);
+      return logger != nullptr && said.once(text, decision, [&] {
         logger->log(level, spdlog::string_view_t(message.data(), message.size()));
         // The logger tests the levels once more. If another thread closed them meanwhile, nobody
         // knows whether the record got through: rather said again than lost.
         return lets_through(*logger, level);
       });
-    } catch (...) {
-      // No C++ exception: a cancelled thread, which glibc unwinds this way and may not be stopped.
-      if (std::current_exception() == nullptr) throw;
-      return false;
-    }
+    });
   }
 
   void set_rank(RankInfo rank) {
-    spoken_scopes_.store(spoken_scopes(rank), std::memory_order_relaxed);
+    spoken_scopes_.store(detail::spoken_scopes(rank), std::memory_order_relaxed);
   }
 
   void reset() {
@@ -108,9 +107,20 @@ class OnceLog::Impl {
   }
 
  private:
+  bool speaks(std::size_t scope) const {
+    return (spoken_scopes_.load(std::memory_order_relaxed) >> scope & 1U) != 0;
+  }
+
+  // The logger, or null where nothing of this level gets through.
+  std::shared_ptr<spdlog::logger> open_logger(spdlog::level::level_enum level) const {
+    auto logger = logger_ != nullptr ? logger_ : default_logger();
+    if (logger != nullptr && !lets_through(*logger, level)) logger = nullptr;
+    return logger;
+  }
+
   const std::shared_ptr<spdlog::logger> logger_;
   std::atomic<unsigned> spoken_scopes_;
-  std::array<detail::SaidSet, scope_count> said_;
+  std::array<detail::SaidSet, detail::scope_count> said_;
 };
 
 OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
@@ -119,16 +129,25 @@ OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
 OnceLog::~OnceLog() = default;
 
 bool OnceLog::info_once(LogScope scope, std::string_view message) {
-  return impl_->say_once(scope, spdlog::level::info, message);
+  return impl_->say_once(scope, spdlog::level::info, 0, message);
 }
 
 bool OnceLog::warning_once(LogScope scope, std::string_view message) {
-  return impl_->say_once(scope, spdlog::level::warn, message);
+  return impl_->say_once(scope, spdlog::level::warn, 0, message);
 }
 
 void OnceLog::set_rank(RankInfo rank) { impl_->set_rank(rank); }
 
 void OnceLog::reset() { impl_->reset(); }
+
+bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
+  return log.impl_->may_say(scope, to_spdlog(level), key);
+}
+
+bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
+                                std::string_view text) {
+  return log.impl_->say_once(scope, to_spdlog(level), key, text);
+}
 
 OnceLog& default_once_log() {
   static OnceLog& log = *new OnceLog;

@@ -5,13 +5,15 @@
 #include <spdlog/formatter.h>
 
 #include <algorithm>
-#include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <string_view>
 #include <utility>
 
 #include "invalid_argument.h"
-#include "said_set.h"
+#include "log/said_key.h"
+#include "log/said_set.h"
+#include "log_scope.h"
 
 namespace mla_dtype {
 namespace {
@@ -45,12 +47,15 @@ std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
 
 }  // namespace
 
-OnceSink::OnceSink(std::vector<spdlog::sink_ptr> sinks)
-    : sinks_(checked(std::move(sinks))), said_(std::make_unique<detail::SaidSet>()) {}
+OnceSink::OnceSink(std::vector<spdlog::sink_ptr> sinks, LogScope scope, RankInfo rank)
+    : sinks_(checked(std::move(sinks))),
+      speaks_((detail::spoken_scopes(rank) >> detail::index_of(scope) & 1U) != 0),
+      said_(std::make_unique<detail::SaidSet>()) {}
 
 OnceSink::~OnceSink() = default;
 
 void OnceSink::log(const spdlog::details::log_msg& msg) {
+  if (!speaks_) return;
   const bool wanted =
       std::any_of(sinks_.begin(), sinks_.end(),
                   [&](const spdlog::sink_ptr& wrapped) { return wrapped->should_log(msg.level); });
@@ -58,7 +63,7 @@ void OnceSink::log(const spdlog::details::log_msg& msg) {
   const std::uint64_t key =
       detail::said_key(msg.level, std::string_view(msg.payload.data(), msg.payload.size()));
   if (said_->contains(key)) return;
-  said_->once(key, [&] {
+  said_->once(key, /*decision=*/0, [&] {
     bool written = false;
     for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) {
       if (!wrapped.should_log(msg.level)) return;

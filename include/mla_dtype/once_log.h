@@ -13,6 +13,10 @@ class logger;
 
 namespace mla_dtype {
 
+namespace detail {
+struct KeyedLog;
+}
+
 /// Which of an engine's processes say a thing.
 enum class LogScope : std::uint8_t {
   process,  ///< every process
@@ -33,23 +37,26 @@ struct RankInfo {
 /// Says each distinct (level, text) once per scope, through an spdlog logger.
 ///
 /// "Once" is exact under any number of threads: never twice and, unless the logger fails, never
-/// zero times. Said means: the rank, the logger's level and at least one of its sinks' levels let
-/// the record through, and the write returned. What was held back has not been said, and may be
-/// said by a later call. A call that meets its own record being written by another thread returns
-/// false without waiting for it. (If another thread raises a level during the call, the message may
-/// be said again later.)
+/// zero times. The scopes do not silence each other, nor do two OnceLogs.
 ///
-/// The scopes do not silence each other, nor do two OnceLogs.
+/// A call returns true if it wrote the message, and false
+///   - if this rank does not speak in the scope, or the logger's level or all of its sinks' levels
+///     hold the message back, or one is raised during the call: it has not been said, and may be
+///     said by a later call;
+///   - if it was said before;
+///   - if another call is writing it at this moment, which is not waited for;
+///   - if the logger throws, there is no logger, or no memory: it may be said by a later call. What
+///     spdlog itself swallows (a std::exception from a sink) counts as said.
 ///
-/// Texts are remembered as 64-bit hashes, in 6,144 places per scope; a text that could not be
-/// written keeps its place, too, until reset(). Once all are taken a new text still passes, and may
-/// then repeat. The chance that a new text is lost because its hash equals one of 6,144 is
-/// 6144 / 2^64, about 3e-16, for texts that were not made to collide. Memory is constant: 384 KiB
-/// for each OnceLog.
+/// Texts are remembered as 64-bit hashes, at least 4,096 in each scope. Past that a new text still
+/// passes, and may then repeat. The chance that a new text is lost because its hash equals one that
+/// is remembered is below 5120 / 2^64, about 3e-16, for texts that were not made to collide. Memory
+/// is taken when a scope first speaks, once and for all: 60 KiB for each scope that does.
 ///
-/// All functions may be called from any thread at any time, and take no lock of their own. A call
-/// for what has been said allocates nothing and writes nothing shared. After fork() the child
-/// inherits what was said; what another thread was saying at that moment, the child may say itself.
+/// All functions may be called from any thread at any time. A call for what was said takes no lock,
+/// allocates nothing and writes nothing shared; others lock, but never while a record is written.
+/// After fork() the child inherits what was said. As with spdlog's own sinks, fork while no other
+/// thread logs.
 ///
 /// A OnceLog over a logger that itself holds a OnceSink cannot see that filter: use one of the two.
 ///
@@ -67,10 +74,8 @@ class MLA_DTYPE_EXPORT OnceLog {
   OnceLog(const OnceLog&) = delete;
   OnceLog& operator=(const OnceLog&) = delete;
 
-  /// True if the message was written by this call. It is written as it is: braces mean nothing.
-  /// What the logger throws does not reach the caller: the call returns false, and the message may
-  /// be said again. What spdlog itself swallows (a std::exception from a sink) counts as said. A
-  /// LogScope that is no enumerator: std::invalid_argument.
+  /// True if the message was written by this call. It is written as it is: braces mean nothing. A
+  /// LogScope that is no enumerator: std::invalid_argument; no other exception reaches the caller.
   bool info_once(LogScope scope, std::string_view message);
   bool warning_once(LogScope scope, std::string_view message);
 
@@ -82,6 +87,7 @@ class MLA_DTYPE_EXPORT OnceLog {
   void reset();
 
  private:
+  friend struct detail::KeyedLog;
   class Impl;
   std::unique_ptr<Impl> impl_;
 };
@@ -89,6 +95,6 @@ class MLA_DTYPE_EXPORT OnceLog {
 /// The log of those who inject none: over spdlog's default logger, rank 0 until set_rank() is
 /// called. One per process, or one per shared library that links this library statically. Never
 /// destroyed.
-MLA_DTYPE_EXPORT OnceLog& default_once_log();
+[[nodiscard]] MLA_DTYPE_EXPORT OnceLog& default_once_log();
 
 }  // namespace mla_dtype

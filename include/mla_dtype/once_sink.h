@@ -2,6 +2,7 @@
 #pragma once
 
 #include <mla_dtype/export.h>
+#include <mla_dtype/once_log.h>
 #include <spdlog/common.h>
 #include <spdlog/sinks/sink.h>
 
@@ -16,14 +17,14 @@ class SaidSet;
 }
 
 /// An spdlog sink that lets each distinct (level, text) pass once to the sinks it wraps, unlike
-/// spdlog's dup_filter_sink also when other messages come between and however late. "Once", memory
-/// (128 KiB), and the cost of a record that is held back are those of OnceLog; there is one scope
-/// and no rank.
+/// spdlog's dup_filter_sink also when other messages come between and however late. "Once", the
+/// bound, memory, and the cost of a record that is held back are those of one scope of a OnceLog;
+/// on a rank that does not speak in this scope nothing passes.
 ///
 /// A record passes to every wrapped sink whose level lets it through; one that no sink's level lets
 /// through has not been said. If a wrapped sink throws, the others still get the record, then the
 /// first exception is rethrown, so that spdlog's error handler hears of a full disk, and the record
-/// may be said again.
+/// may be said again. Where there is no memory to remember it: std::bad_alloc, nothing is written.
 ///
 /// As thread-safe as the wrapped sinks: wrap `_mt` sinks where several threads log.
 ///
@@ -31,8 +32,10 @@ class SaidSet;
 ///     auto once = std::make_shared<spdlog::logger>("once", sink);
 class MLA_DTYPE_EXPORT OnceSink final : public spdlog::sinks::sink {
  public:
-  /// No sinks, or a null one: std::invalid_argument.
-  explicit OnceSink(std::vector<spdlog::sink_ptr> sinks);
+  /// No sinks, or a null one, a LogScope that is no enumerator, a negative rank:
+  /// std::invalid_argument.
+  explicit OnceSink(std::vector<spdlog::sink_ptr> sinks, LogScope scope = LogScope::process,
+                    RankInfo rank = {});
   ~OnceSink() override;
 
   void log(const spdlog::details::log_msg& msg) override;
@@ -45,6 +48,7 @@ class MLA_DTYPE_EXPORT OnceSink final : public spdlog::sinks::sink {
 
  private:
   std::vector<spdlog::sink_ptr> sinks_;
+  bool speaks_ = false;
   std::unique_ptr<detail::SaidSet> said_;
 };
 

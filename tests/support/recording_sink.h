@@ -92,4 +92,10 @@ std::shared_ptr<spdlog::sinks::sink> make_callback_sink(OnLog on_log) {
   return std::make_shared<CallbackSink<OnLog>>(std::move(on_log));
 }
 
+/// A logger over one CallbackSink.
+template <class OnLog>
+std::shared_ptr<spdlog::logger> make_callback_logger(OnLog on_log) {
+  return std::make_shared<spdlog::logger>("engine", make_callback_sink(std::move(on_log)));
+}
+
 }  // namespace mla_dtype::testing

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "said_set.h"
+
+// Without these two texts that engines log could have one key: the second would never be written.
+
+#include "log/said_key.h"
 
 #include <gtest/gtest.h>
 
-#include <memory>
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <unordered_set>
 
-#include "multiply.h"
+#include "log/multiply.h"
 
 namespace mla_dtype::detail {
 namespace {
@@ -96,76 +101,6 @@ TEST(SaidKey, EveryBitMatters) {
       EXPECT_LT(flip, trials * 65 / 100) << length;
     }
   }
-}
-
-class SaidSetTest : public ::testing::Test {
- protected:
-  std::unique_ptr<SaidSet> set = std::make_unique<SaidSet>();
-  bool once(std::uint64_t key, bool written = true) {
-    return set->once(key, [&] { return written; });
-  }
-};
-
-TEST_F(SaidSetTest, OnlyAWriteThatSucceededIsSaid) {
-  EXPECT_FALSE(once(7, false));
-  EXPECT_FALSE(set->contains(7));
-  EXPECT_THROW(set->once(7, []() -> bool { throw 1; }), int);
-  EXPECT_FALSE(set->contains(7));
-  EXPECT_TRUE(once(7));
-  EXPECT_TRUE(set->contains(7));
-  EXPECT_FALSE(once(7));
-}
-
-TEST_F(SaidSetTest, AKeyBeingWrittenIsNeitherSaidNorFree) {
-  EXPECT_TRUE(set->once(7, [&] {
-    EXPECT_FALSE(set->contains(7));
-    EXPECT_FALSE(once(7));
-    EXPECT_TRUE(once(8));
-    return true;
-  }));
-  EXPECT_TRUE(set->contains(7));
-}
-
-TEST_F(SaidSetTest, AResetDuringAWriteFreesItsKeyAtOnce) {
-  EXPECT_TRUE(set->once(7, [&] {
-    set->reset();
-    EXPECT_TRUE(once(7));  // says it again, and is remembered
-    set->reset();
-    return true;
-  }));
-  EXPECT_FALSE(set->contains(7));
-}
-
-TEST_F(SaidSetTest, KeysThatShareASlotAreToldApart) {
-  const std::uint64_t step = std::uint64_t{2} * SaidSet::capacity;
-  for (std::uint64_t i = 0; i < 100; ++i) EXPECT_TRUE(once(8191 + i * step));
-  for (std::uint64_t i = 0; i < 100; ++i) EXPECT_TRUE(set->contains(8191 + i * step));
-  EXPECT_FALSE(set->contains(8191 + 100 * step));
-}
-
-TEST_F(SaidSetTest, PastItsBoundItStillWritesAndForgetsNothing) {
-  std::uint64_t key = 1;
-  while (once(key), set->contains(key)) ++key;
-  EXPECT_GT(key, SaidSet::capacity);
-  EXPECT_TRUE(once(key)) << "written, again";
-  for (std::uint64_t said = 1; said < key; ++said) EXPECT_TRUE(set->contains(said));
-  set->reset();
-  EXPECT_TRUE(once(key));
-  EXPECT_TRUE(set->contains(key));
-}
-
-TEST_F(SaidSetTest, FailedWritesLeaveRoomForItsCapacity) {
-  for (std::uint64_t key = 1; key <= 2048; ++key) EXPECT_FALSE(once(key << 20, false));
-  for (std::uint64_t key = 1; key <= SaidSet::capacity; ++key) EXPECT_TRUE(once(key));
-  for (std::uint64_t key = 1; key <= SaidSet::capacity; ++key) EXPECT_TRUE(set->contains(key));
-}
-
-TEST_F(SaidSetTest, FailingAgainAndAgainTakesNoRoom) {
-  for (int i = 0; i < 100'000; ++i) EXPECT_FALSE(once(7, false));
-  EXPECT_TRUE(once(7));
-  EXPECT_TRUE(set->contains(7));
-  EXPECT_TRUE(once(8));
-  EXPECT_TRUE(set->contains(8));
 }
 
 }  // namespace

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without these a OnceSink could let a record pass twice or never, on a rank that must be silent,
+// or hide from the engine that a sink behind it failed.
+
 #include <gmock/gmock.h>
 #include <mla_dtype/once_sink.h>
 #include <spdlog/logger.h>
@@ -9,6 +13,8 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "support/exactly_once.h"
 #include "support/expect_invalid.h"
@@ -26,6 +32,7 @@ using ::testing::IsEmpty;
 using testing::make_callback_sink;
 using testing::Record;
 using testing::RecordingSink;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 using testing::warning;
 
@@ -71,7 +78,6 @@ TEST_F(OnceSinkTest, OneThatNoSinksLevelLetsThroughHasNotBeenSaid) {
 TEST_F(OnceSinkTest, EachSinksLevelHolds) {
   const auto warnings = std::make_shared<RecordingSink>();
   warnings->set_level(spdlog::level::warn);
-  OnceSink two({wrapped, warnings});
   spdlog::logger both(
       "engine", {std::make_shared<OnceSink>(std::vector<spdlog::sink_ptr>{wrapped, warnings})});
   both.info("A");
@@ -204,6 +210,37 @@ TEST_F(OnceSinkTest, PastTheBoundNothingIsLost) {
     counting.log({"engine", spdlog::level::info, spdlog::string_view_t(text.data(), text.size())});
   }
   EXPECT_EQ(writes, count) << "the first 4,096 are remembered";
+}
+
+TEST_F(OnceSinkTest, RanksSpeakInTheirScope) {
+  for (const int global_rank : {0, 3}) {
+    for (const int local_rank : {0, 2}) {
+      const std::pair<LogScope, bool> expected[] = {{LogScope::process, true},
+                                                    {LogScope::local, local_rank == 0},
+                                                    {LogScope::global, global_rank == 0}};
+      for (const auto& [scope, speaks] : expected) {
+        wrapped->clear();
+        OnceSink once({wrapped}, scope, {global_rank, local_rank});
+        for (int i = 0; i < 2; ++i) once.log({"engine", spdlog::level::info, "A"});
+        EXPECT_THAT(wrapped->records(), SizeIs(speaks ? 1 : 0)) << global_rank << local_rank;
+      }
+    }
+  }
+}
+
+TEST_F(OnceSinkTest, ScopesAndRanksOutOfRangeAreRefused) {
+  expect_invalid([this] { OnceSink({wrapped}, static_cast<LogScope>(3)); },
+                 AllOf(StartsWith("scope: LogScope(3)"), HasSubstr("enumerators")));
+  expect_invalid(
+      [this] {
+        OnceSink({wrapped}, LogScope::process, {-1, 0});
+      },
+      AllOf(StartsWith("global_rank: -1"), HasSubstr("accepted: 0 and above")));
+  expect_invalid(
+      [this] {
+        OnceSink({wrapped}, LogScope::process, {0, -1});
+      },
+      AllOf(StartsWith("local_rank: -1"), HasSubstr("accepted: 0 and above")));
 }
 
 TEST_F(OnceSinkTest, SinksAreRequired) {

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/once_log.h>
+
+#include <cstdint>
+#include <string_view>
+
+namespace mla_dtype::detail {
+
+/// A OnceLog for those who know a record by a key before they compose its text. A key is a hash of
+/// 64 bits, all of them mixed well. Like info_once(), these throw std::invalid_argument for a scope
+/// that is none, and nothing else.
+struct KeyedLog {
+  /// Whether it is worth composing: the rank speaks in the scope, no record of this key was said
+  /// there, and the logger's level and a sink's let it through. In this order; the first two take
+  /// no lock, allocate nothing and write nothing.
+  [[nodiscard]] static bool may_say(OnceLog& log, LogScope scope, LogLevel level,
+                                    std::uint64_t key);
+
+  /// Says the text unless it was said, in whatever way. True if this call wrote it; text and key
+  /// then count as said at one stroke, so that a reset() forgets both. The key of a text that was
+  /// said before counts as said, too; that of one held back or being written by another call does
+  /// not.
+  static bool say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
+                       std::string_view text);
+};
+
+}  // namespace mla_dtype::detail

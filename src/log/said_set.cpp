@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "said_set.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+// A third of the slots is always free: a look-up ends, and meets few keys but its own.
+constexpr std::size_t slot_count = 7680;
+static_assert(slot_count / 3 * 2 == SaidSet::text_quota + SaidSet::decision_quota);
+static_assert(slot_count * sizeof(std::uint64_t) + 4096 <= std::size_t{64} * 1024,
+              "what else a log takes fits into 64 KiB, too");
+
+// A key stands in the first slot that was free when it was entered, from this one on and around.
+std::size_t first_slot(std::uint64_t key) noexcept {
+  return static_cast<std::size_t>((key >> 32) * slot_count >> 32);
+}
+
+std::size_t slot_after(std::size_t slot) noexcept { return slot + 1 < slot_count ? slot + 1 : 0; }
+
+}  // namespace
+
+bool SaidSet::contains(std::uint64_t key) const noexcept {
+  const Slot* const slots = slots_.load(std::memory_order_acquire);
+  if (slots == nullptr) return false;
+  for (std::size_t i = first_slot(key);; i = slot_after(i)) {
+    const std::uint64_t found = slots[i].load(std::memory_order_acquire);
+    if (found == 0) return false;
+    if (found == key) return true;
+  }
+}
+
+SaidSet::Claim::Claim(SaidSet& owner, std::uint64_t text_key, std::uint64_t decision_key)
+    : set(owner), text(text_key), decision(decision_key) {
+  const std::lock_guard lock(set.mutex_);
+  set.take_table();
+  if (set.contains(text)) {
+    set.enter(decision, set.decisions_, decision_quota);
+  } else if (!set.is_claimed(text)) {
+    next = set.claims_;
+    set.claims_ = this;
+    granted = true;
+  }
+}
+
+SaidSet::Claim::~Claim() {
+  if (!granted) return;
+  const std::lock_guard lock(set.mutex_);
+  if (!set.unlink(*this) || !written) return;
+  set.enter(text, set.texts_, text_quota);
+  set.enter(decision, set.decisions_, decision_quota);
+}
+
+void SaidSet::reset() noexcept {
+  const std::lock_guard lock(mutex_);
+  claims_ = nullptr;
+  texts_ = decisions_ = 0;
+  Slot* const slots = slots_.load(std::memory_order_relaxed);
+  if (slots == nullptr) return;
+  for (std::size_t i = 0; i < slot_count; ++i) slots[i].store(0, std::memory_order_relaxed);
+}
+
+void SaidSet::take_table() {
+  if (slots_.load(std::memory_order_relaxed) != nullptr) return;
+  slots_.store(new Slot[slot_count](), std::memory_order_release);
+}
+
+bool SaidSet::is_claimed(std::uint64_t text) const noexcept {
+  for (const Claim* claim = claims_; claim != nullptr; claim = claim->next) {
+    if (claim->text == text) return true;
+  }
+  return false;
+}
+
+bool SaidSet::unlink(Claim& claim) noexcept {
+  for (Claim** link = &claims_; *link != nullptr; link = &(*link)->next) {
+    if (*link != &claim) continue;
+    *link = claim.next;
+    return true;
+  }
+  return false;
+}
+
+void SaidSet::enter(std::uint64_t key, std::size_t& count, std::size_t quota) noexcept {
+  if (key == 0 || count == quota || contains(key)) return;
+  Slot* const slots = slots_.load(std::memory_order_relaxed);
+  std::size_t i = first_slot(key);
+  while (slots[i].load(std::memory_order_relaxed) != 0) i = slot_after(i);
+  slots[i].store(key, std::memory_order_release);
+  ++count;
+}
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <gtest/gtest.h>
+#include <mla_dtype/once_log.h>
+
+#include <string>
+
+#include "recording_sink.h"
+
+namespace mla_dtype::testing {
+
+inline constexpr LogScope all_scopes[] = {LogScope::process, LogScope::local, LogScope::global};
+
+/// A OnceLog over a logger that records.
+class OnceLogFixture : public ::testing::Test {
+ protected:
+  RecordingLogger output;
+  OnceLog log{output.logger};
+
+  bool say(const std::string& text) { return log.info_once(LogScope::process, text); }
+};
+
+}  // namespace mla_dtype::testing
