@@ -26,15 +26,19 @@ bool speaks(LogScope scope, RankInfo rank) {
 }
 
 // A OnceLog and a OnceSink are given the same messages; both must write what a set lets through.
+// The sink is made anew for each scope and rank.
 struct Fixture {
   mla_dtype::testing::RecordingLogger output, sink_output;
   mla_dtype::OnceLog log{output.logger};
-  std::shared_ptr<mla_dtype::OnceSink> sink =
-      std::make_shared<mla_dtype::OnceSink>(std::vector<spdlog::sink_ptr>{sink_output.sink});
+  std::shared_ptr<mla_dtype::OnceSink> sink;
 
+  void make_sink(LogScope scope, RankInfo rank) {
+    sink = std::make_shared<mla_dtype::OnceSink>(std::vector<spdlog::sink_ptr>{sink_output.sink},
+                                                 scope, rank);
+    sink_output.logger->sinks() = {sink};
+  }
   void clear() {
     log.reset();
-    sink->reset();
     output.sink->clear();
     sink_output.sink->clear();
     output.logger->set_level(spdlog::level::info);
@@ -44,11 +48,12 @@ struct Fixture {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static auto& fixture = *new Fixture;  // a OnceLog is large
-  static auto& once = *new spdlog::logger("once", fixture.sink);
+  static auto& fixture = *new Fixture;
   fixture.clear();
   RankInfo rank;
   fixture.log.set_rank(rank);
+  auto sink_scope = LogScope::process;
+  fixture.make_sink(sink_scope, rank);
   auto level = spdlog::level::info;
   std::set<std::tuple<LogScope, spdlog::level::level_enum, std::string>> said;
   std::set<std::pair<spdlog::level::level_enum, std::string>> sink_said;
@@ -65,6 +70,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       rank.global_rank = static_cast<int>(input.number(3));
       rank.local_rank = static_cast<int>(input.number(2));
       fixture.log.set_rank(rank);
+      sink_scope = static_cast<LogScope>(input.number(3));
+      fixture.make_sink(sink_scope, rank);
+      sink_said.clear();
     } else if (action == 8) {
       level = input.flag() ? spdlog::level::warn : spdlog::level::info;
       fixture.output.logger->set_level(level);
@@ -72,6 +80,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const auto bad = static_cast<LogScope>(3 + input.number(253));
       CHECK(mla_dtype::fuzz::is_refused([&] { fixture.log.info_once(bad, "x"); }));
       CHECK(mla_dtype::fuzz::is_refused([&] { fixture.log.set_rank({0, -1}); }));
+      CHECK(mla_dtype::fuzz::is_refused([&] { fixture.make_sink(bad, rank); }));
+      CHECK(mla_dtype::fuzz::is_refused([&] { fixture.make_sink(sink_scope, {-1, 0}); }));
     } else {
       const auto scope = static_cast<LogScope>(action % 3);
       const bool is_warning = action >= 3;
@@ -84,8 +94,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       CHECK(written == passes);
       if (passes) expected.push_back({message_level, text});
 
-      once.log(message_level, spdlog::string_view_t(text.data(), text.size()));
-      if (sink_said.emplace(message_level, text).second) {
+      fixture.sink_output.logger->log(message_level,
+                                      spdlog::string_view_t(text.data(), text.size()));
+      if (speaks(sink_scope, rank) && sink_said.emplace(message_level, text).second) {
         sink_expected.push_back({message_level, text});
       }
     }
