@@ -54,7 +54,7 @@ SAID_BEFORE = {
 }
 OPTIONAL = {"glog_first_n"}  # built where glog is there
 GROWTH = {
-    "once_log_among/": ("messages said, asked for in turn", [1, 10, 1000, 6144]),
+    "once_log_among/": ("messages said, asked for in turn", [1, 10, 1000, 4096]),
     "once_log/threads:": ("threads in `OnceLog`", [1, 2, 4, 8]),
     "spdlog_through_once_sink/threads:": ("threads in `OnceSink`", [1, 2, 4, 8]),
     "spdlog_through_dup_filter/threads:": ("threads in `dup_filter_sink_mt`", [1, 2, 4, 8]),
@@ -95,7 +95,7 @@ RATIOS = [
     Ratio("OnceSink, 2 threads : 1", "spdlog_through_once_sink/threads:2",
           "spdlog_through_once_sink/threads:1", 1.15),
     Ratio("OnceLog, 1,000 messages : 1", "once_log_among/1000", "once_log_among/1"),
-    Ratio("OnceLog, 6,144 messages : 1", "once_log_among/6144", "once_log_among/1"),
+    Ratio("OnceLog, 4,096 messages : 1", "once_log_among/4096", "once_log_among/1"),
     *[Ratio(f"{function}/{row} : CPython", f"{function}/{row}", f"reference/{row}")
       for function in ("determine", "determine_own") for row in ROWS],
     *[Ratio(f"{name} : CPython's row 1", name, "reference/row_1") for name in COLD],
