@@ -299,8 +299,8 @@ void expect_constant_memory(std::size_t bound_kib, Make make, Say say) {
 
 TEST(SuppressedPath, OnceLogsMemoryIsConstant) {
   std::size_t written = 0;
-  const auto logger = std::make_shared<spdlog::logger>(
-      "engine", testing::make_callback_sink([&](const spdlog::details::log_msg&) { ++written; }));
+  const auto logger =
+      testing::make_callback_logger([&](const spdlog::details::log_msg&) { ++written; });
   expect_constant_memory(
       64, [&] { return std::make_unique<OnceLog>(logger); },
       [](OnceLog& log, const std::string& message) { log.info_once(LogScope::local, message); });

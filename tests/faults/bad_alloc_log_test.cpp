@@ -8,6 +8,7 @@
 #include <mla_dtype/once_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdint>
 #include <memory>
 #include <new>
 #include <optional>

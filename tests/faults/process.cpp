@@ -155,14 +155,14 @@ void sinks_are_destroyed_at_the_end() {
 // One thread is stuck in a sink when main() returns.
 void a_write_is_stuck_at_the_end() {
   static std::promise<void> stuck;
-  const auto log = std::make_shared<OnceLog>(std::make_shared<spdlog::logger>(
-      "engine", testing::make_callback_sink([](const spdlog::details::log_msg& msg) {
+  const auto log = std::make_shared<OnceLog>(
+      testing::make_callback_logger([](const spdlog::details::log_msg& msg) {
         std::fwrite(msg.payload.data(), 1, msg.payload.size(), stdout);
         std::puts("");
         if (msg.payload != "stuck") return;
         stuck.set_value();
         for (;;) pause();
-      })));
+      }));
   std::thread([log] { log->info_once(LogScope::local, "stuck"); }).detach();
   stuck.get_future().wait();
   last_words.speak = [log] {

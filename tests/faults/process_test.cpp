@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // What a whole process says that ends, or forks, while the library is in use. The scenarios are
-// those of process.cpp.
+// those of process.cpp. Without these a process could crash or hang at its end.
 
 #include <gmock/gmock.h>
 #include <sys/wait.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Sinks that throw, block, or come back, below all that logs.
+// Sinks that throw, block, or come back, below all that logs. Without these a bad sink could keep
+// an answer back, lose a record, or hold up threads that have nothing to do with it.
 
 #include <gmock/gmock.h>
 #include <mla_dtype/mla_dtype.h>
@@ -35,11 +36,11 @@ class Sinks : public ::testing::Test {
  protected:
   std::function<void(const std::string&)> on_log = [](const std::string&) {};
   const std::shared_ptr<RecordingSink> sink = std::make_shared<RecordingSink>();
-  const std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>(
-      "engine", testing::make_callback_sink([this](const spdlog::details::log_msg& msg) {
+  const std::shared_ptr<spdlog::logger> logger =
+      testing::make_callback_logger([this](const spdlog::details::log_msg& msg) {
         on_log(std::string(msg.payload.data(), msg.payload.size()));
         sink->log(msg);
-      }));
+      });
   const std::shared_ptr<OnceLog> log = std::make_shared<OnceLog>(logger);
 
   Environment make_env(const char* prefill_backend = "FLASHINFER") const {
