@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without this one of the 18 KV-cache dtypes could change its layout or what it is counted as, or
+// `auto` come to another one, unnoticed.
+
 #include <gmock/gmock.h>
 #include <mla_dtype/kv_cache.h>
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without this a default could change, or an engine's way of writing a configuration stop
+// compiling, unnoticed.
+
 #include <gtest/gtest.h>
 #include <mla_dtype/config.h>
 

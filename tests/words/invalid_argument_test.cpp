@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Strings from outside in the texts of exceptions: never raw, never long.
+// Without this a string from outside could reach the text of an exception raw or long, or a typing
+// error be answered without the nearest name, unnoticed.
 
 #include "invalid_argument.h"
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without this a data type could lose its name, size or kind, or a tenth value pass for one,
+// unnoticed.
+
 #include <gmock/gmock.h>
 #include <mla_dtype/data_type.h>
 

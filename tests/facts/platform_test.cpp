@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without this a device could be read as another one, a typing error pass for a device, or a device
+// gain or lose FP8, unnoticed.
+
 #include <gmock/gmock.h>
 #include <mla_dtype/platform.h>
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without this a pair of KV cache and queries that no kernel serves could become legal, or a legal
+// one be refused, unnoticed.
+
 #include <gmock/gmock.h>
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/kv_cache.h>

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+
+// Without this {fmt} could print something else than to_string(), or ignore a width, unnoticed.
+
 #include <gtest/gtest.h>
 #include <mla_dtype/fmt.h>
 
