@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Strings from outside in every message of the library: those of a user are never raw, long or
-// interpreted; those of an engine pass as they are.
+// Strings from outside in every message of the library. Without this one of a user could be raw,
+// long or interpreted, or one of an engine be changed, unnoticed.
 
 #include <gmock/gmock.h>
 #include <mla_dtype/mla_dtype.h>
 
 #include <algorithm>
-#include <clocale>
-#include <cwchar>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -17,16 +15,20 @@
 #include <vector>
 
 #include "support/engine_config.h"
+#include "support/injected_engine.h"
 #include "support/recording_sink.h"
+#include "support/utf8.h"
 
 namespace mla_dtype {
 namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using testing::injected_environment;
 using testing::make_config;
 using testing::RecordingLogger;
 using ::testing::SizeIs;
+using testing::unfit_characters;
 
 constexpr DataType model = DataType::bfloat16;
 
@@ -61,29 +63,6 @@ std::vector<std::string> hostile_strings_and_bytes() {
   return result;
 }
 
-// The number of control and format characters, or of bytes that are not UTF-8, as the C library
-// sees them.
-int unfit_characters(const std::string& text) {
-  EXPECT_NE(std::setlocale(LC_CTYPE, "C.UTF-8"), nullptr);
-  int result = 0;
-  std::mbstate_t state{};
-  for (std::size_t at = 0; at < text.size();) {
-    wchar_t character = 0;
-    const std::size_t length = std::mbrtowc(&character, &text[at], text.size() - at, &state);
-    const bool valid = length >= 1 && length <= 4;
-    const bool control = character < 0x20 || (character >= 0x7f && character < 0xa0) ||
-                         (character >= 0x200b && character <= 0x200f) ||
-                         (character >= 0x2028 && character <= 0x202e) ||
-                         (character >= 0x2060 && character <= 0x206f);
-    if (!valid || control) {
-      ++result;
-      state = {};
-    }
-    at += valid ? length : 1;
-  }
-  return result;
-}
-
 TEST(UntrustedStrings, TheRuleItselfHolds) {
   EXPECT_EQ(unfit_characters("plain ß 漢"), 0);
   EXPECT_EQ(unfit_characters(std::string("\0\n\x1b\x7f", 4)), 4);
@@ -110,15 +89,6 @@ std::string record_of(Call call) {
   const auto records = output.sink->records();
   EXPECT_THAT(records, SizeIs(1));
   return records.empty() ? "" : records[0].text;
-}
-
-// An engine that knows KV caches of any name, and has prefill backends of its own.
-Environment own_environment(bool kv_cache_quantized, Support support) {
-  Environment env;
-  env.is_quantized_kv_cache = [=](std::string_view) { return kv_cache_quantized; };
-  env.backend_supports_prefill_query_quantization =
-      [support](const EngineConfig&, DataType) -> Support { return support; };
-  return env;
 }
 
 Environment table_environment() { return make_environment(cuda(10, 0), vllm_prefill_backends()); }
@@ -220,7 +190,7 @@ std::vector<Message> messages() {
       {"record, own predicates",
        [](String s) {
          return record_of([&](auto log) {
-           Environment env = own_environment(false, true);
+           Environment env = injected_environment(false, true);
            env.log = log;
            determine_prefill_query_data_type(make_config(s, true), model, env);
          });
@@ -241,28 +211,28 @@ std::vector<Message> messages() {
          EngineConfig config = make_config(s, true);
          config.attention_config.prefill_query_mode = PrefillQueryMode::required;
          return error_of([&] {
-           determine_prefill_query_data_type(config, model, own_environment(false, true));
+           determine_prefill_query_data_type(config, model, injected_environment(false, true));
          });
        }},
       {"explanation",
        [](String s) {
          return to_string(explain_prefill_query_data_type(make_config(s, true), model,
-                                                          own_environment(false, true)));
+                                                          injected_environment(false, true)));
        }},
       {"plan that is refused",
        [](String s) {
-         return error_of([&] { plan(make_config(s, true), own_environment(true, true)); });
+         return error_of([&] { plan(make_config(s, true), injected_environment(true, true)); });
        }},
       {"plan",
        [](String s) {
          return to_string(
-             plan_with_own_decode(make_config(s, true), own_environment(true, true), true));
+             plan_with_own_decode(make_config(s, true), injected_environment(true, true), true));
        }},
       {"explanation, prefill backend, own predicate",
        [](String s) {
          return error_of([&] {
            explain_prefill_query_data_type(with_backend(s, false), model,
-                                           own_environment(true, true));
+                                           injected_environment(true, true));
          });
        }},
   };
@@ -297,9 +267,9 @@ TEST(UntrustedStrings, OfAnEnginePassInItsRecords) {
         determine_prefill_query_data_type(config, model, env);
       });
     };
-    EXPECT_THAT(determine(make_config("fp8", true), own_environment(true, {false, string})),
+    EXPECT_THAT(determine(make_config("fp8", true), injected_environment(true, {false, string})),
                 EndsWith("FP8 attention. " + string));
-    Environment env = own_environment(true, true);
+    Environment env = injected_environment(true, true);
     env.flag_spelling = string;
     EXPECT_THAT(determine(make_config("fp8", false), env), EndsWith("To enable, add: " + string));
 
@@ -330,8 +300,8 @@ TEST(UntrustedStrings, OfAnEnginePassInItsRecords) {
 
 TEST(UntrustedStrings, OfAnEngineAreOneLineWhereLinesCount) {
   for (const std::string& string : hostile_strings_and_bytes()) {
-    const Environment env = own_environment(true, {false, string});
-    const Environment harmless = own_environment(true, {false, "No."});
+    const Environment env = injected_environment(true, {false, string});
+    const Environment harmless = injected_environment(true, {false, "No."});
     const EngineConfig config = make_config("fp8", true);
     const auto explain = [&](const Environment& environment) {
       return to_string(explain_prefill_query_data_type(config, model, environment));

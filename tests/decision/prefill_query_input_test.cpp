@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without this input that cannot be meant could be decided on, or a predicate that throws leave a
+// record behind, unnoticed.
+
+#include <gmock/gmock.h>
+#include <mla_dtype/prefill_query.h>
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "support/engine_config.h"
+#include "support/expect_invalid.h"
+#include "support/injected_engine.h"
+#include "support/record_texts.h"
+#include "support/recording_sink.h"
+
+namespace mla_dtype {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using testing::expect_invalid;
+using ::testing::HasSubstr;
+using testing::info;
+using testing::InjectedEngine;
+using ::testing::IsEmpty;
+using testing::make_config;
+using testing::row_1;
+using ::testing::StartsWith;
+
+TEST(PrefillQuery, BadInputIsRefusedBeforeAnythingIsAskedOrLogged) {
+  const EngineConfig config = make_config("fp8", true);
+  const auto refused = [&](InjectedEngine& fixture, DataType model_dtype, const auto& expected) {
+    expect_invalid([&] { determine_prefill_query_data_type(config, model_dtype, fixture.env); },
+                   expected);
+    EXPECT_THAT(fixture.asked, IsEmpty());
+    EXPECT_THAT(fixture.records(), IsEmpty());
+  };
+  {
+    InjectedEngine fixture(true, true);
+    fixture.env.is_quantized_kv_cache = nullptr;
+    refused(fixture, DataType::bfloat16,
+            AllOf(StartsWith("is_quantized_kv_cache: null"), HasSubstr("accepted: a callable")));
+  }
+  {
+    InjectedEngine fixture(true, true);
+    fixture.env.backend_supports_prefill_query_quantization = nullptr;
+    refused(fixture, DataType::bfloat16,
+            AllOf(StartsWith("backend_supports_prefill_query_quantization: null"),
+                  HasSubstr("accepted: a callable")));
+  }
+  for (int value = 0; value < 256; ++value) {
+    const auto type = static_cast<DataType>(value);
+    const std::string name = value < 9 ? '"' + std::string(to_string(type)) + '"'
+                                       : "DataType(" + std::to_string(value) + ")";
+    if (type != DataType::float32 && type != DataType::float16 && type != DataType::bfloat16) {
+      InjectedEngine fixture(true, true);
+      refused(fixture, type,
+              AllOf(StartsWith("model_dtype: " + name), HasSubstr("bfloat16, float16, float32")));
+    }
+    if (value >= 9 || !is_fp8(type)) {
+      InjectedEngine fixture(true, true);
+      fixture.env.fp8_data_type = type;
+      refused(fixture, DataType::bfloat16,
+              AllOf(StartsWith("fp8_data_type: " + name), HasSubstr("float8_e4m3fnuz")));
+    }
+  }
+}
+
+TEST(PrefillQuery, NumbersAreChecked) {
+  InjectedEngine fixture(true, true);
+  const auto refused = [&](auto change, const char* expected) {
+    EngineConfig config = make_config("fp8", true);
+    change(config);
+    expect_invalid(
+        [&] { determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env); },
+        StartsWith(expected));
+  };
+  refused([](EngineConfig& config) { config.kv_lora_rank = 0; }, "kv_lora_rank: 0 is not");
+  refused([](EngineConfig& config) { config.num_attention_heads = -1; },
+          "num_attention_heads: -1 is not");
+  refused([](EngineConfig& config) { config.parallel_config.decode_context_parallel_size = 0; },
+          "decode_context_parallel_size: 0 is not");
+  refused([](EngineConfig& config) { config.cache_config.kv_scales = static_cast<KvScales>(4); },
+          "kv_scales: KvScales(4) is not");
+}
+
+TEST(PrefillQuery, DimensionsAndModeAreChecked) {
+  InjectedEngine fixture(true, true);
+  EngineConfig config = make_config("fp8", true);
+  config.mla_dimensions.v_head_dim = 0;
+  expect_invalid(
+      [&] { determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env); },
+      StartsWith("v_head_dim: 0 is not accepted; accepted: 1 and above"));
+  config = make_config("fp8", true);
+  config.attention_config.prefill_query_mode = static_cast<PrefillQueryMode>(7);
+  expect_invalid(
+      [&] { determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env); },
+      StartsWith("prefill_query_mode: PrefillQueryMode(7)"));
+  EXPECT_THAT(fixture.asked, IsEmpty());
+  EXPECT_THAT(fixture.records(), IsEmpty());
+}
+
+TEST(PrefillQuery, WhatAPredicateThrowsReachesTheCallerAndNothingIsSaid) {
+  struct NotStd {};
+  for (const bool kv_cache_throws : {true, false}) {
+    InjectedEngine fixture(true, true);
+    const Environment good = fixture.env;
+    Environment bad = fixture.env;
+    if (kv_cache_throws) {
+      bad.is_quantized_kv_cache = [](std::string_view) -> bool { throw NotStd{}; };
+    } else {
+      bad.backend_supports_prefill_query_quantization =
+          [](const EngineConfig&, DataType) -> Support { throw std::runtime_error("driver gone"); };
+    }
+    const EngineConfig config = make_config("fp8", true);
+    if (kv_cache_throws) {
+      EXPECT_THROW(determine_prefill_query_data_type(config, DataType::bfloat16, bad), NotStd);
+      EXPECT_THAT(fixture.asked, IsEmpty()) << "the backend is not asked after that";
+    } else {
+      EXPECT_THROW(determine_prefill_query_data_type(config, DataType::bfloat16, bad),
+                   std::runtime_error);
+    }
+    EXPECT_THAT(fixture.records(), IsEmpty());
+    determine_prefill_query_data_type(config, DataType::bfloat16, good);
+    EXPECT_THAT(fixture.records(), ElementsAre(info(row_1)));
+  }
+}
+
+}  // namespace
+}  // namespace mla_dtype

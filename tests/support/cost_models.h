@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/cost_model.h>
+
+#include <cmath>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+namespace mla_dtype::testing {
+
+/// The three numbers of an H100.
+inline const PrefillCostModel three_numbers{
+    PrefillThroughput{/*bf16_tflops=*/550, /*fp8_tflops=*/780, /*quantize_ns=*/0.5}};
+
+/// Where quantizing costs nothing that can be seen.
+inline const PrefillCostModel fused{PrefillCurve{{256, 1.0, 0.9}, {4096, 10.0, 7.0}}};
+
+/// Where FP8 is slower at every length.
+inline const PrefillCostModel slow{PrefillThroughput{500, 400, 0.1}};
+
+/// Prefills from one token to many, without context and with more of it than anything new.
+template <class Visit>
+void for_each_prefill(Visit visit) {
+  for (const std::int64_t query : {1, 7, 64, 513, 1024, 2048, 2366, 4096, 32768, 1'000'000}) {
+    for (const std::int64_t context : {0, 1, 512, 2048, 8192, 131072, 1'000'000}) {
+      visit(query, context);
+    }
+  }
+}
+
+// What the three numbers of a throughput mean, said once more.
+
+inline double bf16_ns(const PrefillThroughput& t, const MlaDimensions& d, double query,
+                      double context) {
+  const double pairs = query * context + query * query / 2;
+  const double flop = 2 * pairs * (d.qk_nope_head_dim + d.qk_rope_head_dim + d.v_head_dim);
+  return flop / (t.bf16_tflops * 1e12) * 1e9;
+}
+
+inline double fp8_ns(const PrefillThroughput& t, const MlaDimensions& d, double query,
+                     double context) {
+  const int qk = d.qk_nope_head_dim + d.qk_rope_head_dim;
+  const double cast = query * (qk + qk + d.v_head_dim) + context * (qk + d.v_head_dim);
+  const double cast_deepseek = 192 + 192 + 128;  // elements that quantize_ns is for
+  return bf16_ns(t, d, query, context) * t.bf16_tflops / t.fp8_tflops +
+         t.quantize_ns * cast / cast_deepseek;
+}
+
+/// Curves and throughputs of all shapes.
+inline std::vector<PrefillCostModel> random_models() {
+  std::mt19937 random(1);
+  const auto between = [&](double low, double high) {
+    return std::uniform_real_distribution(low, high)(random);
+  };
+  std::vector<PrefillCostModel> models;
+  for (int i = 0; i < 300; ++i) {
+    models.push_back(
+        {PrefillThroughput{between(100, 2000), between(100, 4000), std::exp(between(-7, 3))}});
+    PrefillCurve curve;
+    std::int64_t isl = 0;
+    for (int point = 0; point < 2 + i % 6; ++point) {
+      isl += 1 + static_cast<std::int64_t>(std::exp(between(0, 9)));
+      curve.push_back({isl, between(1, 3), between(1, 3)});
+    }
+    models.push_back({curve});
+  }
+  return models;
+}
+
+}  // namespace mla_dtype::testing

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/config.h>
+
+namespace mla_dtype::testing {
+
+inline constexpr MlaDimensions deepseek = {128, 64, 128};
+inline constexpr MlaDimensions wide = {192, 64, 256};
+/// That no kernel is for.
+inline constexpr MlaDimensions odd = {64, 32, 64};
+
+}  // namespace mla_dtype::testing
