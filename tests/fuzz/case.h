@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "input.h"
-#include "restatement.h"
+#include "restatement/rules.h"
+#include "restatement/tables.h"
 
 namespace mla_dtype::fuzz {
 

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Without this a decision, its explanation or a selected backend that differs from its restatement
+// could go unnoticed.
+
+#include <mla_dtype/mla_dtype.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "checker.h"
+#include "engine.h"
+#include "restatement/plan.h"
+#include "restatement/rules.h"
+#include "support/recording_sink.h"
+
+namespace mla_dtype::fuzz {
+
+/// A decision, its explanation and the selection of a backend against their restatement.
+class DecisionChecker : public Checker {
+ public:
+  using Checker::Checker;
+
+ protected:
+  void check_decision() {
+    const auto decision = evaluate_prefill_query(config(), model(), env_);
+    const std::string questions = only_injected(decision_.quantized ? "ksp" : "ks");
+    CHECK(take_asked() == questions);
+    CHECK(decision.outcome == decision_.outcome);
+    CHECK(decision.data_type == decision_.data_type);
+    CHECK(decision.facts.kv_cache_quantized == decision_.quantized);
+    CHECK(decision.facts.requested == setting_.requested);
+    CHECK(decision.facts.backend_supports == decision_.supports);
+    CHECK(decide_prefill_query(decision.facts) == decision.outcome);
+    CHECK(decision.backend_reason ==
+          (world_.injected && decision_.quantized && !world_.supports ? made_.reason : ""));
+    check_prediction(decision.prediction, Rules::determination);
+    CHECK(output_.take().empty());
+
+    const bool is_refused_at_init =
+        is_required() && decision_.outcome == PrefillQueryOutcome::request_refused;
+    std::vector<Record> records;
+    for (int layer = 0; layer < 3; ++layer) {
+      bool refused = false;
+      try {
+        CHECK(determine_prefill_query_data_type(config(), model(), env_) == decision_.data_type);
+      } catch (const PrefillQueryRefused& refusal) {
+        refused = true;
+        CHECK(refusal.explanation().outcome == PrefillQueryOutcome::request_refused);
+        CHECK(!refusal.explanation().blockers.empty());
+      }
+      CHECK(refused == is_refused_at_init);
+      CHECK(take_asked() == questions);
+      if (layer == 0) {
+        records = output_.take();
+        CHECK(begin_with(records, is_refused_at_init ? std::vector<Record>()
+                                                     : expected_records(Rules::determination)));
+      }
+    }
+    CHECK(output_.take().empty());
+
+    if (is_refused_at_init) return;
+    CHECK(!log_prefill_query(decision, config(), model(), env_));
+    output_.log->reset();
+    CHECK(log_prefill_query(decision, config(), model(), env_) == !records.empty());
+    CHECK(output_.take() == records);
+    CHECK(take_asked().empty());
+  }
+
+  void check_explanation() {
+    const auto explanation = explain_prefill_query_data_type(config(), model(), env_);
+    CHECK(take_asked() == only_injected("ksp"));
+    CHECK(explanation.data_type == decision_.data_type);
+    CHECK(explanation.outcome == decision_.outcome);
+    CHECK(explanation.facts.kv_cache_quantized == decision_.quantized);
+    CHECK(explanation.facts.requested == setting_.requested);
+    if (decision_.quantized) CHECK(explanation.facts.backend_supports == decision_.supports);
+    if (world_.injected) CHECK(explanation.facts.backend_supports == world_.supports);
+    CHECK(explanation.kv_cache_dtype.requested == setting_.cache_dtype);
+    CHECK(explanation.kv_cache_dtype.resolved != "auto");
+    const std::string cache_dtype = *effective(world_, setting_.cache_dtype);
+    if (cache_dtype != "auto") CHECK(explanation.kv_cache_dtype.resolved == cache_dtype);
+    check_blockers(explanation);
+    check_prediction(explanation.prediction, Rules::determination);
+
+    if (world_.injected) {
+      CHECK(explanation.prefill_backend.empty());
+      CHECK(explanation.nothing_helps.empty());
+      CHECK(explanation.hint.empty());
+      const bool flag_helps =
+          decision_.outcome == PrefillQueryOutcome::available_but_off && !is_automatic(world_);
+      CHECK(explanation.remedies.size() == (flag_helps ? 1 : 0));
+      if (flag_helps) CHECK(explanation.remedies[0].request);
+    } else {
+      if (!setting_.choice.empty()) {
+        CHECK(explanation.prefill_backend == setting_.choice);
+      } else if (!is_required()) {
+        const Row* row = selected(world_, setting_, Rules::determination);
+        CHECK(explanation.prefill_backend == (row == nullptr ? "" : row->name));
+      }
+      CHECK(explanation.hint == select_prefill_backend(config(), model(), env_).hint);
+      take_asked();
+      check_remedies(explanation,
+                     least_changes(world_, may_change_cache(), [&](const Setting& other) {
+                       return is_fp8(decide(world_, other, Rules::determination).data_type);
+                     }));
+      for (const Remedy& remedy : explanation.remedies) {
+        const auto remedied = evaluate_prefill_query(with(config(), remedy), model(), env_);
+        CHECK(is_fp8(remedied.data_type));
+      }
+      take_asked();
+    }
+
+    auto lines = count_lines(to_string(explanation));
+    CHECK(lines["data type"] == 1 && lines["outcome"] == 1 && lines["KV-cache dtype"] == 1);
+    CHECK(lines["blocker"] == explanation.blockers.size());
+    CHECK(lines["remedy"] == explanation.remedies.size());
+    CHECK(output_.take().empty());
+  }
+
+  void check_selection() {
+    const auto selection = select_prefill_backend(config(), model(), env_);
+    CHECK(take_asked() == only_injected("ks"));
+    const Row* row = selected(world_, setting_, Rules::determination);
+    CHECK(selection.name == (row == nullptr ? "" : row->name));
+    CHECK(selection.chosen == setting_.choice);
+    CHECK(selection.takes_fp8_queries ==
+          (row != nullptr && takes_fp8(world_, *row, setting_, Rules::determination)));
+
+    // Those that were preferred, and, if the request was in vain, all that cannot follow it.
+    std::vector<std::string> rejected, expected;
+    for (const auto& other : selection.rejected) {
+      rejected.push_back(other.name);
+      CHECK(!other.blockers.empty());
+    }
+    const bool in_vain = setting_.requested && !selection.takes_fp8_queries;
+    bool is_preferred = true;
+    for (const Row* other : candidates(world_, setting_)) {
+      if (other == row) {
+        is_preferred = false;
+      } else if (is_preferred || in_vain) {
+        expected.push_back(other->name);
+      }
+    }
+    std::sort(rejected.begin(), rejected.end());
+    std::sort(expected.begin(), expected.end());
+    CHECK(rejected == expected);
+
+    const bool another_could = std::any_of(
+        world_.rows.begin(), world_.rows.end(),
+        [&](const Row& other) { return takes_fp8(world_, other, setting_, Rules::determination); });
+    if (selection.takes_fp8_queries || !another_could) {
+      CHECK(selection.hint.empty());
+    } else if (!prediction(world_) || *prediction(world_) >= 1.02) {
+      CHECK(!selection.hint.empty());
+    }
+
+    output_.log->reset();
+    CHECK(log_prefill_backend(selection, env_) == (made_.local_rank == 0));
+    CHECK(!log_prefill_backend(selection, env_));
+    const auto records = output_.take();
+    CHECK(records.size() == (made_.local_rank != 0 ? 0U : selection.hint.empty() ? 1U : 2U));
+    CHECK(take_asked().empty());
+  }
+
+ private:
+  static bool has(const PrefillQueryExplanation& explanation, BlockerKind kind) {
+    return std::any_of(explanation.blockers.begin(), explanation.blockers.end(),
+                       [&](const Blocker& blocker) { return blocker.kind == kind; });
+  }
+
+  void check_blockers(const PrefillQueryExplanation& explanation) const {
+    CHECK(explanation.blockers.empty() == is_fp8(explanation.data_type));
+    CHECK(has(explanation, BlockerKind::not_requested) == !setting_.requested);
+    CHECK(has(explanation, BlockerKind::kv_cache_not_quantized) == !decision_.quantized);
+    for (const Blocker& blocker : explanation.blockers) {
+      CHECK(!blocker.sentence.empty());
+      CHECK(!to_string(blocker.kind).empty());
+    }
+    if (world_.injected) return;
+    const auto& cache = config().cache_config;
+    const bool spread = config().parallel_config.decode_context_parallel_size > 1;
+    CHECK(has(explanation, BlockerKind::dynamic_kv_scales) ==
+          (cache.kv_scales == KvScales::dynamic));
+    CHECK(has(explanation, BlockerKind::decode_context_parallel) == spread);
+    if (setting_.choice.empty()) return;
+    const Row& row = *candidates(world_, setting_).front();
+    const bool is_here = row.devices.empty() || contain(row.devices, world_.device);
+    CHECK(has(explanation, BlockerKind::backend_device) == !is_here);
+    CHECK(has(explanation, BlockerKind::backend_unavailable) == !row.available);
+    CHECK(has(explanation, BlockerKind::dimensions) ==
+          !(row.dimensions.empty() || holds(row.dimensions, config().mla_dimensions)));
+    CHECK(has(explanation, BlockerKind::head_count) ==
+          (config().num_attention_heads % row.head_multiple != 0));
+  }
+};
+
+}  // namespace mla_dtype::fuzz

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The plan and the advice once more: see tables.h. Without this a data type of a plan, or a remedy,
+// that differs from the rules could go unnoticed.
+
+#include <mla_dtype/mla_dtype.h>
+
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "rules.h"
+#include "tables.h"
+
+namespace mla_dtype::fuzz {
+
+struct Plan {
+  bool no_kernel = false;  // AttentionPlanRefused
+  bool no_fp8 = false;     // PrefillQueryRefused
+  DataType storage, view, prefill, decode;
+  std::optional<DataType> workspace;
+  std::string prefill_backend;
+  std::vector<CautionKind> cautions;
+  std::optional<std::size_t> cache_bytes, workspace_bytes;
+
+  bool is_refused() const { return no_kernel || no_fp8; }
+};
+
+// `cache_dtype` is empty for a KV cache in the model dtype.
+inline DecodeQueries decode_reads(const World& world, const std::string& cache_dtype) {
+  for (const auto& pair : world.decode_row->pairs) {
+    const bool reads = cache_dtype.empty() ? pair.caches.empty() : holds(pair.caches, cache_dtype);
+    const bool here = pair.devices.empty() || contain(pair.devices, world.device);
+    const bool takes_model =
+        pair.model_dtypes.empty() || holds(pair.model_dtypes, world.model_dtype);
+    const bool computes = pair.queries != DecodeQueries::fp8 || world.device.fp8();
+    if (reads && here && takes_model && computes) return pair.queries;
+  }
+  return DecodeQueries::none;
+}
+
+inline std::size_t bits(DataType type) {
+  const std::string_view name = to_string(type);
+  if (name.find("32") != name.npos) return 32;
+  return name.find("8") != name.npos ? 8 : 16;
+}
+
+inline Plan plan(const World& world, const Setting& setting) {
+  const EngineConfig& config = world.config;
+  const std::string cache_dtype = *effective(world, setting.cache_dtype);
+  const bool quantized = is_quantized(world, cache_dtype);
+  const bool spread = config.parallel_config.decode_context_parallel_size > 1;
+  const KvScales scales = config.cache_config.kv_scales;
+  Plan result{};
+
+  const Cache* cache = find_cache(cache_dtype);
+  if (cache != nullptr && cache->quantized == quantized) {
+    result.storage = cache->storage.value_or(world.model_dtype);
+    result.view = cache->view.value_or(world.model_dtype);
+  } else {
+    result.storage = result.view = quantized ? byte_type : world.model_dtype;
+  }
+  if (world.fp8_data_type == DataType::float8_e4m3fnuz) {
+    if (result.view == e4m3) result.view = DataType::float8_e4m3fnuz;
+    if (result.view == DataType::float8_e5m2) result.view = DataType::float8_e5m2fnuz;
+  }
+
+  result.prefill = decide(world, setting, Rules::plan).data_type;
+  result.no_fp8 = config.attention_config.prefill_query_mode == PrefillQueryMode::required &&
+                  !is_fp8(result.prefill);
+  if (!world.injected) {
+    const Row* row = selected(world, setting, Rules::plan);
+    result.no_kernel = row == nullptr;
+    if (row != nullptr) result.prefill_backend = row->name;
+  }
+
+  if (config.scheduler_config.enable_chunked_prefill) {
+    result.workspace = result.prefill;
+    if (cache_dtype == "fp8_ds_mla") result.workspace = DataType::bfloat16;
+    if (spread) result.workspace = world.model_dtype;
+  }
+
+  bool decodes_in_fp8 = quantized && is_plain_fp8(cache_dtype) && world.decode_supports;
+  if (world.decode_row) {
+    const bool in_model_dtype =
+        cache == nullptr || !cache->storage || cache->storage == world.model_dtype;
+    DecodeQueries queries = DecodeQueries::none;
+    if (quantized) queries = decode_reads(world, cache_dtype);
+    if (!quantized && in_model_dtype) queries = decode_reads(world, "");
+    decodes_in_fp8 = queries == DecodeQueries::fp8;
+    if (queries == DecodeQueries::none) result.no_kernel = true;
+    if (quantized && world.decode_row->needs_unit_scales &&
+        (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
+      result.no_kernel = true;
+    }
+  }
+  result.decode = decodes_in_fp8 ? world.fp8_data_type : world.model_dtype;
+
+  const bool computes_in_fp8 = is_fp8(result.prefill) || decodes_in_fp8;
+  if (computes_in_fp8 && scales == KvScales::unit) {
+    result.cautions.push_back(CautionKind::unit_scales);
+  }
+  if (computes_in_fp8 && scales == KvScales::unknown) {
+    result.cautions.push_back(CautionKind::unknown_scales);
+  }
+  if (quantized && !decodes_in_fp8) result.cautions.push_back(CautionKind::storage_only);
+  if (result.prefill_backend == "ROCM_AITER_FA" && world.device == gfx950) {
+    result.cautions.push_back(CautionKind::flag_ignored);
+  }
+
+  const auto rank = static_cast<std::size_t>(config.kv_lora_rank);
+  const auto rope = static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
+  const bool one_scale = cache_dtype.substr(0, 3) == "fp8" && cache != nullptr &&
+                         cache_dtype != "fp8_per_token_head" && result.view != byte_type;
+  if (!quantized || one_scale) result.cache_bytes = (rank + rope) * bits(result.storage) / 8;
+  // DeepSeek's layout: a byte for each element of the latent, a float32 scale for each 128 of them,
+  // and the rotary part in bfloat16.
+  if (quantized && cache_dtype == "fp8_ds_mla") {
+    result.cache_bytes = rank + (rank + 127) / 128 * 4 + rope * 2;
+  }
+  if (result.workspace) result.workspace_bytes = (rank + rope) * bits(*result.workspace) / 8;
+  return result;
+}
+
+// Advice.
+
+// The least changes, beside requesting FP8 queries, that give them by `gives_fp8(setting)`.
+template <class GivesFp8>
+std::set<std::pair<std::string, std::string>> least_changes(const World& world,
+                                                            bool may_change_cache,
+                                                            GivesFp8 gives_fp8) {
+  const Setting base = setting_of(world);
+  std::set<std::pair<std::string, std::string>> result;
+  // In mode `automatic` there is no flag to turn on.
+  const auto gives = [&](const std::string& cache_dtype, const std::string& choice) {
+    const bool requested = !is_automatic(world) || is_requested(world, choice);
+    return requested && gives_fp8({true, cache_dtype, choice});
+  };
+  if (is_automatic(world) && !base.requested) return result;
+  if (gives(base.cache_dtype, base.choice)) return {{"", ""}};
+  std::vector<std::string> cache_dtypes, choices;
+  for (const Cache& cache : caches) {
+    // What auto comes to is offered by its own name.
+    const bool other = cache.name != base.cache_dtype && cache.name != "auto";
+    if (may_change_cache && other) cache_dtypes.emplace_back(cache.name);
+  }
+  for (const Row& row : world.rows) {
+    if (row.name != base.choice) choices.push_back(row.name);
+  }
+  for (const std::string& cache_dtype : cache_dtypes) {
+    if (gives(cache_dtype, base.choice)) result.emplace(cache_dtype, "");
+  }
+  for (const std::string& choice : choices) {
+    if (gives(base.cache_dtype, choice)) result.emplace("", choice);
+  }
+  for (const std::string& cache_dtype : cache_dtypes) {
+    for (const std::string& choice : choices) {
+      if (result.count({cache_dtype, ""}) == 0 && result.count({"", choice}) == 0 &&
+          gives(cache_dtype, choice)) {
+        result.emplace(cache_dtype, choice);
+      }
+    }
+  }
+  return result;
+}
+
+}  // namespace mla_dtype::fuzz

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The decision once more: see tables.h. Without this a rule that the library breaks, in whatever
+// combination, could go unnoticed.
+
+#include <mla_dtype/mla_dtype.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tables.h"
+
+namespace mla_dtype::fuzz {
+
+// The engine, the device and the model; what an operator can change is in a Setting.
+
+enum class KvPredicate { built_in, as_built_in, always, never };
+
+struct World {
+  Device device;
+  DataType model_dtype = DataType::bfloat16;
+  EngineConfig config;
+
+  bool injected = false;  // a prefill predicate of the engine's own, which says `supports`
+  bool supports = false;
+  std::vector<Row> rows;
+  std::string named;  // the row that make_environment() was asked for by name
+  KvPredicate kv_predicate = KvPredicate::built_in;
+  std::optional<double> speedup;  // what the engine predicts; none: it does not
+  DataType fp8_data_type = e4m3;
+
+  std::optional<DecodeRow> decode_row;
+  bool decode_supports = false;
+};
+
+struct Setting {
+  bool requested;
+  std::string cache_dtype, choice;
+};
+
+// Asked for where the engine says what ISL it expects, and whether FP8 pays is open.
+inline std::optional<double> prediction(const World& world) {
+  const AttentionConfig& attention = world.config.attention_config;
+  const bool is_asked =
+      attention.expected_isl && attention.prefill_query_mode != PrefillQueryMode::required;
+  return is_asked ? world.speedup : std::nullopt;
+}
+
+inline bool is_automatic(const World& world) {
+  return world.config.attention_config.prefill_query_mode == PrefillQueryMode::automatic;
+}
+
+// What auto comes to by the checkpoint; none where that is not known.
+inline std::optional<std::string> effective(const World& world, const std::string& cache_dtype) {
+  if (cache_dtype != "auto") return cache_dtype;
+  std::string algo = world.config.cache_config.checkpoint_kv_cache_quant_algo;
+  for (char& c : algo) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  if (algo.empty() || algo == "MIXED_PRECISION") return "auto";
+  if (algo == "FP8") return "fp8_e4m3";
+  if (algo == "NVFP4") return "nvfp4";
+  return std::nullopt;
+}
+
+inline bool is_quantized(const World& world, const std::string& effective_dtype) {
+  if (world.kv_predicate == KvPredicate::always) return true;
+  if (world.kv_predicate == KvPredicate::never) return false;
+  const Cache* cache = find_cache(effective_dtype);
+  return cache != nullptr && cache->quantized;
+}
+
+// Whether the operator's own words are accepted. What cannot be meant at all is not asked here.
+inline bool is_known(const World& world, const Setting& setting) {
+  const auto cache_dtype = effective(world, setting.cache_dtype);
+  if (!cache_dtype) return false;
+  if (world.kv_predicate == KvPredicate::built_in && find_cache(*cache_dtype) == nullptr) {
+    return false;
+  }
+  return world.injected || setting.choice.empty() ||
+         std::any_of(world.rows.begin(), world.rows.end(),
+                     [&](const Row& row) { return row.name == setting.choice; });
+}
+
+// A plan is stricter than the determination: the output has to be written, too.
+enum class Rules { determination, plan };
+
+inline bool can_run_at_all(const World& world, const Row& row) {
+  const std::vector<DataType> any_16_bits = {DataType::float16, DataType::bfloat16};
+  return row.available && (row.devices.empty() || contain(row.devices, world.device)) &&
+         holds(row.model_dtypes.empty() ? any_16_bits : row.model_dtypes, world.model_dtype) &&
+         (row.dimensions.empty() || holds(row.dimensions, world.config.mla_dimensions)) &&
+         world.config.num_attention_heads % row.head_multiple == 0;
+}
+
+inline bool reads_in_fp8(const World& world, const Row& row, const std::string& cache_dtype) {
+  if (!is_quantized(world, cache_dtype)) return false;
+  if (holds(row.fp8_caches, cache_dtype)) return true;
+  const auto is_unknown = [](const std::string& name) { return find_cache(name) == nullptr; };
+  return is_unknown(cache_dtype) &&
+         std::none_of(row.fp8_caches.begin(), row.fp8_caches.end(), is_unknown);
+}
+
+inline bool is_vetoed(const World& world) {
+  return world.config.cache_config.kv_scales == KvScales::dynamic ||
+         world.config.parallel_config.decode_context_parallel_size > 1;
+}
+
+inline bool takes_fp8(const World& world, const Row& row, const Setting& setting, Rules rules) {
+  const bool writes_output = rules == Rules::determination || row.fp8_model_dtypes.empty() ||
+                             holds(row.fp8_model_dtypes, world.model_dtype);
+  return can_run_at_all(world, row) && row.fp8_queries != Fp8Queries::never && writes_output &&
+         world.device.fp8() &&
+         (row.fp8_devices.empty() || contain(row.fp8_devices, world.device)) &&
+         reads_in_fp8(world, row, *effective(world, setting.cache_dtype)) && !is_vetoed(world);
+}
+
+inline bool runs(const World& world, const Row& row, const Setting& setting, Rules rules) {
+  const bool gets_fp8 = setting.requested && takes_fp8(world, row, setting, rules);
+  const bool is_required =
+      world.config.attention_config.prefill_query_mode == PrefillQueryMode::required;
+  return can_run_at_all(world, row) &&
+         (gets_fp8 || (row.fp8_queries != Fp8Queries::required && !is_required));
+}
+
+// In order of preference: those that are preferred for the dimensions go first.
+inline std::vector<const Row*> candidates(const World& world, const Setting& setting) {
+  std::vector<const Row*> result;
+  for (const bool preferred : {true, false}) {
+    for (const Row& row : world.rows) {
+      const bool chosen = setting.choice.empty() || row.name == setting.choice;
+      if (chosen && holds(row.preferred_dimensions, world.config.mla_dimensions) == preferred) {
+        result.push_back(&row);
+      }
+    }
+  }
+  return result;
+}
+
+// Null: none can be used.
+inline const Row* selected(const World& world, const Setting& setting, Rules rules) {
+  const auto rows = candidates(world, setting);
+  if (setting.requested) {
+    for (const Row* row : rows) {
+      if (takes_fp8(world, *row, setting, rules)) return row;
+    }
+  }
+  for (const Row* row : rows) {
+    if (runs(world, *row, setting, rules)) return row;
+  }
+  return nullptr;
+}
+
+// A prediction compares two ways to run: it decides nothing where there is only that with FP8.
+inline bool is_requested(const World& world, const std::string& choice) {
+  const AttentionConfig& attention = world.config.attention_config;
+  switch (attention.prefill_query_mode) {
+    case PrefillQueryMode::by_flag:
+      return attention.use_prefill_query_quantization;
+    case PrefillQueryMode::required:
+      return true;
+    case PrefillQueryMode::automatic:
+      break;
+  }
+  if (prediction(world) > 1.0) return true;
+  if (world.injected) return false;
+  const Setting off = {false, {}, choice};
+  const auto rows = candidates(world, off);
+  return selected(world, off, Rules::determination) == nullptr &&
+         std::any_of(rows.begin(), rows.end(),
+                     [&](const Row* row) { return can_run_at_all(world, *row); });
+}
+
+inline Setting setting_of(const World& world) {
+  const std::string& choice = world.config.attention_config.mla_prefill_backend;
+  Setting result = {false, world.config.cache_config.cache_dtype,
+                    choice.empty() ? world.named : choice};
+  result.requested = is_requested(world, result.choice);
+  return result;
+}
+
+// The third column of the table of rows, for a KV cache that is quantized.
+inline bool backend_supports(const World& world, const Setting& setting, Rules rules) {
+  if (world.injected) {
+    if (rules == Rules::determination) return world.supports;
+    const std::string cache_dtype = *effective(world, setting.cache_dtype);
+    return world.supports && !is_vetoed(world) &&
+           (is_plain_fp8(cache_dtype) || cache_dtype == "auto" ||  // the engine's own, if quantized
+            find_cache(cache_dtype) == nullptr);
+  }
+  if (!setting.choice.empty()) {
+    return takes_fp8(world, *candidates(world, setting).front(), setting, rules);
+  }
+  const Row* row = selected(world, setting, rules);
+  return row != nullptr && takes_fp8(world, *row, setting, rules);
+}
+
+struct Decision {
+  PrefillQueryOutcome outcome;
+  DataType data_type;
+  bool quantized, supports;
+};
+
+inline Decision decide(const World& world, const Setting& setting, Rules rules) {
+  const bool quantized = is_quantized(world, *effective(world, setting.cache_dtype));
+  const bool supports = quantized && backend_supports(world, setting, rules);
+  if (setting.requested && supports) {
+    return {PrefillQueryOutcome::quantized, world.fp8_data_type, quantized, supports};
+  }
+  const PrefillQueryOutcome outcome = setting.requested ? PrefillQueryOutcome::request_refused
+                                      : supports        ? PrefillQueryOutcome::available_but_off
+                                                        : PrefillQueryOutcome::not_applicable;
+  return {outcome, world.model_dtype, quantized, supports};
+}
+
+// Whether the operator is told to change the flag: where it is what decides, and 2 % are to be had.
+inline bool advises_change(const World& world, const Setting& setting, Rules rules) {
+  const auto speedup = prediction(world);
+  if (!speedup || is_automatic(world)) return false;
+  const auto outcome = decide(world, setting, rules).outcome;
+  if (outcome == PrefillQueryOutcome::available_but_off) return *speedup >= 1.02;
+  const Setting off = {false, setting.cache_dtype, setting.choice};
+  const bool runs_without = world.injected || selected(world, off, rules) != nullptr;
+  return outcome == PrefillQueryOutcome::quantized && runs_without && *speedup <= 1 / 1.02;
+}
+
+}  // namespace mla_dtype::fuzz

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The rules once more, from what the design and the headers promise, and not from the library's
+// code: the simplest thing that could be right, at any cost. Of the library only its vocabulary is
+// used (enumerations, configuration, and the tables' types to hand rows to it).
+//
+// Devices, KV caches and tables of backends: without this a row that differs from its engine's
+// could go unnoticed.
+
+#include <mla_dtype/mla_dtype.h>
+
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace mla_dtype::fuzz {
+
+template <class Items, class Item>
+bool holds(const Items& items, const Item& item) {
+  return std::find(std::begin(items), std::end(items), item) != std::end(items);
+}
+
+// Devices.
+
+struct Device {
+  enum Runtime { none, cuda, rocm } runtime = none;
+  int major = 0, minor = 0, stepping = 0;
+
+  auto version() const { return std::tuple(major, minor, stepping); }
+  friend bool operator==(const Device& a, const Device& b) {
+    return a.runtime == b.runtime && a.version() == b.version();
+  }
+
+  std::optional<DataType> fp8() const {
+    if (runtime == cuda && version() >= std::tuple(8, 9, 0)) return DataType::float8_e4m3fn;
+    if (runtime != rocm) return std::nullopt;
+    if (major == 9 && minor == 4) return DataType::float8_e4m3fnuz;
+    if ((major == 9 && minor == 5) || major >= 12) return DataType::float8_e4m3fn;
+    return std::nullopt;
+  }
+
+  Platform platform() const {
+    if (runtime == none) return {};
+    if (runtime == cuda) return mla_dtype::cuda(major, minor);
+    constexpr std::string_view digits = "0123456789abcdef";
+    return mla_dtype::rocm("gfx" + std::to_string(major) + digits[static_cast<unsigned>(minor)] +
+                           digits[static_cast<unsigned>(stepping)]);
+  }
+};
+
+struct Range {
+  Device first, last;
+
+  bool contains(const Device& device) const {
+    return device.runtime == first.runtime && device.version() >= first.version() &&
+           device.version() <= last.version();
+  }
+};
+using Ranges = std::vector<Range>;
+
+inline Range alone(const Device& device) { return {device, device}; }
+inline Range family(int major) { return {{Device::cuda, major, 0}, {Device::cuda, major, 9}}; }
+
+inline bool contain(const Ranges& ranges, const Device& device) {
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const Range& range) { return range.contains(device); });
+}
+
+inline std::vector<DeviceRange> to_library(const Ranges& ranges) {
+  std::vector<DeviceRange> result;
+  for (const Range& range : ranges) {
+    result.emplace_back(range.first.platform(), range.last.platform());
+  }
+  return result;
+}
+
+// KV caches.
+
+struct Cache {
+  std::string_view name;
+  bool quantized;
+  std::optional<DataType> storage, view;  // none: the model dtype
+};
+
+constexpr auto byte_type = DataType::uint8;
+constexpr auto e4m3 = DataType::float8_e4m3fn;
+
+// In the order of kv_cache_formats(), which a packed plan counts in.
+inline constexpr Cache caches[] = {
+    {"auto", false, {}, {}},
+    {"float16", false, DataType::float16, DataType::float16},
+    {"bfloat16", false, DataType::bfloat16, DataType::bfloat16},
+    {"fp8", true, byte_type, e4m3},
+    {"fp8_e4m3", true, byte_type, e4m3},
+    {"fp8_e5m2", true, byte_type, DataType::float8_e5m2},
+    {"fp8_inc", true, byte_type, e4m3},
+    {"fp8_ds_mla", true, byte_type, byte_type},
+    {"fp8_per_token_head", true, byte_type, e4m3},
+    {"int8_per_token_head", true, DataType::int8, DataType::int8},
+    {"int4_per_token_head", true, byte_type, byte_type},
+    {"nvfp4", true, byte_type, byte_type},
+    {"nvfp4_4over6", true, byte_type, byte_type},
+    {"nvfp4_ds_mla", true, byte_type, byte_type},
+    {"turboquant_k8v4", true, byte_type, byte_type},
+    {"turboquant_4bit_nc", true, byte_type, byte_type},
+    {"turboquant_k3v4_nc", true, byte_type, byte_type},
+    {"turboquant_3bit_nc", true, byte_type, byte_type},
+};
+
+inline const Cache* find_cache(std::string_view name) {
+  for (const Cache& cache : caches) {
+    if (cache.name == name) return &cache;
+  }
+  return nullptr;
+}
+
+// E4M3 values with one scale.
+inline bool is_plain_fp8(std::string_view name) {
+  return name == "fp8" || name == "fp8_e4m3" || name == "fp8_inc";
+}
+
+// Tables of backends.
+
+inline const MlaDimensions deepseek = {128, 64, 128};
+inline const MlaDimensions wide = {192, 64, 256};
+
+struct Row {
+  std::string name;
+  Ranges devices = {};
+  std::vector<DataType> model_dtypes = {};
+  std::vector<MlaDimensions> dimensions = {}, preferred_dimensions = {};
+  int head_multiple = 1;
+  Fp8Queries fp8_queries = Fp8Queries::never;
+  Ranges fp8_devices = {};
+  std::vector<DataType> fp8_model_dtypes = {};
+  std::vector<std::string> fp8_caches = {};
+  bool available = true;
+
+  PrefillBackend to_library() const {
+    PrefillBackend result;
+    result.name = name;
+    result.devices = fuzz::to_library(devices);
+    result.model_dtypes = model_dtypes;
+    result.dimensions = dimensions;
+    result.preferred_dimensions = preferred_dimensions;
+    result.head_multiple = head_multiple;
+    result.fp8_queries = fp8_queries;
+    result.fp8_devices = fuzz::to_library(fp8_devices);
+    result.fp8_model_dtypes = fp8_model_dtypes;
+    result.fp8_kv_cache_dtypes = fp8_caches;
+    return result;
+  }
+};
+
+inline Row fp8_row(const char* name, Ranges devices, bool writes_float16 = false) {
+  Row row{name, std::move(devices)};
+  row.fp8_queries = Fp8Queries::optional;
+  row.fp8_caches = {"fp8", "fp8_e4m3"};
+  if (!writes_float16) row.fp8_model_dtypes = {DataType::bfloat16};
+  return row;
+}
+
+inline const Device gfx942 = {Device::rocm, 9, 4, 2};
+inline const Device gfx950 = {Device::rocm, 9, 5, 0};
+
+inline std::vector<Row> vllm_rows() {
+  std::vector<Row> rows = {{"ROCM_AITER_FA", {alone(gfx942), alone(gfx950)}},
+                           {"FLASH_ATTN"},
+                           fp8_row("TRTLLM_RAGGED", {family(10)}),
+                           fp8_row("FLASHINFER", {family(10)}),
+                           fp8_row("TOKENSPEED_MLA", {family(10)}, true)};
+  rows[2].dimensions = {deepseek, wide};
+  rows[2].preferred_dimensions = {wide};
+  rows[3].dimensions = rows[4].dimensions = {deepseek};
+  return rows;
+}
+
+inline std::vector<Row> tensorrt_llm_rows() {
+  std::vector<Row> rows = {fp8_row("TRTLLM_FMHA", {{{Device::cuda, 8, 0}, {Device::cuda, 12, 9}}})};
+  for (const auto& [major, minor] : {std::pair(9, 0), {10, 0}, {10, 3}, {12, 0}, {12, 1}}) {
+    rows[0].fp8_devices.push_back(alone({Device::cuda, major, minor}));
+  }
+  return rows;
+}
+
+struct DecodeRow {
+  struct Reads {
+    DecodeQueries queries;
+    std::vector<std::string> caches;  // empty: those in the model dtype
+    Ranges devices;                   // empty: any
+    std::vector<DataType> model_dtypes;
+  };
+  std::string name;
+  std::vector<Reads> pairs;
+  bool needs_unit_scales = false;
+
+  DecodeBackend to_library() const {
+    DecodeBackend result;
+    result.name = name;
+    result.needs_unit_scales = needs_unit_scales;
+    for (const Reads& pair : pairs) {
+      DecodePair& added = result.pairs.emplace_back();
+      added.queries = pair.queries;
+      added.kv_cache_dtypes = pair.caches;
+      added.devices = fuzz::to_library(pair.devices);
+      added.model_dtypes = pair.model_dtypes;
+    }
+    return result;
+  }
+};
+
+inline std::vector<DecodeRow> decode_rows() {
+  const std::vector<std::string> plain = {"fp8", "fp8_e4m3"};
+  const std::vector<DataType> any_16_bits = {DataType::float16, DataType::bfloat16};
+  const std::vector<DataType> bf16 = {DataType::bfloat16};
+  const auto cuda = [](int major, int minor) { return alone({Device::cuda, major, minor}); };
+  const auto model = DecodeQueries::model;
+  const auto fp8 = DecodeQueries::fp8;
+  const Ranges trtllm = {cuda(10, 0), cuda(10, 3), cuda(10, 7)};
+  const Ranges xqa = {cuda(12, 0), cuda(12, 1)};
+  const Ranges hopper = {cuda(9, 0)};
+  const Ranges flashmla = {cuda(9, 0), family(10)};
+  const Ranges blackwell = {family(10)};
+  const Ranges mi300 = {alone(gfx942), alone(gfx950)};
+  return {
+      {"FLASHINFER_MLA",
+       {{model, {}, trtllm, any_16_bits},
+        {fp8, plain, trtllm, any_16_bits},
+        {model, {}, xqa, bf16},
+        {fp8, plain, xqa, any_16_bits},
+        {model, {}, hopper, any_16_bits},
+        {model, plain, hopper, bf16}}},
+      {"FLASHMLA",
+       {{model, {}, flashmla, any_16_bits},
+        {fp8, plain, flashmla, any_16_bits},
+        {model, {"fp8_ds_mla"}, flashmla, bf16}}},
+      {"CUTLASS_MLA",
+       {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}},
+       true},
+      {"TOKENSPEED_MLA",
+       {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}}},
+      {"ROCM_AITER_MLA", {{model, {}, mi300, any_16_bits}, {fp8, plain, mi300, any_16_bits}}},
+      {"TRITON_MLA", {{model, {}, {}, {}}, {model, plain, {}, {}}}},
+      {"FLASHATTN_MLA", {{model, {}, hopper, any_16_bits}}},
+  };
+}
+
+}  // namespace mla_dtype::fuzz
