@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "invalid_argument.h"
+#include "words/invalid_argument.h"
 
 namespace mla_dtype::detail {
 

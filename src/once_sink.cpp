@@ -10,10 +10,10 @@
 #include <string_view>
 #include <utility>
 
-#include "invalid_argument.h"
 #include "log/said_key.h"
 #include "log/said_set.h"
 #include "log_scope.h"
+#include "words/invalid_argument.h"
 
 namespace mla_dtype {
 namespace {

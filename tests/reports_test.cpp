@@ -85,9 +85,9 @@ TEST(Reports, vllm51313) {
   const Environment env = make_environment(cuda(9, 0), vllm_prefill_backends());
   const std::string record =
       row_2 +
-      " On this device (sm_90) no setting helps: the engine's prefill backends take FP8 queries "
-      "only on CUDA capability 10.x. Prefill in the model's data type is the right choice here. "
-      "Prefill backend FLASH_ATTN does not take FP8 queries.";
+      " Prefill backend FLASH_ATTN does not take FP8 queries. On this device (sm_90) no setting "
+      "helps: the engine's prefill backends take FP8 queries only on CUDA capability 10.x. Prefill "
+      "in the model's data type is the right choice here.";
   EXPECT_THAT(records_of(config, env), ElementsAre(info(record)));
   const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
   EXPECT_THAT(explanation.remedies, IsEmpty());
@@ -99,10 +99,10 @@ TEST(Reports, vllm51313) {
     ADD_FAILURE() << "nothing was thrown";
   } catch (const PrefillQueryRefused& refused) {
     EXPECT_STREQ(refused.what(),
-                 "FP8 prefill queries are required (prefill_query_mode), and not possible. On this "
-                 "device (sm_90) no setting helps: the engine's prefill backends take FP8 queries "
-                 "only on CUDA capability 10.x. Prefill backend FLASH_ATTN does not take FP8 "
-                 "queries.");
+                 "FP8 prefill queries are required (prefill_query_mode), and not possible. Prefill "
+                 "backend FLASH_ATTN does not take FP8 queries. On this device (sm_90) no setting "
+                 "helps: the engine's prefill backends take FP8 queries only on CUDA capability "
+                 "10.x.");
     EXPECT_THAT(refused.explanation().remedies, IsEmpty());
     EXPECT_EQ(to_string(refused.explanation()),
               to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env)));

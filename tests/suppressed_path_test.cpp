@@ -333,7 +333,7 @@ TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
             RecordingLogger output;
             Environment env = built_in;
             env.log = std::make_shared<OnceLog>(output.logger);
-            if (*spelling != '\0') env.flag_spelling = spelling;
+            if (*spelling != '\0') env.spellings.request_fp8 = spelling;
             const EngineConfig config = testing::make_config(cache_dtype, requested);
             const auto call = [&] { determine_prefill_query_data_type(config, model_dtype, env); };
             expect_free(call);

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -19,29 +20,36 @@
 
 namespace mla_dtype {
 
+namespace detail {
+struct DecodeTable;
+}  // namespace detail
+
 /// What the engine injects about decoding; made by make_decode_environment(), or by hand.
 struct DecodeEnvironment {
-  /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why. Required.
-  /// Asked at most once for each plan, and only if the KV cache is plain FP8: where the answer is
-  /// no, the backend is taken to read it with queries in the model dtype. One that does not read it
-  /// at all throws.
+  /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why. It answers
+  /// alone; null: the table answers. Asked at most once for each plan, and only if the KV cache is
+  /// plain FP8: where the answer is no, the backend is taken to read it with queries in the model
+  /// dtype. One that does not read it at all throws.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       decode_backend_supports_quantized_query = {};
+
+  /// The engine's decode backend: make_decode_environment() sets it.
+  std::shared_ptr<const detail::DecodeTable> decode_table = {};
 };
 
 /// The decode environment of an engine that runs this backend on the platform. With it a plan also
 /// knows the pairs that are not legal. std::invalid_argument for a row that contradicts itself.
-MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(const Platform& platform,
-                                                           const DecodeBackend& backend);
+[[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
+make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 
 /// The same for the backend of vllm_decode_backends() of that name. Unknown: std::invalid_argument.
-MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(const Platform& platform,
-                                                           std::string_view decode_backend);
+[[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
+make_decode_environment(const Platform& platform, std::string_view decode_backend);
 
 /// A data type, and why it is that one.
 struct PlannedDataType {
-  DataType data_type;
-  std::string reason;  ///< one sentence
+  DataType data_type = DataType::bfloat16;
+  std::string reason = {};  ///< one sentence
 };
 
 /// What is legal, and may still not be what was meant.
@@ -54,47 +62,44 @@ enum class CautionKind : std::uint8_t {
 
 /// The enumerator's name; data() is null-terminated and static. Out of range:
 /// std::invalid_argument.
-MLA_DTYPE_EXPORT std::string_view to_string(CautionKind kind);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(CautionKind kind);
 
 struct Caution {
-  CautionKind kind;
-  std::string sentence;
+  CautionKind kind = CautionKind::unit_scales;
+  std::string sentence = {};
 };
 
 /// Every data type of an MLA layer.
 struct AttentionPlan {
-  KvCacheResolution kv_cache_dtype;
-  KvScales kv_scales;
-  PlannedDataType kv_cache_storage;  ///< what the KV cache is allocated as
-  PlannedDataType kv_cache_view;     ///< what kernels read it as
-  PlannedDataType prefill_query;
-  PlannedDataType prefill_key_value;                         ///< always the query's
-  std::optional<PlannedDataType> chunked_prefill_workspace;  ///< none without chunked prefill
-  PlannedDataType decode_query;
-  PlannedDataType output;  ///< of prefill and decode
+  KvCacheResolution kv_cache_dtype = {};
+  KvScales kv_scales = KvScales::unknown;
+  PlannedDataType kv_cache_storage = {};  ///< what the KV cache is allocated as
+  PlannedDataType kv_cache_view = {};     ///< what kernels read it as
+  PlannedDataType prefill_query = {};
+  PlannedDataType prefill_key_value = {};                         ///< always the query's
+  std::optional<PlannedDataType> chunked_prefill_workspace = {};  ///< none without chunked prefill
+  PlannedDataType decode_query = {};
+  PlannedDataType output = {};  ///< of prefill and decode
 
-  PrefillQueryExplanation prefill;  ///< why prefill_query is what it is: blockers, remedies
+  PrefillQueryExplanation prefill = {};  ///< why prefill_query is what it is: blockers, remedies
   /// With a table of prefill backends: which one to use, and why not others. Else empty.
-  PrefillBackendSelection prefill_backend;
-  std::vector<Caution> cautions;
+  PrefillBackendSelection prefill_backend = {};
+  std::vector<Caution> cautions = {};
 
   // Memory. Each is none where the type alone does not say it: a format that is packed, or has
   // scales for each token, whose layout is the engine's.
 
-  std::optional<std::size_t> kv_cache_bytes;   ///< for a token and layer
-  std::size_t unquantized_kv_cache_bytes;      ///< the same in the model dtype
-  std::optional<std::size_t> workspace_bytes;  ///< of chunked prefill, for a token
+  std::optional<std::size_t> kv_cache_bytes = {};   ///< for a token and layer
+  std::size_t unquantized_kv_cache_bytes = 0;       ///< the same in the model dtype
+  std::optional<std::size_t> workspace_bytes = {};  ///< of chunked prefill, for a token
 };
 
 /// Every data type of an MLA layer in one answer, consistent:
 ///
 /// - KV cache: what `auto` comes to. FP8 and packed formats are allocated as bytes (uint8), and FP8
 ///   is viewed as the platform's FP8 type, as engines do.
-/// - Prefill: what determine_prefill_query_data_type() decides, unless a backend that does not
-/// write
-///   the model dtype from FP8 queries keeps it from FP8; and, where a predicate of the engine's own
-///   answers for the backend, dynamic KV scales, a decode-context-parallel size above 1 or a KV
-///   cache that is not plain FP8. The keys and values are cast like the queries.
+/// - Prefill: what determine_prefill_query_data_type() decides. The keys and values are cast like
+///   the queries. Its remedies are such as decoding can follow.
 /// - Chunked-prefill workspace: the prefill query's type; the model dtype with a
 ///   decode-context-parallel size above 1; bfloat16 for `fp8_ds_mla`.
 /// - Decode: FP8 queries if the KV cache is plain FP8 and the decode backend takes them, else the
@@ -103,9 +108,9 @@ struct AttentionPlan {
 ///
 /// Logs nothing; asks each predicate at most once, those of the backends only if the KV cache is
 /// quantized. What determine_prefill_query_data_type() throws for bad input it throws, too;
-/// std::invalid_argument for a null decode predicate, for tables of two devices, an fp8_data_type
-/// other than the device's E4M3, and a KV-cache predicate that is wrong about a known dtype.
-/// PrefillQueryRefused where FP8 prefill queries are required and not
+/// std::invalid_argument for neither a table nor a predicate of decoding, for tables of two
+/// devices, an fp8_data_type other than the device's E4M3, and a KV-cache predicate that is wrong
+/// about a known dtype. PrefillQueryRefused where FP8 prefill queries are required and not
 /// possible; AttentionPlanRefused where no kernel can run: the decode backend does not read this KV
 /// cache on this device, or no prefill backend, or not the one that was chosen, can run.
 /// Thread-safe if the predicates are; for model init: it allocates.
@@ -114,10 +119,9 @@ struct AttentionPlan {
 ///         config, mla_dtype::DataType::bfloat16, env,
 ///         mla_dtype::make_decode_environment(platform, "FLASHMLA"));
 ///     mla_dtype::log_attention_plan(plan, env);
-MLA_DTYPE_EXPORT AttentionPlan plan_attention_data_types(const EngineConfig& config,
-                                                         DataType model_dtype,
-                                                         const Environment& env,
-                                                         const DecodeEnvironment& decode);
+[[nodiscard]] MLA_DTYPE_EXPORT AttentionPlan
+plan_attention_data_types(const EngineConfig& config, DataType model_dtype, const Environment& env,
+                          const DecodeEnvironment& decode);
 
 /// No kernel can run what was configured; what() says why.
 class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
@@ -133,7 +137,7 @@ class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
 MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Environment& env);
 
 /// The plan for a human: lines like `prefill query: bfloat16 (...)`; no newline at the end.
-MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
 
 /// The plan in 64 bits, the same on every machine and build of this version, for the ranks of a
 /// group to compare:
@@ -154,19 +158,19 @@ MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
 /// | 44-63 | kv_cache_name             | FNV-1a of the name, of the engine's own only        |
 ///
 /// std::invalid_argument for a plan with a data type out of range.
-MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
+[[nodiscard]] MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
 
 /// One field in which the plan of a rank is not that of rank 0.
 struct RankDifference {
-  std::size_t rank;
-  std::string_view field;  ///< its name in the table above; static
-  std::string value;       ///< this rank's
-  std::string expected;    ///< rank 0's
+  std::size_t rank = 0;
+  std::string_view field = {};  ///< its name in the table above; static
+  std::string value = {};       ///< this rank's
+  std::string expected = {};    ///< rank 0's
 };
 
 /// Where the packed plans, one of each rank in order, differ from the first. Ranks that compute
 /// with different data types give wrong outputs without an error.
-MLA_DTYPE_EXPORT std::vector<RankDifference> rank_differences(
+[[nodiscard]] MLA_DTYPE_EXPORT std::vector<RankDifference> rank_differences(
     const std::vector<std::uint64_t>& packed_plans);
 
 /// Throws AttentionPlanRefused if there are any, naming each; std::invalid_argument for no plans.

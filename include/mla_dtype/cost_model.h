@@ -56,11 +56,12 @@ struct PrefillCostModel {
 /// short sequence at a time, by up to 20 %, and break-even is at up to ISL 3400. Other kernels, and
 /// other devices of the same compute capability, need a model of their own: an H20 computes several
 /// times slower. The model does not change while the program runs.
-MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
+[[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
 
 /// The built-in model of a device, by the name that cudaGetDeviceProperties() reports
 /// (`NVIDIA H100 80GB HBM3`). Null where there is none: then the engine supplies one.
-MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(std::string_view device_name);
+[[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
+    std::string_view device_name);
 
 /// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its
 /// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
@@ -69,18 +70,17 @@ MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(std::string_vie
 /// prefill, a dimension below 1. Thread-safe; takes time for each point of a curve.
 ///
 ///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
-MLA_DTYPE_EXPORT double predicted_prefill_speedup(const PrefillCostModel& model,
-                                                  std::int64_t query_tokens,
-                                                  std::int64_t context_tokens = 0,
-                                                  const MlaDimensions& dimensions = {});
+[[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
+    const PrefillCostModel& model, std::int64_t query_tokens, std::int64_t context_tokens = 0,
+    const MlaDimensions& dimensions = {});
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
 /// faster in FP8; none where there is no such length. A curve may have shorter ones, too, where FP8
 /// is faster: before its last crossing they do not count. Errors as above.
 ///
 ///     break_even_isl(h100_prefill_cost_model())  // 2366
-MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
-                                                            const MlaDimensions& dimensions = {});
+[[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
+    const PrefillCostModel& model, const MlaDimensions& dimensions = {});
 
 /// What Environment::predict_prefill_speedup takes: the prediction of a whole input of this ISL,
 /// with the dimensions of the configuration; in chunks, if it says how long they are
@@ -88,7 +88,7 @@ MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(const PrefillCostMod
 /// std::invalid_argument, at once, for a bad model.
 ///
 ///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
-MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>
+[[nodiscard]] MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>
 make_prefill_speedup_predictor(PrefillCostModel model);
 
 /// The data type of each prefill batch, for an engine that keeps the kernels of both ready. Made at
@@ -113,14 +113,15 @@ class PrefillQuerySelector {
   /// FP8 from the break-even on: without context at break_even_isl() and above, else where as much
   /// is computed for each token that is cast. The numbers, 0 and above, are those of one sequence,
   /// never totals of a batch.
-  DataType choose(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
+  [[nodiscard]] DataType choose(std::int64_t query_tokens,
+                                std::int64_t context_tokens) const noexcept {
     return gain(query_tokens, context_tokens) > 0 ? fp8_ : model_dtype_;
   }
 
   /// How much a sequence speaks for FP8, in no unit: add it up over the sequences of a batch, which
   /// have one kernel, and give it FP8 if the sum is above 0. That is exact for a model in three
   /// numbers; of a curve it knows the break-even, and takes the throughputs for constant.
-  double gain(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
+  [[nodiscard]] double gain(std::int64_t query_tokens, std::int64_t context_tokens) const noexcept {
     const auto query = static_cast<double>(query_tokens);
     const auto context = static_cast<double>(context_tokens);
     return attention_ * query * (query + 2 * context) - query_cost_ * query -

@@ -28,78 +28,46 @@ enum class DataType : std::uint8_t {
 
 namespace detail {
 [[noreturn]] MLA_DTYPE_EXPORT void throw_data_type_out_of_range(DataType type);
+
+struct DataTypeTraits {
+  std::string_view name;
+  bool is_fp8;
+  std::size_t size;
+};
+
+inline constexpr DataTypeTraits data_types[] = {
+    {"float32", false, 4},        {"float16", false, 2},        {"bfloat16", false, 2},
+    {"float8_e4m3fn", true, 1},   {"float8_e4m3fnuz", true, 1}, {"float8_e5m2", true, 1},
+    {"float8_e5m2fnuz", true, 1}, {"int8", false, 1},           {"uint8", false, 1}};
+
+constexpr const DataTypeTraits& traits_of(DataType type) {
+  if (type > DataType::uint8) throw_data_type_out_of_range(type);
+  return data_types[static_cast<std::size_t>(type)];
+}
 }  // namespace detail
 
 // The functions below take no lock and do not allocate. Those that take a DataType throw
 // std::invalid_argument if it is none of the enumerators.
 
 /// torch's name of the type, without the `torch.`; its data() is null-terminated and static.
-constexpr std::string_view to_string(DataType type) {
-  switch (type) {
-    case DataType::float32:
-      return "float32";
-    case DataType::float16:
-      return "float16";
-    case DataType::bfloat16:
-      return "bfloat16";
-    case DataType::float8_e4m3fn:
-      return "float8_e4m3fn";
-    case DataType::float8_e4m3fnuz:
-      return "float8_e4m3fnuz";
-    case DataType::float8_e5m2:
-      return "float8_e5m2";
-    case DataType::float8_e5m2fnuz:
-      return "float8_e5m2fnuz";
-    case DataType::int8:
-      return "int8";
-    case DataType::uint8:
-      return "uint8";
-  }
-  detail::throw_data_type_out_of_range(type);
+[[nodiscard]] constexpr std::string_view to_string(DataType type) {
+  return detail::traits_of(type).name;
 }
 
 /// Whether an element is an 8-bit float.
-constexpr bool is_fp8(DataType type) {
-  switch (type) {
-    case DataType::float8_e4m3fn:
-    case DataType::float8_e4m3fnuz:
-    case DataType::float8_e5m2:
-    case DataType::float8_e5m2fnuz:
-      return true;
-    case DataType::float32:
-    case DataType::float16:
-    case DataType::bfloat16:
-    case DataType::int8:
-    case DataType::uint8:
-      return false;
-  }
-  detail::throw_data_type_out_of_range(type);
-}
+[[nodiscard]] constexpr bool is_fp8(DataType type) { return detail::traits_of(type).is_fp8; }
 
 /// The size of one element, in bytes.
-constexpr std::size_t size_in_bytes(DataType type) {
-  switch (type) {
-    case DataType::float32:
-      return 4;
-    case DataType::float16:
-    case DataType::bfloat16:
-      return 2;
-    case DataType::float8_e4m3fn:
-    case DataType::float8_e4m3fnuz:
-    case DataType::float8_e5m2:
-    case DataType::float8_e5m2fnuz:
-    case DataType::int8:
-    case DataType::uint8:
-      return 1;
-  }
-  detail::throw_data_type_out_of_range(type);
+[[nodiscard]] constexpr std::size_t size_in_bytes(DataType type) {
+  return detail::traits_of(type).size;
 }
 
 /// The type to_string() gives exactly this name; none for any other text.
-MLA_DTYPE_EXPORT std::optional<DataType> parse_data_type(std::string_view name) noexcept;
+[[nodiscard]] MLA_DTYPE_EXPORT std::optional<DataType> parse_data_type(
+    std::string_view name) noexcept;
 
 /// The data type of a model (its activations) by the name that `--dtype` or a checkpoint's
 /// config.json gives it: `float32`, `float16` or `bfloat16`. Anything else: std::invalid_argument.
-MLA_DTYPE_EXPORT DataType parse_model_data_type(std::string_view name);
+[[nodiscard]] MLA_DTYPE_EXPORT DataType parse_model_data_type(std::string_view name);
 
 }  // namespace mla_dtype

@@ -30,20 +30,20 @@ struct DecodePair {
 /// What a decode backend of MLA can do: one row of a table. What is in none of its pairs is not
 /// legal: kernels reject it, or give wrong outputs without an error.
 struct DecodeBackend {
-  std::string name;  ///< as an operator spells it
-  std::vector<DecodePair> pairs;
+  std::string name = {};  ///< as an operator spells it
+  std::vector<DecodePair> pairs = {};
   bool needs_unit_scales = false;  ///< of a quantized KV cache: refuses scales other than 1
 };
 
 /// FLASHINFER_MLA, FLASHMLA, CUTLASS_MLA, TOKENSPEED_MLA, ROCM_AITER_MLA, TRITON_MLA and
 /// FLASHATTN_MLA of vLLM. Never changes.
-MLA_DTYPE_EXPORT const std::vector<DecodeBackend>& vllm_decode_backends();
+[[nodiscard]] MLA_DTYPE_EXPORT const std::vector<DecodeBackend>& vllm_decode_backends();
 
 /// The queries that the backend reads a KV cache with on the device. An empty dtype string stands
 /// for a KV cache in the model dtype. Takes no lock and does not allocate.
-MLA_DTYPE_EXPORT DecodeQueries decode_queries(const DecodeBackend& backend,
-                                              const Platform& platform,
-                                              std::string_view kv_cache_dtype,
-                                              DataType model_dtype) noexcept;
+[[nodiscard]] MLA_DTYPE_EXPORT DecodeQueries decode_queries(const DecodeBackend& backend,
+                                                            const Platform& platform,
+                                                            std::string_view kv_cache_dtype,
+                                                            DataType model_dtype) noexcept;
 
 }  // namespace mla_dtype

@@ -22,24 +22,25 @@ enum class KvCacheScales : std::uint8_t {
 
 /// The enumerator's name; data() is null-terminated and static. Out of range:
 /// std::invalid_argument.
-MLA_DTYPE_EXPORT std::string_view to_string(KvCacheScales scales);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(KvCacheScales scales);
 
 /// What a KV-cache dtype string means.
 struct KvCacheFormat {
-  std::string_view name;  ///< as an operator spells it; static
-  bool quantized;         ///< stored in fewer bits than the model dtype. Not a synonym of FP8.
+  std::string_view name = {};  ///< as an operator spells it; static
+  bool quantized = false;      ///< stored in fewer bits than the model dtype. Not a synonym of FP8.
 
   /// The elements of the cache tensor; none for `auto`, which the model dtype or the checkpoint
   /// decides. A packed format's elements are bytes: uint8. float8_e4m3fn stands for the platform's
   /// E4M3 type, which is float8_e4m3fnuz on some (platform.h).
-  std::optional<DataType> data_type;
+  std::optional<DataType> data_type = {};
 
-  bool packed;  ///< an element of the tensor is not a value: 4-bit pairs, or values beside scales
-  KvCacheScales scales;
+  bool packed =
+      false;  ///< an element of the tensor is not a value: 4-bit pairs, or values beside scales
+  KvCacheScales scales = KvCacheScales::none;
 };
 
 /// All of them: the 18 strings that vLLM accepts (vllm/config/cache.py).
-MLA_DTYPE_EXPORT const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcept;
+[[nodiscard]] MLA_DTYPE_EXPORT const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcept;
 
 /// The format of a KV-cache dtype string, or none if the string is not one of those:
 /// `auto`, `float16`, `bfloat16`, `fp8`, `fp8_e4m3`, ... Letter for
@@ -52,19 +53,19 @@ MLA_DTYPE_EXPORT const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcep
 ///     };
 ///
 /// Takes no lock and does not allocate.
-MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
+[[nodiscard]] MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
     std::string_view cache_dtype) noexcept;
 
 /// Whether a KV cache of this dtype string is quantized: every known string but `auto`, `float16`
 /// and `bfloat16`. An unknown string: std::invalid_argument, naming the nearest known one.
 /// Takes no lock and does not allocate, unless it throws.
-MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
+[[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 
 /// What a KV-cache dtype string comes to.
 struct KvCacheResolution {
-  std::string requested;  ///< as the operator gave it
-  std::string resolved;   ///< never `auto`: one of the other strings, or the model dtype's name
-  std::string reason;     ///< why, as part of a sentence
+  std::string requested = {};  ///< as the operator gave it
+  std::string resolved = {};  ///< never `auto`: one of the other strings, or the model dtype's name
+  std::string reason = {};    ///< why, as part of a sentence
 };
 
 /// What `auto` comes to: the KV-cache dtype that the checkpoint was quantized for, as its
@@ -73,7 +74,7 @@ struct KvCacheResolution {
 /// other string comes to itself: an operator's choice outranks the checkpoint, which is not looked
 /// at. std::invalid_argument for a string, a quantization that is looked at (vLLM warns, and falls
 /// back to the model dtype), or a model dtype that is not known.
-MLA_DTYPE_EXPORT KvCacheResolution
+[[nodiscard]] MLA_DTYPE_EXPORT KvCacheResolution
 resolve_kv_cache_dtype(std::string_view cache_dtype, DataType model_dtype,
                        std::string_view checkpoint_kv_cache_quant_algo = {});
 

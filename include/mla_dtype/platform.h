@@ -45,32 +45,33 @@ struct Platform {
 /// The CUDA device of compute capability `major`.`minor`, as cudaGetDeviceProperties() reports it.
 /// Known or not; std::invalid_argument for what no capability can be: a major below 1,
 /// a minor outside 0 to 9.
-MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
+[[nodiscard]] MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
 
 /// The ROCm device of a gfx architecture, as hipGetDeviceProperties() reports it in `gcnArchName`:
 /// `gfx942` or `gfx942:sramecc+:xnack-` (the features after a colon are checked and ignored). Known
 /// or not; std::invalid_argument for any other form.
-MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
+[[nodiscard]] MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
 
 /// The device of any spelling that a runtime or compiler has for it: `10.3`, `sm_103`, `sm_103a`,
 /// `sm_100f`, `compute_103` (the suffixes a and f do not change the device), and what rocm() takes.
 /// std::invalid_argument for any other form.
-MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
+[[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
 
 /// Whether this is a CUDA device of capability `major`.x: family 10 is B200 (10.0), B300 (10.3) and
 /// their kin, but not 12.0. Never true for ROCm, whose numbers only look the same. The rule is that
 /// of vllm/platforms/interface.py, is_device_capability_family().
-MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform, int major) noexcept;
+[[nodiscard]] MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform,
+                                                         int major) noexcept;
 
 /// The FP8 type that the device computes in; none where the hardware has no FP8.
 ///
 /// CUDA: float8_e4m3fn from capability 8.9 on. ROCm: float8_e4m3fnuz on gfx94x, float8_e4m3fn on
 /// gfx95x and from gfx12 on, none before gfx94x and on gfx10xx and gfx11xx (vllm/platforms/rocm.py,
 /// aiter/utility/dtypes.py). A device newer than these is taken to have what its predecessors have.
-MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
+[[nodiscard]] MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
 
 /// `sm_103`, `gfx942`, or `none`.
-MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
 
 /// The devices of one runtime from one version to another, both included: what a row of
 /// prefill_backend.h runs on. Converts from a Platform, for that device alone.
@@ -80,8 +81,8 @@ class MLA_DTYPE_EXPORT DeviceRange {
   /// std::invalid_argument where no device can be between the two, or one of them is none.
   DeviceRange(const Platform& first, const Platform& last);
 
-  bool contains(const Platform& platform) const noexcept;
-  bool contains(const DeviceRange& other) const noexcept;
+  [[nodiscard]] bool contains(const Platform& platform) const noexcept;
+  [[nodiscard]] bool contains(const DeviceRange& other) const noexcept;
 
   friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
 
@@ -90,9 +91,9 @@ class MLA_DTYPE_EXPORT DeviceRange {
 };
 
 /// CUDA devices of capability `major`.x.
-MLA_DTYPE_EXPORT DeviceRange cuda_family(int major);
+[[nodiscard]] MLA_DTYPE_EXPORT DeviceRange cuda_family(int major);
 
 /// `sm_103`, `CUDA capability 10.x`, or `sm_80 to sm_129`.
-MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
 
 }  // namespace mla_dtype

@@ -29,7 +29,7 @@ struct Support {
       : supported(is_supported), reason(std::move(why_not)) {}
 
   bool supported = false;
-  std::string reason;  ///< whole sentences; ignored where supported
+  std::string reason = {};  ///< whole sentences; ignored where supported
 };
 
 /// Whether a prefill backend takes queries, keys and values in FP8.
@@ -41,7 +41,7 @@ enum class Fp8Queries : std::uint8_t {
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.
 struct PrefillBackend {
-  std::string name;  ///< as an operator spells it: letters, digits, `_`, `-` and `.`
+  std::string name = {};  ///< as an operator spells it: letters, digits, `_`, `-` and `.`
 
   // What it runs with.
   std::vector<DeviceRange> devices = {};                 ///< empty: any, and none
@@ -52,14 +52,15 @@ struct PrefillBackend {
 
   // What its prefill runs in FP8 with, besides.
   Fp8Queries fp8_queries = Fp8Queries::never;
-  std::vector<DeviceRange> fp8_devices = {};  ///< among `devices`; empty: all that have FP8
-  /// Among model_dtypes; empty: all. From FP8 queries it writes no other outputs. For
-  /// attention_plan.h, which answers for outputs, too: the determination of the query alone does
-  /// not look at it.
-  std::vector<DataType> fp8_model_dtypes = {};
-  /// At least one, unless `never`. A KV-cache dtype that kv_cache.h does not know is for the
-  /// engine's own is_quantized_kv_cache to judge, and passes, unless some such are listed here.
+  std::vector<DeviceRange> fp8_devices = {};    ///< among `devices`; empty: all that have FP8
+  std::vector<DataType> fp8_model_dtypes = {};  ///< that it writes from FP8 queries; empty: all
+  /// At least one, unless `never`, as operators may spell it. A KV-cache dtype that kv_cache.h does
+  /// not know is for the engine's own is_quantized_kv_cache to judge, and passes, unless some such
+  /// are listed here.
   std::vector<std::string> fp8_kv_cache_dtypes = {};
+  std::vector<KvScales> fp8_kv_scales = {};       ///< of the KV cache; empty: any
+  bool fp8_with_decode_context_parallel = true;   ///< also over a KV cache spread over ranks
+  std::vector<DeviceRange> ignores_flag_on = {};  ///< may run in FP8 there without being asked to
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
@@ -68,10 +69,10 @@ struct PrefillBackend {
 ///
 ///     auto backends = mla_dtype::vllm_prefill_backends();
 ///     backends.insert(backends.begin(), my_backend);
-MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& vllm_prefill_backends();
+[[nodiscard]] MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& vllm_prefill_backends();
 
 /// TensorRT-LLM's own: TRTLLM_FMHA, its context FMHA.
-MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& tensorrt_llm_prefill_backends();
+[[nodiscard]] MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& tensorrt_llm_prefill_backends();
 
 /// Whether a backend can be used at all by this engine: was it compiled in, is its library there?
 /// Null: every one can.
@@ -82,8 +83,8 @@ enum class BlockerKind : std::uint8_t {
   not_requested,            ///< the flag is off; in mode `automatic`: predicted not to be faster
   kv_cache_not_quantized,   ///< ... and FP8 queries need a KV cache that is
   kv_cache_format,          ///< quantized, but in a format that FP8 prefill cannot read
-  dynamic_kv_scales,        ///< FP8 prefill needs scales that do not change
-  decode_context_parallel,  ///< FP8 prefill over a KV cache that is spread over ranks does not work
+  dynamic_kv_scales,        ///< the backend does not take FP8 queries with these KV scales
+  decode_context_parallel,  ///< ... or not over a KV cache that is spread over ranks
   backend_device,           ///< the backend does not run on this device
   backend_without_fp8,      ///< the backend never takes FP8 queries
   fp8_device,               ///< ... or not on this device
@@ -98,45 +99,45 @@ enum class BlockerKind : std::uint8_t {
 
 /// The enumerator's name; data() is null-terminated and static. Out of range:
 /// std::invalid_argument.
-MLA_DTYPE_EXPORT std::string_view to_string(BlockerKind kind);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(BlockerKind kind);
 
 /// What FP8 prefill queries are predicted to bring.
 struct PrefillPrediction {
-  std::int64_t isl;  ///< at this input sequence length, the expected one, in tokens
-  double speedup;    ///< time of prefill attention without them over that with them
-  bool decides;      ///< the mode is `automatic`: it is why they are requested, or not
+  std::int64_t isl = 0;  ///< at this input sequence length, the expected one, in tokens
+  double speedup = 1;    ///< time of prefill attention without them over that with them
+  bool decides = false;  ///< the mode is `automatic`: it is why they are requested, or not
   /// The flag should be changed: that is possible, and makes attention faster by 2 % or more.
-  bool advises_change;
+  bool advises_change = false;
 };
 
 /// One condition that failed.
 struct Blocker {
-  BlockerKind kind;
-  std::string value;     ///< what it failed for: the KV-cache dtype, the backend, the device, ...;
-                         ///< empty where only a predicate of the engine's own knows
-  std::string sentence;  ///< the same for a human
+  BlockerKind kind = BlockerKind::not_requested;
+  std::string value = {};     ///< what it failed for: the KV-cache dtype, the backend, the device,
+                              ///< ...; empty where only a predicate of the engine's own knows
+  std::string sentence = {};  ///< the same for a human
 };
 
 /// A backend that was not selected, and all that speaks against it.
 struct RejectedPrefillBackend {
-  std::string name;
-  std::vector<Blocker> blockers;
+  std::string name = {};
+  std::vector<Blocker> blockers = {};
 };
 
 /// Which prefill backend to use.
 struct PrefillBackendSelection {
-  std::string name;        ///< empty: none can run, or not the one that was chosen
-  std::string chosen;      ///< the operator's choice; empty: there was none
-  bool takes_fp8_queries;  ///< here, with this KV cache and model; requested or not
+  std::string name = {};           ///< empty: none can run, or not the one that was chosen
+  std::string chosen = {};         ///< the operator's choice; empty: there was none
+  bool takes_fp8_queries = false;  ///< here, with this KV cache and model; requested or not
 
   /// Those that were passed over: preferred to the selected one, or, where FP8 queries are
   /// requested in vain, all that could not take them either. Of a choice at most that one.
-  std::vector<RejectedPrefillBackend> rejected;
+  std::vector<RejectedPrefillBackend> rejected = {};
 
   /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
   /// to change (the flag that is off, or the choice of the backend). Else empty, and where they are
   /// predicted to gain less than 2 %.
-  std::string hint;
+  std::string hint = {};
 };
 
 /// The prefill backend and with it the data type that its queries can have, chosen together: the
@@ -156,7 +157,7 @@ struct PrefillBackendSelection {
 ///     const auto selection = mla_dtype::select_prefill_backend(
 ///         config, mla_dtype::DataType::bfloat16, mla_dtype::cuda(/*major=*/10, /*minor=*/3));
 ///     if (selection.name.empty()) { /* selection.rejected says why */ }
-MLA_DTYPE_EXPORT PrefillBackendSelection
+[[nodiscard]] MLA_DTYPE_EXPORT PrefillBackendSelection
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Platform& platform,
                        const std::vector<PrefillBackend>& backends = vllm_prefill_backends(),
                        const PrefillBackendAvailability& is_available = nullptr);

@@ -22,10 +22,10 @@ namespace mla_dtype {
 
 /// What the decision depends on.
 struct PrefillQueryFacts {
-  bool kv_cache_quantized;  ///< is the KV cache quantized?
-  bool requested;           ///< is use_prefill_query_quantization on, or the mode `required`,
-                            ///< or `automatic` and FP8 predicted to be faster?
-  bool backend_supports;    ///< can the prefill backend take FP8 queries?
+  bool kv_cache_quantized = false;  ///< is the KV cache quantized?
+  bool requested = false;           ///< is use_prefill_query_quantization on, or the mode
+                                    ///< `required`, or `automatic` and FP8 predicted to be faster?
+  bool backend_supports = false;    ///< can the prefill backend take FP8 queries?
 };
 
 /// Which row of the table the decision is.
@@ -37,7 +37,7 @@ enum class PrefillQueryOutcome : std::uint8_t {
 };
 
 /// The decision itself, a function of three facts.
-constexpr PrefillQueryOutcome decide_prefill_query(PrefillQueryFacts facts) noexcept {
+[[nodiscard]] constexpr PrefillQueryOutcome decide_prefill_query(PrefillQueryFacts facts) noexcept {
   const bool possible = facts.kv_cache_quantized && facts.backend_supports;
   if (facts.requested) {
     return possible ? PrefillQueryOutcome::quantized : PrefillQueryOutcome::request_refused;
@@ -47,22 +47,30 @@ constexpr PrefillQueryOutcome decide_prefill_query(PrefillQueryFacts facts) noex
 
 /// The enumerator's name; data() is null-terminated and static. Out of range:
 /// std::invalid_argument.
-MLA_DTYPE_EXPORT std::string_view to_string(PrefillQueryOutcome outcome);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(PrefillQueryOutcome outcome);
+
+namespace detail {
+struct PrefillTable;
+}  // namespace detail
 
 /// What the engine injects: what is true of its device, backend and log. One may serve any number
 /// of decisions, from any number of threads if its predicates may be called so.
 ///
 /// The predicates may be slow, and may throw: the exception reaches the caller of the decision.
 struct Environment {
-  /// Whether a KV cache of this dtype string is quantized. Asked once for each decision.
-  std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache =
-      &mla_dtype::is_quantized_kv_cache;
+  /// Whether a KV cache of this dtype string is quantized. Null: the library's own function of that
+  /// name. Asked once for each decision.
+  std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache = {};
 
   /// Whether the engine's prefill backend can take FP8 queries, and if not, why: the sentences are
-  /// written into the record of a refused request. Required. Asked at most once for each decision,
-  /// and only if the KV cache is quantized.
+  /// written into the record of a refused request. It answers alone, whatever the table says; null:
+  /// the table answers. Asked at most once for each decision, and only if the KV cache is
+  /// quantized.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization = {};
+
+  /// The engine's prefill backends: make_environment() sets it.
+  std::shared_ptr<const detail::PrefillTable> prefill_table = {};
 
   /// The FP8 type of the platform: the answer where prefill queries are quantized.
   DataType fp8_data_type = DataType::float8_e4m3fn;
@@ -70,17 +78,8 @@ struct Environment {
   /// Where the decision is logged; null: default_once_log().
   std::shared_ptr<OnceLog> log = {};
 
-  /// How this engine's own command line requests FP8 prefill queries: what row 3's hint ends with.
-  std::string flag_spelling = R"(--attention-config '{"use_prefill_query_quantization": true}')";
-
-  // How it says the rest of what an operator may be advised to set; the value stands in the place
-  // of the first `%`, or else behind. Empty: in words.
-
-  /// Set the KV-cache dtype to `%`.
-  std::string kv_cache_dtype_spelling = "--kv-cache-dtype %";
-  /// Request FP8 prefill queries, and have them from prefill backend `%`. Where this is empty and
-  /// flag_spelling is the above, it is vLLM's way, too.
-  std::string prefill_backend_spelling = {};
+  /// How this engine's operators set what they are told of.
+  Spellings spellings = {};
 
   /// The level of the record of a refused request.
   LogLevel refused_request_level = LogLevel::info;
@@ -96,8 +95,8 @@ struct Environment {
 /// table. An unknown backend: std::invalid_argument. The advice it gives takes those others for
 /// available; an engine that knows better passes a table. The predicates may be called from any
 /// thread.
-MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
-                                              std::string_view prefill_backend);
+[[nodiscard]] MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
+                                                            std::string_view prefill_backend);
 
 /// The environment of an engine that runs whichever of these backends select_prefill_backend()
 /// selects for the configuration, on the platform. Asks `is_available` here, once for each backend,
@@ -105,7 +104,7 @@ MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
 ///
 ///     const auto env = mla_dtype::make_environment(platform, mla_dtype::vllm_prefill_backends(),
 ///                                                  is_compiled_in);
-MLA_DTYPE_EXPORT Environment
+[[nodiscard]] MLA_DTYPE_EXPORT Environment
 make_environment(const Platform& platform, const std::vector<PrefillBackend>& prefill_backends,
                  const PrefillBackendAvailability& is_available = nullptr);
 
@@ -121,25 +120,24 @@ make_environment(const Platform& platform, const std::vector<PrefillBackend>& pr
 ///
 /// Where the engine states its expected ISL and predicts, the records say what is predicted: row
 /// 3's, which is not logged if less than 2 % would be gained; and a warning besides row 1's if FP8
-/// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, unless prefill
-/// runs with FP8 only, and instead of row 3's record an info says what was predicted.
+/// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
+/// row 3's record an info says what was predicted.
 ///
 /// Call it at model init, once for each layer if that is convenient: what is logged is logged once.
 /// Two models of one process, a draft and its target, each with their own configuration and
 /// environment, get their own answers and their own records.
 ///
 /// The predicates are asked in the order of the columns, only as far as needed, and each at most
-/// once; if one throws, nothing is logged. std::invalid_argument, before any predicate is asked: a
-/// null predicate, a model dtype other than float32, float16 and bfloat16, an fp8_data_type that is
-/// no FP8 type, a head dimension or an expected ISL below 1, an enumerator out of range; in mode
-/// `automatic`, no expected ISL or no prediction. With the built-in predicates: an unknown KV-cache
-/// dtype or prefill backend. After they were asked: a predicted speedup that is no finite number
-/// above 0. Where FP8 prefill queries are required and refused: PrefillQueryRefused, and nothing is
-/// logged.
+/// once; if one throws, nothing is logged. std::invalid_argument, before any predicate is asked:
+/// neither a table nor a predicate of the backend, a model dtype other than float32, float16 and
+/// bfloat16, an fp8_data_type that is no FP8 type, a head dimension or an expected ISL below 1, an
+/// enumerator out of range; in mode `automatic`, no expected ISL or no prediction. With the
+/// built-in predicates: an unknown KV-cache dtype or prefill backend. After they were asked: a
+/// predicted speedup that is no finite number above 0. Where FP8 prefill queries are required and
+/// refused: PrefillQueryRefused, and nothing is logged.
 ///
-/// Thread-safe if the predicates are. Once its record has been said it takes no lock, and allocates
-/// only for the reason of an injected predicate that refuses, for a record of more than 1,024
-/// bytes, to show an unquantized KV-cache dtype of more than 13, and to list head dimensions.
+/// Thread-safe if the predicates are. Once its record has been said it words nothing, takes no
+/// lock, and allocates only what an injected predicate does.
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -153,18 +151,17 @@ MLA_DTYPE_EXPORT DataType determine_prefill_query_data_type(const EngineConfig& 
 
 /// The same decision as a value.
 struct PrefillQueryDecision {
-  DataType data_type;
-  PrefillQueryOutcome outcome;
-  PrefillQueryFacts facts;     ///< backend_supports is false where the backend was not asked
-  std::string backend_reason;  ///< what an injected predicate of the backend gave for a refusal
+  DataType data_type = DataType::bfloat16;
+  PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
+  PrefillQueryFacts facts = {};     ///< backend_supports is false where the backend was not asked
+  std::string backend_reason = {};  ///< what an injected predicate of it gave for a refusal
   std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
 };
 
 /// Decides as determine_prefill_query_data_type() does, and logs nothing. A refusal is an answer
 /// here, even of what is required.
-MLA_DTYPE_EXPORT PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config,
-                                                             DataType model_dtype,
-                                                             const Environment& env);
+[[nodiscard]] MLA_DTYPE_EXPORT PrefillQueryDecision
+evaluate_prefill_query(const EngineConfig& config, DataType model_dtype, const Environment& env);
 
 /// Logs the record of a decision that was made with these, once. True if a record was written by
 /// this call. Asks no predicate. std::invalid_argument: an outcome out of range, and what
@@ -176,41 +173,43 @@ MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
 /// Changes of an operator's settings that together give FP8 prefill queries. Whether they pay, the
 /// prediction says.
 struct Remedy {
-  bool request;                 ///< turn use_prefill_query_quantization on
-  std::string cache_dtype;      ///< set the KV-cache dtype to this; empty: leave it
-  std::string prefill_backend;  ///< choose this prefill backend; empty: leave it
-  std::string spelling;         ///< the same on this engine's command line
+  bool request = false;              ///< turn use_prefill_query_quantization on
+  std::string cache_dtype = {};      ///< set the KV-cache dtype to this; empty: leave it
+  std::string prefill_backend = {};  ///< choose this prefill backend; empty: leave it
+  std::string spelling = {};         ///< the same on this engine's command line
 };
 
 /// A decision, and why it is what it is.
 struct PrefillQueryExplanation {
-  DataType data_type;
-  PrefillQueryOutcome outcome;
-  PrefillQueryFacts facts;
-  KvCacheResolution kv_cache_dtype;
+  DataType data_type = DataType::bfloat16;
+  PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
+  /// Of a KV cache that is not quantized backend_supports says what it would be with another one.
+  PrefillQueryFacts facts = {};
+  KvCacheResolution kv_cache_dtype = {};
 
   /// The prefill backend that it was decided with. Empty where a predicate of the engine's own
   /// answered, or where none can be used.
-  std::string prefill_backend;
+  std::string prefill_backend = {};
 
   /// Every condition that failed; none if and only if the data type is FP8.
-  std::vector<Blocker> blockers;
+  std::vector<Blocker> blockers = {};
 
   /// Each one gives FP8 prefill queries: with its changes the same decision is taken to be FP8.
-  /// None has a change to spare. The smallest come first, then what the table of backends prefers.
-  std::vector<Remedy> remedies;
+  /// None has a change to spare, and no two come to the same. The smallest come first, then what
+  /// the table of backends prefers.
+  std::vector<Remedy> remedies = {};
 
-  /// With the built-in predicates: empty if there is a remedy, else one or more sentences,
-  /// beginning `On this device`, that nothing helps; also where the mode is `automatic`, and FP8
-  /// not predicted to be faster. Predicates of the engine's own are not asked about other settings:
+  /// With a table: empty if there is a remedy, else one or more sentences that nothing helps, which
+  /// begin `On this device` if it is about that; also where the mode is `automatic`, and FP8 not
+  /// predicted to be faster. Predicates of the engine's own are not asked about other settings:
   /// there may be remedies then that are not listed.
-  std::string nothing_helps;
+  std::string nothing_helps = {};
 
   /// PrefillBackendSelection::hint.
-  std::string hint;
+  std::string hint = {};
 
   /// What FP8 prefill queries bring at the expected ISL; none where it was not asked for.
-  std::optional<PrefillPrediction> prediction;
+  std::optional<PrefillPrediction> prediction = {};
 };
 
 /// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and
@@ -221,12 +220,11 @@ struct PrefillQueryExplanation {
 ///         config, mla_dtype::DataType::bfloat16, env);
 ///     for (const auto& blocker : explanation.blockers) std::puts(blocker.sentence.c_str());
 ///     for (const auto& remedy : explanation.remedies) std::puts(remedy.spelling.c_str());
-MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
-                                                                         DataType model_dtype,
-                                                                         const Environment& env);
+[[nodiscard]] MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(
+    const EngineConfig& config, DataType model_dtype, const Environment& env);
 
 /// The explanation for a human: lines like `blocker: ...`, each of one item; no newline at the end.
-MLA_DTYPE_EXPORT std::string to_string(const PrefillQueryExplanation& explanation);
+[[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const PrefillQueryExplanation& explanation);
 
 /// FP8 prefill queries were required and are not possible. what() says so, why, and what would
 /// help.
@@ -237,23 +235,38 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
   PrefillQueryRefused& operator=(const PrefillQueryRefused&) noexcept;
   ~PrefillQueryRefused() override;
 
-  const PrefillQueryExplanation& explanation() const noexcept { return *explanation_; }
+  [[nodiscard]] const PrefillQueryExplanation& explanation() const noexcept {
+    return *explanation_;
+  }
 
  private:
   std::shared_ptr<const PrefillQueryExplanation> explanation_;
 };
 
-/// select_prefill_backend() with the table, the availability and the KV-cache predicate of the
-/// environment; std::invalid_argument for one whose predicate of the backend is the engine's own.
-/// The name that make_environment() was given counts as a choice. Asks the KV-cache predicate once.
-MLA_DTYPE_EXPORT PrefillBackendSelection select_prefill_backend(const EngineConfig& config,
+/// Whether the prefill backend takes FP8 queries, and if not, why; for an engine that wraps the
+/// built-in answer in a predicate of its own. A KV cache that is not known counts as quantized; of
+/// one that is not quantized it says what it would be with another; in mode `automatic`, what it
+/// would be if FP8 were requested.
+///
+///     env.backend_supports_prefill_query_quantization = [table = env](auto& config, auto model) {
+///       trace("asked");
+///       return mla_dtype::prefill_backend_supports(config, model, table);
+///     };
+[[nodiscard]] MLA_DTYPE_EXPORT Support prefill_backend_supports(const EngineConfig& config,
                                                                 DataType model_dtype,
                                                                 const Environment& env);
 
-/// Logs which prefill backend was selected and why not those preferred to it, as info, or as a
-/// warning that none was; and the selection's hint, as a warning; each once, in scope local. True
-/// if a record was written by this call. Without it nothing tells an operator who did not ask for
-/// FP8 prefill queries that a backend which was not selected could take them.
+/// select_prefill_backend() with the table, the availability and the KV-cache predicate of the
+/// environment; std::invalid_argument for one with a predicate of the backend of its own. The name
+/// that make_environment() was given counts as a choice. Asks the KV-cache predicate once.
+[[nodiscard]] MLA_DTYPE_EXPORT PrefillBackendSelection
+select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Environment& env);
+
+/// Logs which prefill backend was selected and why not those preferred to it that run on this
+/// device, as info, or as a warning that none was; and the selection's hint, as a warning; each
+/// once, in scope local. True if a record was written by this call. Without it nothing tells an
+/// operator who did not ask for FP8 prefill queries that a backend which was not selected could
+/// take them.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 

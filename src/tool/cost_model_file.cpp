@@ -75,7 +75,7 @@ PrefillCostModel read_cost_model(const std::string& path) {
   read_dimensions(dimensions, "dimensions.", result.dimensions);
   result.source = string_member(model, "source");
   if (result.source.empty()) result.source = path;
-  make_prefill_speedup_predictor(result);  // checks it
+  static_cast<void>(make_prefill_speedup_predictor(result));  // checks it
   return result;
 }
 

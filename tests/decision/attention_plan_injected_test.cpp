@@ -60,37 +60,25 @@ TEST(AttentionPlan, AsksInjectedPredicatesOnce) {
   EXPECT_THAT(unquantized.asked, ElementsAre("kv_cache auto"));
 }
 
-TEST(AttentionPlan, VetoesHoldForInjectedPredicates) {
-  EngineConfig config = make_config("fp8", true);
+// The engine's own predicate answers alone, in a plan as in the determination.
+TEST(AttentionPlan, AnInjectedPredicateAnswersAlone) {
+  EngineConfig config = make_config("fp8_ds_mla", true);
+  config.cache_config.kv_scales = KvScales::dynamic;
   config.parallel_config.decode_context_parallel_size = 4;
   for (const bool supports : {true, false}) {
     InjectedPlan injected(true, supports, true);
     RecordingLogger output;
     injected.env.log = std::make_shared<OnceLog>(output.logger);
     const AttentionPlan plan = injected.plan(config);
-    EXPECT_EQ(plan.prefill_query.data_type, bf16);
-    EXPECT_EQ(plan.prefill.outcome, PrefillQueryOutcome::request_refused);
-    EXPECT_EQ(plan.prefill.blockers.back().kind, BlockerKind::decode_context_parallel);
-    EXPECT_THAT(plan.prefill.blockers, SizeIs(supports ? 1 : 2));
+    const auto alone = explain_prefill_query_data_type(config, bf16, injected.env);
+    EXPECT_EQ(to_string(plan.prefill), to_string(alone));
+    EXPECT_EQ(plan.prefill.data_type, supports ? e4m3 : bf16);
+    EXPECT_EQ(plan.prefill_query.data_type, plan.prefill.data_type);
+    determine_prefill_query_data_type(config, bf16, injected.env);
+    const auto records = output.sink->records();
+    injected.env.log->reset();
     log_attention_plan(plan, injected.env);
-    ASSERT_FALSE(output.sink->records().empty());
-    EXPECT_THAT(output.sink->records()[0].text,
-                ::testing::EndsWith(std::string(supports ? "FP8 attention." : "kernels.") +
-                                    " FP8 prefill queries do not work with a "
-                                    "decode-context-parallel size above 1."));
-    EngineConfig without_flag = config;
-    without_flag.attention_config.use_prefill_query_quantization = false;
-    const AttentionPlan off = injected.plan(without_flag);
-    EXPECT_EQ(off.prefill.outcome, PrefillQueryOutcome::not_applicable);
-    config.attention_config.prefill_query_mode = PrefillQueryMode::required;
-    try {
-      injected.plan(config);
-      ADD_FAILURE() << "nothing was thrown";
-    } catch (const PrefillQueryRefused& refused) {
-      EXPECT_THAT(refused.what(), HasSubstr("decode-context-parallel size above 1."));
-      EXPECT_EQ(refused.explanation().blockers.back().kind, BlockerKind::decode_context_parallel);
-    }
-    config.attention_config.prefill_query_mode = PrefillQueryMode::by_flag;
+    EXPECT_EQ(output.sink->records().at(records.size()), records.at(0));
   }
 }
 
@@ -122,9 +110,9 @@ TEST(AttentionPlan, WhatIsInjectedMustAgree) {
   // Two devices.
   expect_invalid(
       [] {
-        plan_attention_data_types(EngineConfig(), bf16,
-                                  make_environment(cuda(10, 0), vllm_prefill_backends()),
-                                  make_decode_environment(rocm("gfx942"), "ROCM_AITER_MLA"));
+        return plan_attention_data_types(EngineConfig(), bf16,
+                                         make_environment(cuda(10, 0), vllm_prefill_backends()),
+                                         make_decode_environment(rocm("gfx942"), "ROCM_AITER_MLA"));
       },
       StartsWith("device of the decode backend: gfx942 is not accepted; accepted: that of the "
                  "prefill backends, sm_100"));
@@ -148,7 +136,8 @@ TEST(AttentionPlan, RowsOfTheEnginesOwnAreChecked) {
     DecodeBackend backend;
     backend.name = name;
     backend.pairs = {pair};
-    expect_invalid([&] { make_decode_environment(cuda(9, 0), backend); }, StartsWith(expected));
+    expect_invalid([&] { return make_decode_environment(cuda(9, 0), backend); },
+                   StartsWith(expected));
   };
   refused("", DecodeQueries::model, {}, "decode backend's name: \"\"");
   refused("A B", DecodeQueries::model, {}, "decode backend's name: \"A B\"");
@@ -166,24 +155,11 @@ TEST(AttentionPlan, BadInputIsRefused) {
   expect_invalid([&] { injected.plan(make_config("fp8", true)); },
                  StartsWith("decode_backend_supports_quantized_query: null"));
   EXPECT_THAT(injected.asked, IsEmpty());
-  expect_invalid([] { make_decode_environment(cuda(9, 0), "FLASH_MLA"); },
+  expect_invalid([] { return make_decode_environment(cuda(9, 0), "FLASH_MLA"); },
                  AllOf(StartsWith("decode_backend: \"FLASH_MLA\""),
                        HasSubstr("accepted: FLASHMLA (nearest), ")));
-  expect_invalid([] { to_string(static_cast<CautionKind>(4)); },
+  expect_invalid([] { return to_string(static_cast<CautionKind>(4)); },
                  StartsWith("kind: CautionKind(4)"));
-}
-
-TEST(AttentionPlan, ThePredicateOfATableCanBeAsked) {
-  const auto decode = make_decode_environment(cuda(10, 0), "FLASHMLA");
-  const auto ask = [&](const char* cache_dtype) {
-    return decode.decode_backend_supports_quantized_query(make_config(cache_dtype, false), bf16);
-  };
-  EXPECT_TRUE(ask("fp8").supported);
-  EXPECT_FALSE(ask("fp8_ds_mla").supported);
-  EngineConfig by_checkpoint;
-  by_checkpoint.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
-  EXPECT_TRUE(decode.decode_backend_supports_quantized_query(by_checkpoint, bf16).supported);
-  EXPECT_THAT(ask("nvfp4").reason, HasSubstr("FLASHMLA"));
 }
 
 }  // namespace

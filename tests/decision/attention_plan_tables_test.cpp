@@ -115,11 +115,9 @@ bool prefill_is_fp8(const Question& question) {
   if (!question.config.attention_config.use_prefill_query_quantization) return false;
   if (cache != "fp8" && cache != "fp8_e4m3") return false;
   if (question.device != "10.0" && question.device != "10.3") return false;
-  if (question.config.cache_config.kv_scales == KvScales::dynamic) return false;
-  if (question.config.parallel_config.decode_context_parallel_size > 1) return false;
   if (backend == "FLASH_ATTN" || backend == "ROCM_AITER_FA") return false;
-  // FlashInfer's kernels write bfloat16 only.
-  return question.model_dtype == bf16 || backend == "TOKENSPEED_MLA" || backend.empty();
+  // FlashInfer's CUTLASS kernel writes bfloat16 only.
+  return question.model_dtype == bf16 || backend != "FLASHINFER";
 }
 
 std::optional<Expected> expected_plan(const Question& question) {

@@ -73,8 +73,8 @@ TEST(Automatic, SelectsTheBackend) {
   EXPECT_TRUE(selected(32768).takes_fp8_queries);
   expect_invalid(
       [&] {
-        select_prefill_backend(with_isl(make_config("fp8", false), 1024, Mode::automatic), bf16,
-                               blackwell);
+        return select_prefill_backend(with_isl(make_config("fp8", false), 1024, Mode::automatic),
+                                      bf16, blackwell);
       },
       StartsWith("prefill_query_mode: automatic is not accepted; accepted: by_flag, required"));
 }
@@ -83,7 +83,7 @@ TEST(Automatic, SelectsTheBackend) {
 TEST(Automatic, ThePredicateAnswersForTheBackend) {
   H100 h100;
   const auto config = with_isl(make_config("fp8", false), 256, Mode::automatic);
-  EXPECT_TRUE(h100.env.backend_supports_prefill_query_quantization(config, bf16).supported);
+  EXPECT_TRUE(prefill_backend_supports(config, bf16, h100.env).supported);
 }
 
 TEST(Automatic, WhatItKeepsAwayNothingBrings) {
@@ -158,8 +158,8 @@ TEST(Automatic, NeedsAnExpectedIslAndAPrediction) {
   config.attention_config.prefill_query_mode = Mode::automatic;
   const auto expect_both = [&](const std::string& text) {
     expect_invalid([&] { h100.determine(config); }, text);
-    expect_invalid([&] { explain_prefill_query_data_type(config, bf16, h100.env); }, text);
-    expect_invalid([&] { select_prefill_backend(config, bf16, h100.env); }, text);
+    expect_invalid([&] { return explain_prefill_query_data_type(config, bf16, h100.env); }, text);
+    expect_invalid([&] { return select_prefill_backend(config, bf16, h100.env); }, text);
     EXPECT_THAT(h100.records(), IsEmpty());
   };
   expect_both(

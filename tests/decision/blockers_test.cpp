@@ -71,9 +71,18 @@ TEST(Explain, AnOpenChoiceNamesEachObstacle) {
                           "Prefill backend TOKENSPEED_MLA is not available: Not compiled in."));
 }
 
-TEST(Explain, Vetoes) {
-  const Environment env = make_environment(cuda(10, 0), "FLASHINFER");
+// Which scales, and a KV cache spread over ranks: facts of a row, not of the device.
+TEST(Explain, WhatARowSaysOfScalesAndRanks) {
+  PrefillBackend backend;
+  backend.name = "MINE";
+  backend.fp8_queries = Fp8Queries::optional;
+  backend.fp8_kv_cache_dtypes = {"fp8"};
+  backend.fp8_kv_scales = {KvScales::calibrated, KvScales::unit};
+  backend.fp8_with_decode_context_parallel = false;
+  const Environment env = make_environment(cuda(10, 0), {backend});
   EngineConfig config = make_config("fp8", true);
+  config.cache_config.kv_scales = KvScales::unit;
+  EXPECT_TRUE(is_fp8(evaluate_prefill_query(config, DataType::bfloat16, env).data_type));
   config.cache_config.kv_scales = KvScales::dynamic;
   config.parallel_config.decode_context_parallel_size = 8;
   const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
@@ -81,14 +90,26 @@ TEST(Explain, Vetoes) {
   EXPECT_EQ(explanation.blockers[0].kind, BlockerKind::dynamic_kv_scales);
   EXPECT_EQ(explanation.blockers[0].value, "dynamic");
   EXPECT_EQ(explanation.blockers[0].sentence,
-            "FP8 prefill queries need KV scales that do not change, and these are dynamic.");
+            "Prefill backend MINE takes FP8 queries only with KV scales that are calibrated and "
+            "unit, and these are dynamic.");
   EXPECT_EQ(explanation.blockers[1].kind, BlockerKind::decode_context_parallel);
   EXPECT_EQ(explanation.blockers[1].value, "8");
   EXPECT_EQ(explanation.blockers[1].sentence,
-            "FP8 prefill queries do not work with a decode-context-parallel size above 1.");
+            "Prefill backend MINE does not take FP8 queries with a decode-context-parallel size "
+            "above 1.");
   EXPECT_EQ(explanation.nothing_helps,
-            "On this device (sm_100) no flag, KV-cache dtype or prefill backend helps. Prefill in "
-            "the model's data type is the right choice here.");
+            "No flag, KV-cache dtype or prefill backend helps here. Prefill in the model's data "
+            "type is the right choice here.")
+      << "not the device";
+
+  // Another row of the table may do.
+  backend.name = "OTHER";
+  backend.fp8_kv_scales = {KvScales::dynamic};
+  backend.fp8_with_decode_context_parallel = true;
+  PrefillBackend first;
+  first.name = "MINE";
+  const Environment both = make_environment(cuda(10, 0), {first, backend});
+  EXPECT_EQ(select_prefill_backend(config, DataType::bfloat16, both).name, "OTHER");
 }
 
 TEST(Explain, ABackendForSomeNumbersOfHeads) {

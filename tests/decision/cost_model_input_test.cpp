@@ -35,9 +35,9 @@ constexpr double inf = std::numeric_limits<double>::infinity();
 // Every function that takes a model refuses a bad one.
 template <class Matcher>
 void expect_refused(const PrefillCostModel& model, const Matcher& text) {
-  expect_invalid([&] { predicted_prefill_speedup(model, 1); }, text);
-  expect_invalid([&] { break_even_isl(model); }, text);
-  expect_invalid([&] { make_prefill_speedup_predictor(model); }, text);
+  expect_invalid([&] { return predicted_prefill_speedup(model, 1); }, text);
+  expect_invalid([&] { return break_even_isl(model); }, text);
+  expect_invalid([&] { return make_prefill_speedup_predictor(model); }, text);
   expect_invalid([&] { PrefillQuerySelector(model, EngineConfig(), bf16, bf16); }, text);
 }
 
@@ -75,21 +75,22 @@ TEST(BadCostModel, Dimensions) {
   EngineConfig config;
   config.mla_dimensions.qk_rope_head_dim = -1;
   const auto refused = StartsWith("qk_rope_head_dim: -1 is not accepted");
-  expect_invalid([&] { predicted_prefill_speedup(three_numbers, 1, 0, config.mla_dimensions); },
-                 refused);
-  expect_invalid([&] { break_even_isl(three_numbers, config.mla_dimensions); }, refused);
-  expect_invalid([&] { make_prefill_speedup_predictor(three_numbers)(config, 1); }, refused);
+  expect_invalid(
+      [&] { return predicted_prefill_speedup(three_numbers, 1, 0, config.mla_dimensions); },
+      refused);
+  expect_invalid([&] { return break_even_isl(three_numbers, config.mla_dimensions); }, refused);
+  expect_invalid([&] { return make_prefill_speedup_predictor(three_numbers)(config, 1); }, refused);
   expect_invalid([&] { PrefillQuerySelector(three_numbers, config, bf16, fp8); }, refused);
 }
 
 TEST(BadPrefill, IsRefused) {
-  expect_invalid([] { predicted_prefill_speedup(three_numbers, 0); },
+  expect_invalid([] { return predicted_prefill_speedup(three_numbers, 0); },
                  StartsWith("query_tokens: 0 is not accepted"));
-  expect_invalid([] { predicted_prefill_speedup(three_numbers, -1); },
+  expect_invalid([] { return predicted_prefill_speedup(three_numbers, -1); },
                  StartsWith("query_tokens: -1 is not accepted"));
-  expect_invalid([] { predicted_prefill_speedup(three_numbers, 1, -1); },
+  expect_invalid([] { return predicted_prefill_speedup(three_numbers, 1, -1); },
                  StartsWith("context_tokens: -1 is not accepted; accepted: 0 and above"));
-  expect_invalid([] { make_prefill_speedup_predictor(three_numbers)(EngineConfig(), 0); },
+  expect_invalid([] { return make_prefill_speedup_predictor(three_numbers)(EngineConfig(), 0); },
                  StartsWith("isl: 0 is not accepted"));
 }
 
@@ -123,7 +124,7 @@ TEST(CostModel, IsFiniteAtTheEndsOfWhatIsAccepted) {
           EXPECT_FALSE(std::isnan(selector.gain(query, context)));
         }
       }
-      break_even_isl(model, dimensions);
+      static_cast<void>(break_even_isl(model, dimensions));
     }
   }
 }

@@ -158,38 +158,22 @@ TEST(ExpectedIsl, WhatCannotRunOtherwiseIsNotAdvisedAgainst) {
             fp8);
   EXPECT_THAT(output.sink->records(), ElementsAre(info(row_1)));
 
-  // In mode `automatic` there is nothing to choose either.
+  // The mode `automatic` is a plain rule: predicted to be slower, FP8 is not asked for.
   auto automatic = with_isl(make_config("fp8", false), 256, Mode::automatic);
+  EXPECT_EQ(select_prefill_backend(automatic, bf16, env).name, "");
+  EXPECT_EQ(determine_prefill_query_data_type(automatic, bf16, env), bf16);
+  EXPECT_THAT(explain_prefill_query_data_type(automatic, bf16, env).remedies, IsEmpty());
+  automatic = with_isl(make_config("fp8", false), 32768, Mode::automatic);
   EXPECT_EQ(select_prefill_backend(automatic, bf16, env).name, "AITER_ASM");
   EXPECT_EQ(determine_prefill_query_data_type(automatic, bf16, env), fp8);
-  EXPECT_EQ(explain_prefill_query_data_type(automatic, bf16, env).data_type, fp8);
-  automatic.cache_config.cache_dtype = "auto";
-  EXPECT_EQ(evaluate_prefill_query(automatic, bf16, env).outcome, Outcome::request_refused);
 
-  // What it lacks the remedies bring, with no backend that would run without FP8.
-  PrefillBackend optional = asm_backend;
-  optional.name = "OPTIONAL";
-  optional.fp8_queries = Fp8Queries::optional;
-  Environment chosen = make_environment(rocm("gfx950"), {optional, asm_backend});
-  chosen.predict_prefill_speedup = env.predict_prefill_speedup;
-  automatic.attention_config.mla_prefill_backend = "AITER_ASM";
-  const auto remedies = explain_prefill_query_data_type(automatic, bf16, chosen).remedies;
-  ASSERT_THAT(remedies, SizeIs(1));
-  EXPECT_EQ(remedies[0].cache_dtype, "fp8");
-  EXPECT_EQ(remedies[0].prefill_backend, "");
-  automatic.attention_config.mla_prefill_backend = "";
-
-  // Beside another backend there is; but not if the operator chooses.
   PrefillBackend other;
   other.name = "OTHER";
   Environment both = make_environment(rocm("gfx950"), {asm_backend, other});
   both.predict_prefill_speedup = env.predict_prefill_speedup;
-  automatic.cache_config.cache_dtype = "fp8";
+  automatic = with_isl(make_config("fp8", false), 256, Mode::automatic);
   EXPECT_EQ(select_prefill_backend(automatic, bf16, both).name, "OTHER");
   EXPECT_EQ(evaluate_prefill_query(automatic, bf16, both).data_type, bf16);
-  automatic.attention_config.mla_prefill_backend = "AITER_ASM";
-  EXPECT_EQ(select_prefill_backend(automatic, bf16, both).name, "AITER_ASM");
-  EXPECT_EQ(evaluate_prefill_query(automatic, bf16, both).data_type, fp8);
 }
 
 TEST(ExpectedIsl, RequiredAsksForNoPrediction) {
@@ -266,8 +250,8 @@ TEST(ExpectedIsl, InAPlan) {
             "FP8 prefill queries are possible, and predicted to be faster.");
 }
 
-// A veto of the plan's own leaves nothing to advise.
-TEST(ExpectedIsl, InAPlanThatRefuses) {
+// A plan advises as the determination does.
+TEST(ExpectedIsl, InAPlanWithAnInjectedPredicate) {
   H100 h100;
   h100.env.backend_supports_prefill_query_quantization = [](const EngineConfig&,
                                                             DataType) -> Support { return true; };
@@ -275,9 +259,9 @@ TEST(ExpectedIsl, InAPlanThatRefuses) {
   config.cache_config.kv_scales = KvScales::dynamic;
   const auto decode = make_decode_environment(cuda(/*major=*/9, /*minor=*/0), "FLASHMLA");
   const auto plan = plan_attention_data_types(config, bf16, h100.env, decode);
-  EXPECT_EQ(plan.prefill.outcome, Outcome::request_refused);
+  EXPECT_EQ(plan.prefill.outcome, Outcome::quantized);
   ASSERT_TRUE(plan.prefill.prediction);
-  EXPECT_FALSE(plan.prefill.prediction->advises_change);
+  EXPECT_TRUE(plan.prefill.prediction->advises_change);
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ TEST(MakeEnvironment, TheFp8TypeIsThePlatforms) {
 }
 
 TEST(MakeEnvironment, AnUnknownBackendIsRefused) {
-  expect_invalid([] { make_environment(cuda(10, 0), "FLASHINFRE"); },
+  expect_invalid([] { return make_environment(cuda(10, 0), "FLASHINFRE"); },
                  AllOf(StartsWith("prefill_backend: \"FLASHINFRE\""),
                        HasSubstr("accepted: FLASHINFER (nearest), ")));
 }
@@ -126,7 +126,21 @@ TEST(MakeEnvironment, ABackendByNameIsThatBackendChosen) {
           config.attention_config.mla_prefill_backend = backend.name;
           const auto chosen = explain_prefill_query_data_type(
               config, DataType::bfloat16, make_environment(make_platform(device), *table));
-          EXPECT_EQ(to_string(by_name), to_string(chosen));
+          EXPECT_EQ(by_name.data_type, chosen.data_type);
+          ASSERT_EQ(by_name.blockers.size(), chosen.blockers.size());
+          for (std::size_t i = 0; i < chosen.blockers.size(); ++i) {
+            EXPECT_EQ(by_name.blockers[i].sentence, chosen.blockers[i].sentence);
+          }
+          ASSERT_EQ(by_name.remedies.size(), chosen.remedies.size());
+          for (std::size_t i = 0; i < chosen.remedies.size(); ++i) {
+            EXPECT_EQ(by_name.remedies[i].spelling, chosen.remedies[i].spelling);
+          }
+          EXPECT_EQ(by_name.nothing_helps, chosen.nothing_helps);
+          // Who made no choice is not told to leave it open.
+          const bool is_open = chosen.hint.find(", or leave the choice open") != std::string::npos;
+          EXPECT_EQ(by_name.hint, is_open
+                                      ? chosen.hint.substr(0, chosen.hint.find(", or leave")) + '.'
+                                      : chosen.hint);
           EXPECT_EQ(by_name.prefill_backend, backend.name);
         }
       }
@@ -150,8 +164,7 @@ TEST(MakeEnvironment, AChoiceOfTheOperatorsComesBeforeTheName) {
 TEST(MakeEnvironment, ThePredicateGivesReasons) {
   const Environment env = make_environment(cuda(10, 0), "FLASH_ATTN");
   const auto ask = [&](const char* cache_dtype) {
-    return env.backend_supports_prefill_query_quantization(make_config(cache_dtype, false),
-                                                           DataType::bfloat16);
+    return prefill_backend_supports(make_config(cache_dtype, false), DataType::bfloat16, env);
   };
   EXPECT_FALSE(ask("fp8").supported);
   EXPECT_EQ(ask("fp8").reason, "Prefill backend FLASH_ATTN does not take FP8 queries.");
@@ -161,15 +174,13 @@ TEST(MakeEnvironment, ThePredicateGivesReasons) {
             "take FP8 queries.");
   EXPECT_EQ(ask("auto").reason, "Prefill backend FLASH_ATTN does not take FP8 queries.");
   for (const char* cache_dtype : {"fp8", "auto", "bfloat16"}) {
-    EXPECT_TRUE(make_environment(cuda(10, 0), "FLASHINFER")
-                    .backend_supports_prefill_query_quantization(make_config(cache_dtype, false),
-                                                                 DataType::bfloat16)
+    EXPECT_TRUE(prefill_backend_supports(make_config(cache_dtype, false), DataType::bfloat16,
+                                         make_environment(cuda(10, 0), "FLASHINFER"))
                     .supported);
   }
   // With the choice open it speaks of the backend that runs.
-  EXPECT_EQ(make_environment(cuda(10, 0), vllm_prefill_backends())
-                .backend_supports_prefill_query_quantization(make_config("fp8", false),
-                                                             DataType::bfloat16)
+  EXPECT_EQ(prefill_backend_supports(make_config("fp8", false), DataType::bfloat16,
+                                     make_environment(cuda(10, 0), vllm_prefill_backends()))
                 .reason,
             "Prefill backend FLASH_ATTN does not take FP8 queries.");
 }
@@ -184,7 +195,8 @@ TEST(MakeEnvironment, AsksForAvailabilityOnceAndNeverAgain) {
   EXPECT_EQ(asked, 5);
   for (const char* cache_dtype : {"fp8", "auto"}) {
     EXPECT_THAT(records_of(make_config(cache_dtype, true), env), SizeIs(1));
-    explain_prefill_query_data_type(make_config(cache_dtype, true), DataType::bfloat16, env);
+    static_cast<void>(
+        explain_prefill_query_data_type(make_config(cache_dtype, true), DataType::bfloat16, env));
   }
   EXPECT_EQ(asked, 5);
 }
@@ -200,11 +212,11 @@ TEST(MakeEnvironment, ABackendThatIsNoneIsRefusedBeforeAnythingIsSaid) {
                                 HasSubstr("accepted: FLASHINFER (nearest), "));
     expect_invalid([&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); },
                    expected);
-    expect_invalid([&] { explain_prefill_query_data_type(config, DataType::bfloat16, env); },
+    expect_invalid([&] { return explain_prefill_query_data_type(config, DataType::bfloat16, env); },
                    expected);
   }
   EXPECT_THAT(output.sink->records(), IsEmpty());
-  expect_invalid([] { make_environment(cuda(10, 0), std::vector<PrefillBackend>()); },
+  expect_invalid([] { return make_environment(cuda(10, 0), std::vector<PrefillBackend>()); },
                  StartsWith("prefill backends: none"));
 }
 

@@ -103,7 +103,7 @@ TEST(PackedPlan, TwoFormatsOfTheEnginesOwnAreTwo) {
 TEST(PackedPlan, WhatIsNoDataTypeIsRefused) {
   AttentionPlan plan = deepseek_v3().plan();
   plan.kv_cache_storage.data_type = static_cast<DataType>(0x2f);
-  expect_invalid([&] { pack(plan); }, StartsWith("data_type: DataType(47)"));
+  expect_invalid([&] { return pack(plan); }, StartsWith("data_type: DataType(47)"));
 }
 
 }  // namespace

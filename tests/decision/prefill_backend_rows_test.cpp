@@ -142,7 +142,7 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   const auto refused = [](const EngineConfig& config, const std::vector<PrefillBackend>& backends,
                           const auto& expected) {
     expect_invalid(
-        [&] { select_prefill_backend(config, DataType::bfloat16, cuda(10, 0), backends); },
+        [&] { return select_prefill_backend(config, DataType::bfloat16, cuda(10, 0), backends); },
         expected);
   };
   refused(good, {}, StartsWith("prefill backends: none is not accepted; accepted: at least one"));
@@ -212,7 +212,7 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
     }
   }
   for (const DataType type : {DataType::int8, DataType::float8_e4m3fn, static_cast<DataType>(99)}) {
-    expect_invalid([&] { select_prefill_backend(good, type, cuda(10, 0)); },
+    expect_invalid([&] { return select_prefill_backend(good, type, cuda(10, 0)); },
                    StartsWith("model_dtype: "));
   }
 }

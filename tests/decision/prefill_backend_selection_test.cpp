@@ -200,7 +200,7 @@ TEST(SelectPrefillBackend, WithAnEnvironment) {
   env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
     return true;
   };
-  expect_invalid([&] { select_prefill_backend(config, DataType::bfloat16, env); },
+  expect_invalid([&] { return select_prefill_backend(config, DataType::bfloat16, env); },
                  StartsWith("backend_supports_prefill_query_quantization: "));
 }
 

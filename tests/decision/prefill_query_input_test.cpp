@@ -40,12 +40,6 @@ TEST(PrefillQuery, BadInputIsRefusedBeforeAnythingIsAskedOrLogged) {
   };
   {
     InjectedEngine fixture(true, true);
-    fixture.env.is_quantized_kv_cache = nullptr;
-    refused(fixture, DataType::bfloat16,
-            AllOf(StartsWith("is_quantized_kv_cache: null"), HasSubstr("accepted: a callable")));
-  }
-  {
-    InjectedEngine fixture(true, true);
     fixture.env.backend_supports_prefill_query_quantization = nullptr;
     refused(fixture, DataType::bfloat16,
             AllOf(StartsWith("backend_supports_prefill_query_quantization: null"),

@@ -39,12 +39,14 @@ std::vector<PrefillBackend> mixed_backends() {
   needs_fp8.dimensions = {{128, 64, 128}};
   needs_fp8.fp8_queries = Fp8Queries::required;
   needs_fp8.fp8_kv_cache_dtypes = {"fp8", "fp8_e4m3"};
+  needs_fp8.fp8_with_decode_context_parallel = false;
   PrefillBackend e5m2;
   e5m2.name = "E5M2_ONLY";
   e5m2.model_dtypes = {DataType::bfloat16};
   e5m2.fp8_queries = Fp8Queries::optional;
   e5m2.fp8_devices = {cuda(12, 0), cuda(10, 0)};
   e5m2.fp8_kv_cache_dtypes = {"fp8_e5m2"};
+  e5m2.fp8_kv_scales = {KvScales::unknown, KvScales::calibrated, KvScales::unit};
   std::vector<PrefillBackend> backends = vllm_prefill_backends();
   backends.insert(backends.begin(), needs_fp8);
   backends.push_back(e5m2);
@@ -76,8 +78,8 @@ TEST_P(Remedies, EachWorksAndThereAreNoOthers) {
   dynamic_scales.cache_config.kv_scales = KvScales::dynamic;
   EngineConfig context_parallel;
   context_parallel.parallel_config.decode_context_parallel_size = 2;
-  for (const EngineConfig& vetoed : {dynamic_scales, context_parallel}) {
-    EverySetting(GetParam(), vllm_prefill_backends(), nullptr, DataType::bfloat16, vetoed).run();
+  for (const EngineConfig& special : {dynamic_scales, context_parallel}) {
+    EverySetting(GetParam(), mixed_backends(), nullptr, DataType::bfloat16, special).run();
   }
 }
 
@@ -106,7 +108,7 @@ TEST(Explain, AKvCacheDtypeThatIsNotKnownIsNoRemedy) {
   EXPECT_THAT(explain("fp8").remedies, IsEmpty());
   EXPECT_EQ(explain("fp8").nothing_helps, nothing_helps);
   EXPECT_THAT(records_of(make_config("fp8", true), env),
-              ElementsAre(info(row_2 + ' ' + nothing_helps + blocker)));
+              ElementsAre(info(row_2 + blocker + ' ' + nothing_helps)));
 
   env.is_quantized_kv_cache = [](std::string_view) { return true; };
   EXPECT_EQ(explain("my_fp8").data_type, DataType::float8_e4m3fn);
@@ -143,14 +145,14 @@ TEST(Explain, AdviceStopsWhereOnlyThePredicateKnows) {
   EXPECT_THAT(explain("fp8").remedies, IsEmpty());
   EXPECT_EQ(explain("fp8").nothing_helps, "");
   // Where no KV cache could help, that is known all the same.
-  env.backend_supports_prefill_query_quantization =
-      make_environment(cuda(9, 0), "FLASH_ATTN").backend_supports_prefill_query_quantization;
+  env.prefill_table = make_environment(cuda(9, 0), "FLASH_ATTN").prefill_table;
   const std::string nothing_helps = explain("auto").nothing_helps;
   EXPECT_THAT(nothing_helps, StartsWith("On this device (sm_90) no setting"));
   EXPECT_THAT(records_of(make_config("auto", true), env),
-              ElementsAre(info(row_2 + ' ' + nothing_helps +
+              ElementsAre(info(row_2 +
                                " The KV cache is not quantized: the KV-cache dtype is \"auto\". "
-                               "Prefill backend FLASH_ATTN does not take FP8 queries.")));
+                               "Prefill backend FLASH_ATTN does not take FP8 queries. " +
+                               nothing_helps)));
 }
 
 }  // namespace

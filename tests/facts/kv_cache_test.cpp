@@ -62,7 +62,7 @@ TEST(KvCache, UnknownStringsAreNotFormats) {
   for (const std::string text :
        {"", "FP8", "fp8 ", " fp8", "fp8_", "fp", "bf16", "int8", "fp8_e4m3fn"}) {
     EXPECT_FALSE(parse_kv_cache_dtype(text)) << text;
-    testing::expect_invalid([&] { is_quantized_kv_cache(text); },
+    testing::expect_invalid([&] { return is_quantized_kv_cache(text); },
                             AllOf(StartsWith("cache_dtype: \"" + text + "\" is not accepted"),
                                   HasSubstr("auto"), HasSubstr("turboquant_3bit_nc")));
   }
@@ -71,7 +71,7 @@ TEST(KvCache, UnknownStringsAreNotFormats) {
 
 TEST(KvCache, TheNearestSpellingComesFirst) {
   const auto nearest = [](const std::string& text, const std::string& expected) {
-    testing::expect_invalid([&] { is_quantized_kv_cache(text); },
+    testing::expect_invalid([&] { return is_quantized_kv_cache(text); },
                             HasSubstr("; accepted: " + expected + " (nearest), "));
   };
   nearest("FP8", "fp8");
@@ -86,9 +86,10 @@ TEST(KvCache, TheNearestSpellingComesFirst) {
   nearest("fp8_e4m3fnuz", "fp8_e4m3");
   nearest("bf16", "bfloat16");
   nearest("fp16", "float16");
-  testing::expect_invalid([] { is_quantized_kv_cache("q"); },
+  testing::expect_invalid([] { return is_quantized_kv_cache("q"); },
                           AllOf(HasSubstr("accepted: auto, "), Not(HasSubstr("nearest"))));
-  testing::expect_invalid([] { is_quantized_kv_cache("gguf_q4_0"); }, Not(HasSubstr("nearest")));
+  testing::expect_invalid([] { return is_quantized_kv_cache("gguf_q4_0"); },
+                          Not(HasSubstr("nearest")));
 }
 
 TEST(KvCache, TheListHasEachOnce) {
@@ -144,7 +145,7 @@ TEST(KvCache, ScalesHaveNames) {
   EXPECT_EQ(to_string(KvCacheScales::per_tensor), "per_tensor");
   EXPECT_EQ(to_string(KvCacheScales::per_token_head), "per_token_head");
   EXPECT_EQ(to_string(KvCacheScales::packed), "packed");
-  testing::expect_invalid([] { to_string(static_cast<KvCacheScales>(4)); },
+  testing::expect_invalid([] { return to_string(static_cast<KvCacheScales>(4)); },
                           StartsWith("scales: KvCacheScales(4) is not accepted"));
 }
 
@@ -176,12 +177,12 @@ TEST(KvCache, AutoIsResolved) {
 }
 
 TEST(KvCache, WhatCannotBeResolvedIsRefused) {
-  testing::expect_invalid([] { resolve_kv_cache_dtype("fp9", DataType::bfloat16); },
+  testing::expect_invalid([] { return resolve_kv_cache_dtype("fp9", DataType::bfloat16); },
                           StartsWith("cache_dtype: \"fp9\" is not accepted"));
-  testing::expect_invalid([] { resolve_kv_cache_dtype("auto", DataType::int8); },
+  testing::expect_invalid([] { return resolve_kv_cache_dtype("auto", DataType::int8); },
                           StartsWith("model_dtype: \"int8\""));
   for (const char* name : {"INT8", "FP8 ", "FP", "FP88"}) {
-    testing::expect_invalid([&] { resolve_kv_cache_dtype("auto", DataType::bfloat16, name); },
+    testing::expect_invalid([&] { return resolve_kv_cache_dtype("auto", DataType::bfloat16, name); },
                             AllOf(StartsWith("checkpoint_kv_cache_quant_algo: \""),
                                   HasSubstr("FP8"), HasSubstr("NVFP4")));
   }

@@ -100,30 +100,30 @@ TEST(Platform, AnythingElseIsRefused) {
                                  "sm_103 ",
                                  "none"}) {
     testing::expect_invalid(
-        [&] { parse_platform(text); },
+        [&] { return parse_platform(text); },
         AllOf(HasSubstr("device: \"" + text + "\""), HasSubstr("sm_103"), HasSubstr("gfx942")));
-    testing::expect_invalid([&] { rocm(text); }, HasSubstr("device: \"" + text + "\""));
+    testing::expect_invalid([&] { return rocm(text); }, HasSubstr("device: \"" + text + "\""));
   }
-  testing::expect_invalid([] { rocm("sm_103"); }, HasSubstr("gfx942"));
-  testing::expect_invalid([] { parse_platform(std::string_view("sm_103\0", 7)); },
+  testing::expect_invalid([] { return rocm("sm_103"); }, HasSubstr("gfx942"));
+  testing::expect_invalid([] { return parse_platform(std::string_view("sm_103\0", 7)); },
                           HasSubstr("\"sm_103\\x00\""));
 }
 
 TEST(Platform, TheNearestDeviceComesFirst) {
-  testing::expect_invalid([] { parse_platform("sm103"); },
+  testing::expect_invalid([] { return parse_platform("sm103"); },
                           HasSubstr("accepted: sm_103 (nearest), "));
-  testing::expect_invalid([] { parse_platform("SM_90"); },
+  testing::expect_invalid([] { return parse_platform("SM_90"); },
                           HasSubstr("accepted: sm_90 (nearest), "));
-  testing::expect_invalid([] { rocm("GFX950"); }, HasSubstr("accepted: gfx950 (nearest), "));
+  testing::expect_invalid([] { return rocm("GFX950"); }, HasSubstr("accepted: gfx950 (nearest), "));
 }
 
 TEST(Platform, CapabilitiesThatCannotBeAreRefused) {
-  EXPECT_NO_THROW(cuda(1, 0));
-  EXPECT_NO_THROW(cuda(1000, 9));
+  EXPECT_NO_THROW(static_cast<void>(cuda(1, 0)));
+  EXPECT_NO_THROW(static_cast<void>(cuda(1000, 9)));
   for (const auto& [major, minor] :
        {std::pair(0, 0), {-1, 0}, {0, 9}, {10, -1}, {10, 10}, {10, 33}}) {
     testing::expect_invalid(
-        [&, a = major, b = minor] { cuda(a, b); },
+        [&, a = major, b = minor] { return cuda(a, b); },
         AllOf(HasSubstr("device"), HasSubstr(std::to_string(major) + "." + std::to_string(minor))));
   }
 }
@@ -207,7 +207,7 @@ TEST(DeviceRange, RefusesWhatNoDeviceIsIn) {
   refused(Platform{}, cuda(9, 0));
   refused(cuda(9, 0), Platform{});
   refused(Platform{}, Platform{});
-  testing::expect_invalid([] { cuda_family(0); }, HasSubstr("CUDA capability 0.0"));
+  testing::expect_invalid([] { return cuda_family(0); }, HasSubstr("CUDA capability 0.0"));
 }
 
 TEST(DeviceRange, PrintsAsPeopleSayIt) {

@@ -166,10 +166,12 @@ TEST(Predicates, AvailabilityMayThrowAtAnyBackend) {
         if (++asked == bad_row) fault.raise();
         return true;
       };
-      EXPECT_TRUE(fault.escapes([&] { make_environment(cuda(10, 0), backends, is_available); }));
+      EXPECT_TRUE(
+          fault.escapes([&] { return make_environment(cuda(10, 0), backends, is_available); }));
       asked = 0;
-      EXPECT_TRUE(fault.escapes(
-          [&] { select_prefill_backend(config, model, cuda(10, 0), backends, is_available); }));
+      EXPECT_TRUE(fault.escapes([&] {
+        return select_prefill_backend(config, model, cuda(10, 0), backends, is_available);
+      }));
       EXPECT_EQ(asked, bad_row) << "nobody is asked after that";
     }
   }

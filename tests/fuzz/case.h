@@ -26,7 +26,8 @@ struct Case {
   char throws = 0;            // the question that throws instead of being answered: see Asked
   int local_rank = 0;
   LogLevel refused_request_level = LogLevel::info;
-  std::string flag_spelling;
+  Spellings spellings;
+  bool has_unused_tables = false;  // beneath the injected predicates, which answer alone
 };
 
 inline Device make_device(Input& input) {
@@ -248,6 +249,41 @@ inline void make_config(Input& input, Case& made) {
   }
 }
 
+inline void make_spellings(Input& input, Case& made) {
+  Spellings& spellings = made.spellings;
+  switch (input.number(8)) {
+    case 3:
+    case 7:
+      spellings.request_fp8 = "--fp8 {on}";
+      break;
+    case 5:
+      spellings.request_fp8 = R"(--config '{"fp8_prefill": true}')";
+      break;
+    case 6:
+      spellings.request_fp8.clear();
+  }
+  spellings.kv_cache_dtype = input.one_of(std::vector<std::string>{
+      spellings.kv_cache_dtype, "--kv=%", "kv_cache: %", "--kv {%}", "--kv-cache", ""});
+}
+
+// What bars FP8 queries, or the flag, from rows of the engine's own.
+inline void make_facts_of_rows(Input& input, Case& made) {
+  const std::vector<std::vector<KvScales>> scales = {
+      {},
+      {KvScales::unknown, KvScales::calibrated, KvScales::unit},
+      {KvScales::calibrated},
+      {KvScales::dynamic}};
+  made.has_unused_tables = input.flag();
+  if (!made.is_own_table) return;
+  for (Row& row : made.world.rows) {
+    if (input.flag()) row.ignores_flag_on = make_ranges(input);
+    if (row.fp8_queries == Fp8Queries::never) continue;
+    row.fp8_over_ranks = !input.flag();
+    row.fp8_scales = input.one_of(scales);
+    if (input.flag()) row.fp8_caches = {input.one_of(std::vector<std::string>{"fp8_e4m3", "fp8"})};
+  }
+}
+
 inline Case make_case(Input& input) {
   Case made;
   World& world = made.world;
@@ -265,9 +301,8 @@ inline Case make_case(Input& input) {
   if (throws < 4) made.throws = "kspd"[throws];
   made.local_rank = input.number(8) == 7 ? 1 : 0;
   if (input.flag()) made.refused_request_level = LogLevel::warning;
-  made.flag_spelling = input.number(4) == 3
-                           ? "--fp8 {on}"
-                           : "--attention-config '{\"use_prefill_query_quantization\": true}'";
+  make_spellings(input, made);
+  make_facts_of_rows(input, made);
   return made;
 }
 

@@ -19,6 +19,7 @@
 #include "case.h"
 #include "check.h"
 #include "engine.h"
+#include "restatement/plan.h"
 #include "restatement/rules.h"
 #include "support/recording_sink.h"
 
@@ -62,11 +63,11 @@ class Checker {
   std::string take_asked() { return std::exchange(asked_.log, {}); }
 
   // What the records of a decision begin with.
-  std::vector<Record> expected_records(Rules rules) const {
+  std::vector<Record> expected_records() const {
     if (made_.local_rank != 0) return {};
-    const PrefillQueryOutcome outcome = decide(world_, setting_, rules).outcome;
-    const bool advised = advises_change(world_, setting_, rules);
-    Record record = testing::info(row_text(outcome, made_.flag_spelling));
+    const PrefillQueryOutcome outcome = decide(world_, setting_).outcome;
+    const bool advised = advises_change(world_, setting_);
+    Record record = testing::info(row_text(outcome, made_.spellings));
     switch (outcome) {
       case PrefillQueryOutcome::quantized:
         if (advised) return {record, testing::warning("")};
@@ -93,13 +94,13 @@ class Checker {
                       });
   }
 
-  void check_prediction(const std::optional<PrefillPrediction>& actual, Rules rules) const {
+  void check_prediction(const std::optional<PrefillPrediction>& actual) const {
     CHECK(actual.has_value() == prediction(world_).has_value());
     if (!actual) return;
     CHECK(actual->isl == config().attention_config.expected_isl);
     CHECK(actual->speedup == prediction(world_));
     CHECK(actual->decides == is_automatic(world_));
-    CHECK(actual->advises_change == advises_change(world_, setting_, rules));
+    CHECK(actual->advises_change == advises_change(world_, setting_));
   }
 
   // The lines of a text for a human, by their beginnings.
@@ -117,9 +118,9 @@ class Checker {
 
   bool may_change_cache() const { return world_.kv_predicate == KvPredicate::built_in; }
 
-  using Changes = std::set<std::pair<std::string, std::string>>;
-
-  void check_remedies(const PrefillQueryExplanation& explanation, const Changes& expected) const {
+  // `gives_fp8(world, setting)` is what a remedy has to achieve.
+  template <class GivesFp8>
+  void check_remedies(const PrefillQueryExplanation& explanation, GivesFp8 gives_fp8) const {
     Changes offered;
     std::size_t changes = 0;
     for (const Remedy& remedy : explanation.remedies) {
@@ -130,17 +131,52 @@ class Checker {
       CHECK(count >= changes);
       changes = count;
       CHECK(!remedy.spelling.empty());
+      CHECK(remedy.spelling.find(remedy.cache_dtype) != std::string::npos);
+      CHECK(remedy.spelling.find(remedy.prefill_backend) != std::string::npos);
       CHECK(is_one_line(remedy.spelling));
     }
     const bool fp8 = is_fp8(explanation.data_type);
-    CHECK(offered == (fp8 ? Changes() : expected));
+    CHECK(offered == (fp8 ? Changes() : changes_in(world_, gives_fp8)));
     if (fp8 || !offered.empty()) {
       CHECK(explanation.nothing_helps.empty());
     } else if (may_change_cache()) {
-      CHECK(explanation.nothing_helps.substr(0, 14) == "On this device");
+      check_nothing_helps(explanation.nothing_helps, gives_fp8);
     }
   }
 
+ private:
+  template <class GivesFp8>
+  Changes changes_in(const World& world, GivesFp8 gives_fp8) const {
+    return least_changes(world, may_change_cache(),
+                         [&](const Setting& other) { return gives_fp8(world, other); });
+  }
+
+  template <class GivesFp8>
+  void check_nothing_helps(const std::string& text, GivesFp8 gives_fp8) const {
+    const auto begins_with = [&](const std::string& beginning) {
+      return text.substr(0, beginning.size()) == beginning;
+    };
+    const bool is_about_device = begins_with("On this device");
+    CHECK(is_about_device || begins_with("No flag, KV-cache dtype or prefill backend helps here."));
+    const World other = without_bars(world_);
+    const bool bars_alone = !changes_in(other, gives_fp8).empty();
+    // Where something else is in the way as well, either may be said: decoding, a prediction, a row
+    // that reads only what nobody can set.
+    const auto decides_fp8 = [](const World& world, const Setting& setting) {
+      return is_fp8(decide(world, setting).data_type);
+    };
+    const auto is_unknown = [](const std::string& name) { return find_cache(name) == nullptr; };
+    bool is_open = !changes_in(world_, decides_fp8).empty() ||
+                   bars_alone == changes_in(other, decides_fp8).empty();
+    for (const Row& row : world_.rows) {
+      const auto& listed = row.fp8_caches;
+      if (is_automatic(world_) && is_barred(world_, row)) is_open = true;
+      if (!listed.empty() && std::all_of(listed.begin(), listed.end(), is_unknown)) is_open = true;
+    }
+    CHECK(is_open || is_about_device == !bars_alone);
+  }
+
+ protected:
   const Case& made_;
   const World& world_;
   const Setting setting_;

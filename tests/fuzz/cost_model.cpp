@@ -105,15 +105,15 @@ void check(const Costs& costs, std::vector<std::int64_t> lengths) {
     return PrefillQuerySelector(model, config, bf16, determined);
   };
   if (!is_valid(costs)) {
-    CHECK(is_refused([&] { predicted_prefill_speedup(model, 4096); }));
-    CHECK(is_refused([&] { break_even_isl(model); }));
-    CHECK(is_refused([&] { make_prefill_speedup_predictor(model); }));
+    CHECK(is_refused([&] { return predicted_prefill_speedup(model, 4096); }));
+    CHECK(is_refused([&] { return break_even_isl(model); }));
+    CHECK(is_refused([&] { return make_prefill_speedup_predictor(model); }));
     CHECK(is_refused([&] { select(e4m3); }));
     return;
   }
-  CHECK(is_refused([&] { predicted_prefill_speedup(model, 0); }));
-  CHECK(is_refused([&] { predicted_prefill_speedup(model, 1, -1); }));
-  CHECK(is_refused([&] { predicted_prefill_speedup(model, 1, 0, {128, 0, 128}); }));
+  CHECK(is_refused([&] { return predicted_prefill_speedup(model, 0); }));
+  CHECK(is_refused([&] { return predicted_prefill_speedup(model, 1, -1); }));
+  CHECK(is_refused([&] { return predicted_prefill_speedup(model, 1, 0, {128, 0, 128}); }));
 
   const auto break_even = break_even_isl(model);
   const auto predict = make_prefill_speedup_predictor(model);

@@ -20,9 +20,9 @@ void check_value(unsigned value) {
   const auto type = static_cast<DataType>(value);
   const bool known = value < std::size(names);
   using mla_dtype::fuzz::is_refused;
-  CHECK(is_refused([&] { to_string(type); }) == !known);
-  CHECK(is_refused([&] { is_fp8(type); }) == !known);
-  CHECK(is_refused([&] { size_in_bytes(type); }) == !known);
+  CHECK(is_refused([&] { return to_string(type); }) == !known);
+  CHECK(is_refused([&] { return is_fp8(type); }) == !known);
+  CHECK(is_refused([&] { return size_in_bytes(type); }) == !known);
   if (!known) return;
   CHECK(to_string(type) == names[value]);
   CHECK(to_string(type).data()[names[value].size()] == '\0');

@@ -32,21 +32,26 @@ class CaseChecker : public PlanChecker {
     const auto speedup = prediction(world_);
     const bool is_speedup = !speedup || (std::isfinite(*speedup) && *speedup > 0);
     if (!made_.is_valid || !is_known(world_, setting_) || !is_speedup) return check_refusals();
-    decision_ = decide(world_, setting_, Rules::determination);
+    decision_ = decide(world_, setting_);
     if (made_.throws != 0) check_exceptions();
     check_decision();
     check_explanation();
-    if (!world_.injected) check_selection();
+    if (world_.injected) {
+      CHECK(is_refused([&] { return select_prefill_backend(config(), model(), env_); }));
+    } else {
+      check_selection();
+      check_wrapped_answer();
+    }
     check_plan();
   }
 
  private:
   // Whatever is refused, nothing was asked and nothing said.
   void check_refusals() {
-    CHECK(is_refused([&] { evaluate_prefill_query(config(), model(), env_); }));
+    CHECK(is_refused([&] { return evaluate_prefill_query(config(), model(), env_); }));
     CHECK(is_refused([&] { determine_prefill_query_data_type(config(), model(), env_); }));
-    CHECK(is_refused([&] { explain_prefill_query_data_type(config(), model(), env_); }));
-    CHECK(is_refused([&] { plan_attention_data_types(config(), model(), env_, decode_); }));
+    CHECK(is_refused([&] { return explain_prefill_query_data_type(config(), model(), env_); }));
+    CHECK(is_refused([&] { return plan_attention_data_types(config(), model(), env_, decode_); }));
     if (!made_.is_valid) {
       CHECK(is_refused([&] { log_prefill_query({}, config(), model(), env_); }));
       CHECK(take_asked().empty());
@@ -71,8 +76,8 @@ class CaseChecker : public PlanChecker {
       CHECK(!thrown || asked.back() == made_.throws);
     };
     const std::string questions = decision_.quantized ? "ksp" : "ks";
-    throws(questions, [&] { evaluate_prefill_query(config(), model(), env_); });
-    throws("ksp", [&] { explain_prefill_query_data_type(config(), model(), env_); });
+    throws(questions, [&] { return evaluate_prefill_query(config(), model(), env_); });
+    throws("ksp", [&] { return explain_prefill_query_data_type(config(), model(), env_); });
     throws(questions, [&] {
       determine_prefill_query_data_type(config(), model(), env_);
       output_.take();
@@ -80,7 +85,7 @@ class CaseChecker : public PlanChecker {
     });
     if (is_plan_consistent() && !fuzz::plan(world_, setting_).is_refused()) {
       throws(plan_questions(),
-             [&] { plan_attention_data_types(config(), model(), env_, decode_); });
+             [&] { return plan_attention_data_types(config(), model(), env_, decode_); });
     }
     CHECK(output_.take().empty());
     asked_.throws = 0;

@@ -39,7 +39,7 @@ class DecisionChecker : public Checker {
     CHECK(decide_prefill_query(decision.facts) == decision.outcome);
     CHECK(decision.backend_reason ==
           (world_.injected && decision_.quantized && !world_.supports ? made_.reason : ""));
-    check_prediction(decision.prediction, Rules::determination);
+    check_prediction(decision.prediction);
     CHECK(output_.take().empty());
 
     const bool is_refused_at_init =
@@ -58,11 +58,13 @@ class DecisionChecker : public Checker {
       CHECK(take_asked() == questions);
       if (layer == 0) {
         records = output_.take();
-        CHECK(begin_with(records, is_refused_at_init ? std::vector<Record>()
-                                                     : expected_records(Rules::determination)));
+        CHECK(begin_with(records, is_refused_at_init ? std::vector<Record>() : expected_records()));
       }
     }
     CHECK(output_.take().empty());
+    if (decision_.outcome == PrefillQueryOutcome::request_refused && !records.empty()) {
+      check_refused_record(records[0].text);
+    }
 
     if (is_refused_at_init) return;
     CHECK(!log_prefill_query(decision, config(), model(), env_));
@@ -79,14 +81,14 @@ class DecisionChecker : public Checker {
     CHECK(explanation.outcome == decision_.outcome);
     CHECK(explanation.facts.kv_cache_quantized == decision_.quantized);
     CHECK(explanation.facts.requested == setting_.requested);
-    if (decision_.quantized) CHECK(explanation.facts.backend_supports == decision_.supports);
-    if (world_.injected) CHECK(explanation.facts.backend_supports == world_.supports);
+    CHECK(explanation.facts.backend_supports ==
+          (decision_.quantized ? decision_.supports : backend_would_support(world_, setting_)));
     CHECK(explanation.kv_cache_dtype.requested == setting_.cache_dtype);
     CHECK(explanation.kv_cache_dtype.resolved != "auto");
     const std::string cache_dtype = *effective(world_, setting_.cache_dtype);
     if (cache_dtype != "auto") CHECK(explanation.kv_cache_dtype.resolved == cache_dtype);
     check_blockers(explanation);
-    check_prediction(explanation.prediction, Rules::determination);
+    check_prediction(explanation.prediction);
 
     if (world_.injected) {
       CHECK(explanation.prefill_backend.empty());
@@ -100,15 +102,14 @@ class DecisionChecker : public Checker {
       if (!setting_.choice.empty()) {
         CHECK(explanation.prefill_backend == setting_.choice);
       } else if (!is_required()) {
-        const Row* row = selected(world_, setting_, Rules::determination);
+        const Row* row = selected(world_, setting_);
         CHECK(explanation.prefill_backend == (row == nullptr ? "" : row->name));
       }
       CHECK(explanation.hint == select_prefill_backend(config(), model(), env_).hint);
       take_asked();
-      check_remedies(explanation,
-                     least_changes(world_, may_change_cache(), [&](const Setting& other) {
-                       return is_fp8(decide(world_, other, Rules::determination).data_type);
-                     }));
+      check_remedies(explanation, [](const World& world, const Setting& other) {
+        return is_fp8(decide(world, other).data_type);
+      });
       for (const Remedy& remedy : explanation.remedies) {
         const auto remedied = evaluate_prefill_query(with(config(), remedy), model(), env_);
         CHECK(is_fp8(remedied.data_type));
@@ -126,11 +127,10 @@ class DecisionChecker : public Checker {
   void check_selection() {
     const auto selection = select_prefill_backend(config(), model(), env_);
     CHECK(take_asked() == only_injected("ks"));
-    const Row* row = selected(world_, setting_, Rules::determination);
+    const Row* row = selected(world_, setting_);
     CHECK(selection.name == (row == nullptr ? "" : row->name));
     CHECK(selection.chosen == setting_.choice);
-    CHECK(selection.takes_fp8_queries ==
-          (row != nullptr && takes_fp8(world_, *row, setting_, Rules::determination)));
+    CHECK(selection.takes_fp8_queries == (row != nullptr && takes_fp8(world_, *row, setting_)));
 
     // Those that were preferred, and, if the request was in vain, all that cannot follow it.
     std::vector<std::string> rejected, expected;
@@ -151,9 +151,9 @@ class DecisionChecker : public Checker {
     std::sort(expected.begin(), expected.end());
     CHECK(rejected == expected);
 
-    const bool another_could = std::any_of(
-        world_.rows.begin(), world_.rows.end(),
-        [&](const Row& other) { return takes_fp8(world_, other, setting_, Rules::determination); });
+    const bool another_could =
+        std::any_of(world_.rows.begin(), world_.rows.end(),
+                    [&](const Row& other) { return takes_fp8(world_, other, setting_); });
     if (selection.takes_fp8_queries || !another_could) {
       CHECK(selection.hint.empty());
     } else if (!prediction(world_) || *prediction(world_) >= 1.02) {
@@ -165,10 +165,95 @@ class DecisionChecker : public Checker {
     CHECK(!log_prefill_backend(selection, env_));
     const auto records = output_.take();
     CHECK(records.size() == (made_.local_rank != 0 ? 0U : selection.hint.empty() ? 1U : 2U));
+    if (!records.empty()) check_selection_record(records[0].text, selection);
     CHECK(take_asked().empty());
   }
 
+  // An engine that answers by the table itself, in a predicate of its own.
+  void check_wrapped_answer() {
+    Environment wrapped = env_;
+    wrapped.backend_supports_prefill_query_quantization = [&](const EngineConfig& asked,
+                                                              DataType model_dtype) {
+      return prefill_backend_supports(asked, model_dtype, env_);
+    };
+    CHECK(is_refused([&] { return select_prefill_backend(config(), model(), wrapped); }));
+    const auto decision = evaluate_prefill_query(config(), model(), wrapped);
+    CHECK(take_asked() == only_injected("ks"));
+    const Support support = prefill_backend_supports(config(), model(), env_);
+    CHECK(take_asked().empty());
+    CHECK(support.supported || !support.reason.empty());
+
+    // The table goes by the known formats: what the engine alone calls quantized is not, to it.
+    const Cache* cache = find_cache(*effective(world_, setting_.cache_dtype));
+    const bool is_quantized_to_it = cache == nullptr || cache->quantized;
+    if (!decision_.quantized || is_quantized_to_it) {
+      CHECK(decision.data_type == decision_.data_type);
+    }
+    // It asks for no prediction, which may be what decides between the rows.
+    if (is_automatic(world_) && setting_.choice.empty()) return;
+    World table = world_;
+    table.kv_predicate = KvPredicate::always;
+    CHECK(support.supported == (is_quantized_to_it ? backend_supports(table, setting_)
+                                                   : backend_would_support(table, setting_)));
+    if (decision_.quantized && !is_quantized_to_it) return;
+    CHECK(decision.outcome == decision_.outcome);
+  }
+
  private:
+  // After the row's text: what failed, that nothing helps or what would, what is predicted.
+  void check_refused_record(const std::string& text) {
+    const auto explanation = explain_prefill_query_data_type(config(), model(), env_);
+    take_asked();
+    std::string expected;
+    for (const Blocker& blocker : explanation.blockers) {
+      const bool is_said =
+          !world_.injected || decision_.quantized || blocker.kind != BlockerKind::backend_refused;
+      if (is_said) expected += " " + blocker.sentence;
+    }
+    const auto speedup = prediction(world_);
+    const bool pays = !speedup || *speedup >= 1.02;
+    std::size_t position = row_text(decision_.outcome, made_.spellings).size();
+    const auto find = [&](const std::string& part) {
+      position = text.find(part, position);
+      CHECK(position != std::string::npos);
+      position += part.size();
+    };
+    if (!made_.spellings.request_fp8.empty() && !made_.spellings.kv_cache_dtype.empty()) {
+      CHECK(text.substr(position, expected.size()) == expected);
+    }
+    find(expected);
+    if (!explanation.nothing_helps.empty()) find(" " + explanation.nothing_helps);
+    const std::string advice = " To enable FP8 prefill attention, set: ";
+    if (!explanation.remedies.empty() && pays) {
+      find(advice + explanation.remedies[0].spelling);
+    } else {
+      CHECK(text.find(advice) == std::string::npos);
+    }
+    if (pays && !is_automatic(world_)) CHECK(position == text.size());
+  }
+
+  // Why not the others is said of those that run on this device.
+  static void check_selection_record(const std::string& text,
+                                     const PrefillBackendSelection& selection) {
+    const auto is_elsewhere = [](const RejectedPrefillBackend& backend) {
+      return std::any_of(
+          backend.blockers.begin(), backend.blockers.end(),
+          [](const Blocker& blocker) { return blocker.kind == BlockerKind::backend_device; });
+    };
+    const bool nothing_else =
+        selection.name.empty() &&
+        std::all_of(selection.rejected.begin(), selection.rejected.end(), is_elsewhere);
+    for (const RejectedPrefillBackend& backend : selection.rejected) {
+      const bool is_said = nothing_else || !is_elsewhere(backend);
+      for (const Blocker& blocker : backend.blockers) {
+        const bool is_about_device = blocker.kind == BlockerKind::backend_device;
+        if (is_said || is_about_device) {
+          CHECK((text.find(blocker.sentence) != std::string::npos) == is_said);
+        }
+      }
+    }
+  }
+
   static bool has(const PrefillQueryExplanation& explanation, BlockerKind kind) {
     return std::any_of(explanation.blockers.begin(), explanation.blockers.end(),
                        [&](const Blocker& blocker) { return blocker.kind == kind; });
@@ -183,13 +268,19 @@ class DecisionChecker : public Checker {
       CHECK(!to_string(blocker.kind).empty());
     }
     if (world_.injected) return;
-    const auto& cache = config().cache_config;
-    const bool spread = config().parallel_config.decode_context_parallel_size > 1;
-    CHECK(has(explanation, BlockerKind::dynamic_kv_scales) ==
-          (cache.kv_scales == KvScales::dynamic));
-    CHECK(has(explanation, BlockerKind::decode_context_parallel) == spread);
+    const bool any_bars_scales =
+        std::any_of(world_.rows.begin(), world_.rows.end(),
+                    [&](const Row& row) { return !takes_scales(world_, row); });
+    const bool any_bars_ranks = std::any_of(world_.rows.begin(), world_.rows.end(),
+                                            [](const Row& row) { return !row.fp8_over_ranks; });
+    CHECK(!has(explanation, BlockerKind::dynamic_kv_scales) || any_bars_scales);
+    CHECK(!has(explanation, BlockerKind::decode_context_parallel) ||
+          (is_spread(world_) && any_bars_ranks));
     if (setting_.choice.empty()) return;
     const Row& row = *candidates(world_, setting_).front();
+    CHECK(has(explanation, BlockerKind::dynamic_kv_scales) == !takes_scales(world_, row));
+    CHECK(has(explanation, BlockerKind::decode_context_parallel) ==
+          (is_spread(world_) && !row.fp8_over_ranks));
     const bool is_here = row.devices.empty() || contain(row.devices, world_.device);
     CHECK(has(explanation, BlockerKind::backend_device) == !is_here);
     CHECK(has(explanation, BlockerKind::backend_unavailable) == !row.available);

@@ -7,6 +7,7 @@
 #include <mla_dtype/mla_dtype.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <memory>
 #include <set>
@@ -53,6 +54,9 @@ inline Environment make_environment(const Case& made, Asked& asked) {
   const World& world = made.world;
   Environment env;
   if (world.injected) {
+    if (made.has_unused_tables) {
+      env = mla_dtype::make_environment(world.device.platform(), vllm_prefill_backends());
+    }
     env.backend_supports_prefill_query_quantization = [&](const EngineConfig&,
                                                           DataType) -> Support {
       asked.ask('p');
@@ -98,7 +102,7 @@ inline Environment make_environment(const Case& made, Asked& asked) {
     };
   }
   env.refused_request_level = made.refused_request_level;
-  env.flag_spelling = made.flag_spelling;
+  env.spellings = made.spellings;
   return env;
 }
 
@@ -113,6 +117,9 @@ inline DecodeEnvironment make_decode(const Case& made, Asked& asked) {
     const Platform platform = world.device.platform();
     return is_vllms ? make_decode_environment(platform, world.decode_row->name)
                     : make_decode_environment(platform, world.decode_row->to_library());
+  }
+  if (made.has_unused_tables) {
+    decode = make_decode_environment(world.device.platform(), "TRITON_MLA");
   }
   decode.decode_backend_supports_quantized_query = [&](const EngineConfig&, DataType) -> Support {
     asked.ask('d');
@@ -130,15 +137,39 @@ inline EngineConfig with(EngineConfig config, const Remedy& remedy) {
   return config;
 }
 
-// The beginning of the record of a row.
-inline std::string row_text(PrefillQueryOutcome outcome, const std::string& flag_spelling) {
+// The flag in a text: the key, where the spelling is one of a JSON object, else all of it.
+inline std::string flag_name(const std::string& spelling) {
+  const std::string before = R"( '{")", after = R"(": true}')";
+  const std::size_t begin = spelling.find(before), end = spelling.rfind(after);
+  if (begin == spelling.npos || end == spelling.npos || end + after.size() != spelling.size()) {
+    return spelling;
+  }
+  return spelling.substr(begin + before.size(), end - begin - before.size());
+}
+
+// The option in a text: the spelling without its value.
+inline std::string option_name(const std::string& spelling) {
+  const std::string before = spelling.substr(0, spelling.find('%'));
+  const std::size_t last = before.find_last_not_of(" =:");
+  return before.substr(0, last == before.npos ? 0 : last + 1);
+}
+
+// The beginning of the record of a row; up to a setting that has no spelling.
+inline std::string row_text(PrefillQueryOutcome outcome, const Spellings& spellings) {
   switch (outcome) {
     case PrefillQueryOutcome::quantized:
       return testing::row_1;
-    case PrefillQueryOutcome::request_refused:
-      return testing::row_2;
+    case PrefillQueryOutcome::request_refused: {
+      if (spellings.request_fp8.empty()) return "Unable to perform FP8 prefill attention when ";
+      std::string text = "Unable to perform FP8 prefill attention when " +
+                         flag_name(spellings.request_fp8) + " is enabled. Please ensure that ";
+      if (spellings.kv_cache_dtype.empty()) return text;
+      text += option_name(spellings.kv_cache_dtype) +
+              " is set to fp8 and your prefill backend is compatible with FP8 attention.";
+      return text;
+    }
     case PrefillQueryOutcome::available_but_off:
-      return testing::row_3_before_flag + flag_spelling;
+      return testing::row_3_before_flag + spellings.request_fp8;
     case PrefillQueryOutcome::not_applicable:
       break;
   }

@@ -51,6 +51,7 @@ class PlanChecker : public DecisionChecker {
   void check_plan() {
     const Plan expected = fuzz::plan(world_, setting_);
     std::optional<AttentionPlan> actual;
+    std::optional<PrefillQueryExplanation> refused;
     enum { none, inconsistent, no_fp8, no_kernel } thrown = none;
     try {
       actual = plan_attention_data_types(config(), model(), env_, decode_);
@@ -60,9 +61,9 @@ class PlanChecker : public DecisionChecker {
     } catch (const PrefillQueryRefused& refusal) {
       thrown = no_fp8;
       CHECK(refusal.what()[0] != '\0');
+      refused = refusal.explanation();
     } catch (const AttentionPlanRefused& refusal) {
       thrown = no_kernel;
-
       CHECK(refusal.what()[0] != '\0');
     }
     const std::string asked = take_asked();
@@ -75,6 +76,8 @@ class PlanChecker : public DecisionChecker {
     const std::string questions = plan_questions();
     if (!actual) {
       CHECK(questions.substr(0, asked.size()) == asked);
+      if (refused && !world_.injected) check_plan_remedies(*refused);
+      take_asked();
       return;
     }
     CHECK(asked == questions);
@@ -114,26 +117,35 @@ class PlanChecker : public DecisionChecker {
     }
   }
 
-  // The plan's prefill is the decision's, but for the stricter rules.
+  // A remedy's plan has to be a whole one: decoding has to follow it, too.
+  void check_plan_remedies(const PrefillQueryExplanation& explanation) {
+    check_remedies(explanation, [](const World& world, const Setting& other) {
+      const Plan remedied = fuzz::plan(world, other);
+      return !remedied.is_refused() && is_fp8(remedied.prefill);
+    });
+    for (const Remedy& remedy : explanation.remedies) {
+      const AttentionPlan remedied =
+          plan_attention_data_types(with(config(), remedy), model(), env_, decode_);
+      CHECK(is_fp8(remedied.prefill_query.data_type));
+    }
+  }
+
+  // The plan's prefill is the decision's.
   void check_plan_reasons(const AttentionPlan& plan) {
     const PrefillQueryExplanation& prefill = plan.prefill;
-    const Decision strict = decide(world_, setting_, Rules::plan);
+    const Decision strict = decide(world_, setting_);
     CHECK(prefill.data_type == strict.data_type);
     CHECK(prefill.outcome == strict.outcome);
-    check_prediction(prefill.prediction, Rules::plan);
+    check_prediction(prefill.prediction);
     CHECK(prefill.blockers.empty() == is_fp8(strict.data_type));
     CHECK(prefill.hint == plan.prefill_backend.hint);
-    const bool rules_matter =
-        world_.injected
-            ? is_vetoed(world_) || !is_plain_fp8(prefill.kv_cache_dtype.resolved)
-            : std::any_of(world_.rows.begin(), world_.rows.end(), [&](const Row& row) {
-                return !row.fp8_model_dtypes.empty() && !holds(row.fp8_model_dtypes, model());
-              });
-    if (decision_.quantized && !rules_matter) {
+    // An engine's own backend is not asked about a KV cache that is not quantized.
+    if (decision_.quantized || !world_.injected) {
       const auto explanation = explain_prefill_query_data_type(config(), model(), env_);
       take_asked();
       CHECK(prefill.data_type == explanation.data_type);
       CHECK(prefill.outcome == explanation.outcome);
+      CHECK(prefill.facts.backend_supports == explanation.facts.backend_supports);
       CHECK(prefill.prefill_backend == explanation.prefill_backend);
       CHECK(prefill.hint == explanation.hint);
       std::vector<std::string> sentences, expected;
@@ -142,15 +154,7 @@ class PlanChecker : public DecisionChecker {
       CHECK(sentences == expected);
     }
     if (world_.injected) return;
-    check_remedies(prefill, least_changes(world_, may_change_cache(), [&](const Setting& other) {
-                     const Plan remedied = fuzz::plan(world_, other);
-                     return !remedied.is_refused() && is_fp8(remedied.prefill);
-                   }));
-    for (const Remedy& remedy : prefill.remedies) {
-      const AttentionPlan remedied =
-          plan_attention_data_types(with(config(), remedy), model(), env_, decode_);
-      CHECK(is_fp8(remedied.prefill_query.data_type));
-    }
+    check_plan_remedies(prefill);
     take_asked();
   }
 
@@ -199,7 +203,7 @@ class PlanChecker : public DecisionChecker {
     }
     CHECK(output_.take().empty());
     CHECK(take_asked().empty());
-    std::vector<Record> expected = expected_records(Rules::plan);
+    std::vector<Record> expected = expected_records();
     if (made_.local_rank == 0) {
       for (const Caution& caution : plan.cautions) {
         expected.push_back(testing::warning(caution.sentence));

@@ -60,7 +60,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   Platform platform;
   CHECK(is_refused([&] { platform = mla_dtype::parse_platform(text); }) == (major < 0));
-  CHECK(is_refused([&] { mla_dtype::rocm(text); }) == (major < 0 || !is_rocm));
+  CHECK(is_refused([&] { return mla_dtype::rocm(text); }) == (major < 0 || !is_rocm));
   if (major < 0) {
     CHECK(platform == Platform{});
     return 0;

@@ -13,7 +13,7 @@
 #include <string>
 #include <unordered_set>
 
-#include "log/multiply.h"
+
 
 namespace mla_dtype::detail {
 namespace {

@@ -30,7 +30,7 @@ TEST(Tool, Row1) {
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out,
             "data type: float8_e4m3fn\noutcome: quantized\nKV-cache dtype: \"fp8\"\n"
-            "prefill backend: FLASHINFER\n");
+            "prefill backend: TOKENSPEED_MLA\n");
   EXPECT_EQ(result.err, "[info] FP8 prefill attention enabled: query data type is FP8\n");
 }
 
@@ -45,9 +45,14 @@ TEST(Tool, Row2) {
         {"--device sm_103a", " The KV cache is not quantized"},
         {"--device sm_103a --kv-cache-dtype fp8 --prefill-backend FLASH_ATTN",
          " Prefill backend FLASH_ATTN does not"},
-        {"--device 9.0 --kv-cache-dtype fp8", " On this device (sm_90) no setting helps"},
-        {"--device gfx942:sramecc+:xnack- --kv-cache-dtype fp8", " On this device (gfx942)"},
-        {"--device none", " On this device (no CUDA or ROCm device)"}}) {
+        {"--device 9.0 --kv-cache-dtype fp8",
+         " Prefill backend FLASH_ATTN does not take FP8 queries. On this device (sm_90) no setting "
+         "helps"},
+        {"--device gfx942:sramecc+:xnack- --kv-cache-dtype fp8",
+         " Prefill backend ROCM_AITER_FA does not take FP8 queries. On this device (gfx942)"},
+        {"--device none",
+         " The KV cache is not quantized: the KV-cache dtype is \"auto\". Prefill backend "
+         "FLASH_ATTN does not take FP8 queries. On this device (no CUDA or ROCm device)"}}) {
     const Result result = run(flag + arguments);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_THAT(result.out, StartsWith("data type: bfloat16\noutcome: request_refused\n"));
@@ -64,7 +69,9 @@ TEST(Tool, Row3) {
             "[warning] FP8 KV cache is enabled but prefill queries are not quantized to FP8. For "
             "long-context workloads (ISL >= 4K), enabling FP8 prefill attention can significantly "
             "optimize prefill latency. To enable, add: --attention-config "
-            "'{\"use_prefill_query_quantization\": true}'\n");
+            "'{\"use_prefill_query_quantization\": true}' (or, to keep what is set "
+            "already: --attention-config '{\"use_prefill_query_quantization\": true, "
+            "\"mla_prefill_backend\": \"TOKENSPEED_MLA\"}')\n");
 }
 
 TEST(Tool, Row4) {

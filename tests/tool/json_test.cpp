@@ -65,7 +65,7 @@ TEST(Tool, JsonHasNullForWhatDoesNotApply) {
   EXPECT_EQ(row3.at("remedies").dump(),
             R"([{"request":true,"cache_dtype":null,"prefill_backend":null,)"
             R"("spelling":"--attention-config '{\"use_prefill_query_quantization\": true, )"
-            R"(\"mla_prefill_backend\": \"FLASHINFER\"}'"}])");
+            R"(\"mla_prefill_backend\": \"TOKENSPEED_MLA\"}'"}])");
   EXPECT_EQ(row3.at("log").at(0).at("level"), "warning");
 
   const Json nothing = parse(run("--json --device none --model-dtype float32"));

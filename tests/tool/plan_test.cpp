@@ -73,18 +73,17 @@ TEST(Tool, PrintsThePlanAfterTheExplanation) {
 }
 
 TEST(Tool, ThePlansExplanationIsShown) {
-  // A plan answers for the output, too.
   const std::string arguments =
-      "--device 10.0 --kv-cache-dtype fp8 --model-dtype float16 "
-      "--prefill-backend TRTLLM_RAGGED " +
+      "--device 10.0 --kv-cache-dtype fp8 --model-dtype float16 --prefill-backend FLASHINFER " +
       flag;
-  EXPECT_THAT(run(arguments).out, StartsWith("data type: float8_e4m3fn\n"));
   const Result planned = run(arguments + "--decode-backend FLASHMLA");
   EXPECT_EQ(planned.exit_code, 0);
   EXPECT_THAT(planned.out, AllOf(StartsWith("data type: float16\noutcome: request_refused\n"),
-                                 HasSubstr("\nblocker: Prefill backend TRTLLM_RAGGED does not "
-                                           "write float16")));
+                                 HasSubstr("\nblocker: Prefill backend FLASHINFER does not write "
+                                           "float16")));
   EXPECT_THAT(planned.err, StartsWith("[info] Unable to perform FP8 prefill attention"));
+  EXPECT_EQ(run(arguments).out, explanation_and_plan(planned).first)
+      << "one answer with and without";
   const Json json = parse(run(arguments + "--json --decode-backend FLASHMLA"));
   EXPECT_EQ(json.at("data_type"), "float16");
   EXPECT_EQ(json.at("plan").at("prefill_query").at("data_type"), "float16");
@@ -96,6 +95,16 @@ TEST(Tool, ThePlansExplanationIsShown) {
   EXPECT_THAT(required.out, StartsWith("data type: float16\noutcome: request_refused\n"));
   EXPECT_THAT(explanation_and_plan(required).second, IsEmpty());
   EXPECT_THAT(required.err, MatchesRegex("mla-dtype: FP8 prefill queries are required [ -~]*\n"));
+}
+
+// What decoding cannot follow is no remedy: with it the engine would not start either.
+TEST(Tool, ARemedyIsTriedAgainstThePlan) {
+  const std::string arguments =
+      "--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required "
+      "--decode-backend FLASHATTN_MLA --prefill-backend FLASH_ATTN";
+  const Result refused = run(arguments);
+  EXPECT_EQ(refused.exit_code, 3);
+  EXPECT_THAT(Json::parse(refused.out).at("remedies"), IsEmpty());
 }
 
 TEST(Tool, APlanThatNoKernelCanRunIsExitCode3) {
@@ -195,24 +204,16 @@ TEST(Tool, TheModelAndItsRanksCountInThePlan) {
   EXPECT_EQ(bytes(run_with_config(R"({"kv_lora_rank": 1024})", plan + "--kv-lora-rank 512")), 1152);
 
   const Json spread = parse(run(plan + "--decode-context-parallel-size 2")).at("plan");
-  EXPECT_EQ(spread.at("prefill_query").at("data_type"), "bfloat16");
+  EXPECT_EQ(spread.at("prefill_query").at("data_type"), "float8_e4m3fn");
   EXPECT_EQ(spread.at("chunked_prefill_workspace").at("data_type"), "bfloat16");
 }
 
-TEST(Tool, VetoesCountWithoutAPlan) {
+TEST(Tool, ScalesAndRanksAreFactsOfRows) {
   const std::string base = "--device 10.0 --kv-cache-dtype fp8 " + flag;
-  const auto expect = [](const Result& result, const char* kind) {
-    EXPECT_EQ(result.exit_code, 0);
-    const Json json = parse(result);
-    EXPECT_EQ(json.at("outcome"), "request_refused");
-    ASSERT_THAT(json.at("blockers"), SizeIs(1));
-    EXPECT_EQ(json.at("blockers").at(0).at("kind"), kind);
-  };
-  expect(run("--json --kv-scales dynamic " + base), "dynamic_kv_scales");
-  expect(run("--json --decode-context-parallel-size 2 " + base), "decode_context_parallel");
   for (const std::string harmless :
-       {"--kv-scales unit", "--kv-scales calibrated", "--kv-scales unknown",
-        "--decode-context-parallel-size 1", "--num-attention-heads 64"}) {
+       {"--kv-scales unit", "--kv-scales calibrated", "--kv-scales unknown", "--kv-scales dynamic",
+        "--decode-context-parallel-size 1", "--decode-context-parallel-size 2",
+        "--num-attention-heads 64"}) {
     EXPECT_EQ(run(base + harmless).out, run(base).out) << harmless;
   }
 }

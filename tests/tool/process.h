@@ -45,7 +45,7 @@ std::string break_even_line(std::optional<std::int64_t> isl);
 
 inline const std::string flag = "--use-prefill-query-quantization ";
 inline const std::string fp8_on_b200 =
-    "--kv-cache-dtype fp8 --device 10.0 --prefill-backend FLASHINFER --model-dtype float16 ";
+    "--kv-cache-dtype fp8 --device 10.0 --prefill-backend TOKENSPEED_MLA --model-dtype float16 ";
 inline const std::string fp8_kv_cache = "--device 10.0 --kv-cache-dtype fp8 ";
 
 }  // namespace mla_dtype::tool

@@ -79,7 +79,7 @@ TEST(AttentionPlan, CautionsHaveNames) {
   }
   EXPECT_THAT(all, SizeIs(4));
   EXPECT_EQ(to_string(CautionKind::storage_only), "storage_only");
-  expect_invalid([] { to_string(static_cast<CautionKind>(4)); },
+  expect_invalid([] { return to_string(static_cast<CautionKind>(4)); },
                  StartsWith("kind: CautionKind(4) is not accepted"));
 }
 

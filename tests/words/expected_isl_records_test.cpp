@@ -44,7 +44,7 @@ TEST(ExpectedIsl, TheAdviceCarriesTheFigure) {
 
 TEST(ExpectedIsl, TheOppositeMistakeIsToldToo) {
   H100 h100;
-  h100.env.flag_spelling = "--fp8-prefill";
+  h100.env.spellings.request_fp8 = "--fp8-prefill";
   EXPECT_EQ(h100.determine(with_isl(make_config("fp8", true), 1024)), fp8);
   EXPECT_THAT(h100.records(),
               ElementsAre(info(row_1),
@@ -55,7 +55,7 @@ TEST(ExpectedIsl, TheOppositeMistakeIsToldToo) {
   for (const char* const spelling :
        {"", "--attention-config '{\"use_prefill_query_quantization\": true}'"}) {
     H100 other;
-    other.env.flag_spelling = spelling;
+    other.env.spellings.request_fp8 = spelling;
     other.determine(with_isl(make_config("fp8", true), 1024));
     EXPECT_THAT(other.records().back().text,
                 EndsWith(" To disable, turn off: use_prefill_query_quantization"));
@@ -91,8 +91,9 @@ TEST(ExpectedIsl, ARefusalAdvisesOnlyWhatPays) {
   automatic.determine(with_isl(make_config("auto", false), 32768, Mode::automatic));
   ASSERT_THAT(automatic.records(), SizeIs(1));
   EXPECT_THAT(automatic.records()[0].text,
-              EndsWith(" prefill_query_mode is automatic. " + predicted(32768, "1.34") +
-                       " To enable FP8 prefill attention, set: --kv-cache-dtype fp8"));
+              EndsWith(" prefill_query_mode is automatic. To enable FP8 prefill attention, set: "
+                       "--kv-cache-dtype fp8 (" +
+                       predicted(32768, "1.34") + ")"));
 }
 
 TEST(ExpectedIsl, FiguresNearOneHaveThreeDigits) {

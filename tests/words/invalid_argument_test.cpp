@@ -3,7 +3,7 @@
 // Without this a string from outside could reach the text of an exception raw or long, or a typing
 // error be answered without the nearest name, unnoticed.
 
-#include "invalid_argument.h"
+#include "words/invalid_argument.h"
 
 #include <gmock/gmock.h>
 

@@ -31,18 +31,15 @@ TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
   const auto select = [](bool requested, DataType model_dtype) {
     return select_prefill_backend(make_config("fp8", requested), model_dtype, cuda(10, 0));
   };
-  const std::string not_aiter =
-      " Prefill backend ROCM_AITER_FA does not run on this device (sm_100), only on gfx942 and "
-      "gfx950.";
   const auto with_fp8 = select(true, DataType::bfloat16);
   EXPECT_TRUE(log_prefill_backend(with_fp8, fixture.env));
   EXPECT_FALSE(log_prefill_backend(with_fp8, fixture.env));
   EXPECT_TRUE(log_prefill_backend(select(false, DataType::bfloat16), fixture.env));
   EXPECT_TRUE(log_prefill_backend(select(false, DataType::float32), fixture.env));
   ASSERT_THAT(fixture.records(), SizeIs(4));
-  EXPECT_EQ(fixture.records()[0], info("Using prefill backend TRTLLM_RAGGED." + not_aiter +
-                                       " Prefill backend FLASH_ATTN does not take FP8 queries."));
-  EXPECT_EQ(fixture.records()[1], info("Using prefill backend FLASH_ATTN." + not_aiter));
+  EXPECT_EQ(fixture.records()[0], info("Using prefill backend TRTLLM_RAGGED. Prefill backend "
+                                       "FLASH_ATTN does not take FP8 queries."));
+  EXPECT_EQ(fixture.records()[1], info("Using prefill backend FLASH_ATTN."));
   EXPECT_EQ(fixture.records()[2].level, spdlog::level::warn);
   EXPECT_THAT(fixture.records()[2].text, HasSubstr("but TRTLLM_RAGGED does: turn"));
   EXPECT_THAT(fixture.records()[3].text,
@@ -59,10 +56,28 @@ TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
       select_prefill_backend(make_config("nvfp4", true), DataType::bfloat16, cuda(10, 0)),
       fixture.env);
   EXPECT_EQ(fixture.records().at(5),
-            info("Using prefill backend FLASH_ATTN." + not_aiter +
-                 " KV-cache dtype nvfp4 is quantized, but FP8 prefill attention does not read it: "
+            info("Using prefill backend FLASH_ATTN. "
+                 "KV-cache dtype nvfp4 is quantized, but FP8 prefill attention does not read it: "
                  "it is packed."));
   EXPECT_THAT(fixture.asked, IsEmpty());
+}
+
+// Who runs an H100 does not want to hear of ROCm's backends, nor of Blackwell's.
+TEST(LogPrefillBackend, RecitesWhatMattersOnThisDevice) {
+  const auto record = [](const Platform& platform, const std::vector<PrefillBackend>& backends) {
+    InjectedEngine fixture(true, true);
+    log_prefill_backend(
+        select_prefill_backend(make_config("fp8", true), DataType::bfloat16, platform, backends),
+        fixture.env);
+    return fixture.records().at(0).text;
+  };
+  EXPECT_EQ(record(cuda(9, 0), vllm_prefill_backends()), "Using prefill backend FLASH_ATTN.");
+  std::vector<PrefillBackend> elsewhere = vllm_prefill_backends();
+  elsewhere.erase(elsewhere.begin() + 1);  // FLASH_ATTN, which runs anywhere
+  EXPECT_THAT(record(cuda(9, 0), elsewhere),
+              StartsWith("No prefill backend can be used. Prefill backend ROCM_AITER_FA does not "
+                         "run on this device (sm_90)"))
+      << "where there is nothing else to say";
 }
 
 }  // namespace

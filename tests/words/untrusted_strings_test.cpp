@@ -128,11 +128,11 @@ std::vector<Message> messages() {
   using String = const std::string&;
   return {
       {"is_quantized_kv_cache",
-       [](String s) { return error_of([&] { is_quantized_kv_cache(s); }); }},
+       [](String s) { return error_of([&] { return is_quantized_kv_cache(s); }); }},
       {"resolve_kv_cache_dtype",
-       [](String s) { return error_of([&] { resolve_kv_cache_dtype(s, model); }); }},
+       [](String s) { return error_of([&] { return resolve_kv_cache_dtype(s, model); }); }},
       {"resolve_kv_cache_dtype, checkpoint",
-       [](String s) { return error_of([&] { resolve_kv_cache_dtype("auto", model, s); }); }},
+       [](String s) { return error_of([&] { return resolve_kv_cache_dtype("auto", model, s); }); }},
       {"determine, KV-cache dtype",
        [](String s) {
          return error_of([&] {
@@ -154,37 +154,39 @@ std::vector<Message> messages() {
       {"explain, KV-cache dtype",
        [](String s) {
          return error_of([&] {
-           explain_prefill_query_data_type(make_config(s, true), model, table_environment());
+           return explain_prefill_query_data_type(make_config(s, true), model, table_environment());
          });
        }},
       {"select, KV-cache dtype",
        [](String s) {
-         return error_of([&] { select_prefill_backend(make_config(s, true), model, cuda(9, 0)); });
+         return error_of(
+             [&] { return select_prefill_backend(make_config(s, true), model, cuda(9, 0)); });
        }},
       {"select, prefill backend",
        [](String s) {
-         return error_of([&] { select_prefill_backend(with_backend(s, true), model, cuda(9, 0)); });
+         return error_of(
+             [&] { return select_prefill_backend(with_backend(s, true), model, cuda(9, 0)); });
        }},
       {"plan, KV-cache dtype",
        [](String s) { return error_of([&] { plan(make_config(s, true), table_environment()); }); }},
       {"make_environment",
-       [](String s) { return error_of([&] { make_environment(cuda(10, 0), s); }); }},
+       [](String s) { return error_of([&] { return make_environment(cuda(10, 0), s); }); }},
       {"make_decode_environment",
-       [](String s) { return error_of([&] { make_decode_environment(cuda(10, 0), s); }); }},
-      {"parse_platform", [](String s) { return error_of([&] { parse_platform(s); }); }},
-      {"rocm", [](String s) { return error_of([&] { rocm(s); }); }},
-      {"rocm, features", [](String s) { return error_of([&] { rocm("gfx942:" + s); }); }},
+       [](String s) { return error_of([&] { return make_decode_environment(cuda(10, 0), s); }); }},
+      {"parse_platform", [](String s) { return error_of([&] { return parse_platform(s); }); }},
+      {"rocm", [](String s) { return error_of([&] { return rocm(s); }); }},
+      {"rocm, features", [](String s) { return error_of([&] { return rocm("gfx942:" + s); }); }},
       {"row of a prefill backend",
        [](String s) {
          PrefillBackend row;
          row.name = s;
-         return error_of([&] { make_environment(cuda(10, 0), {row}); });
+         return error_of([&] { return make_environment(cuda(10, 0), {row}); });
        }},
       {"row of a decode backend",
        [](String s) {
          DecodeBackend row;
          row.name = s;
-         return error_of([&] { make_decode_environment(cuda(10, 0), row); });
+         return error_of([&] { return make_decode_environment(cuda(10, 0), row); });
        }},
       // A KV-cache dtype that the engine knows.
       {"record, own predicates",
@@ -231,8 +233,8 @@ std::vector<Message> messages() {
       {"explanation, prefill backend, own predicate",
        [](String s) {
          return error_of([&] {
-           explain_prefill_query_data_type(with_backend(s, false), model,
-                                           injected_environment(true, true));
+           return explain_prefill_query_data_type(with_backend(s, false), model,
+                                                  injected_environment(true, true));
          });
        }},
   };
@@ -270,16 +272,16 @@ TEST(UntrustedStrings, OfAnEnginePassInItsRecords) {
     EXPECT_THAT(determine(make_config("fp8", true), injected_environment(true, {false, string})),
                 EndsWith("FP8 attention. " + string));
     Environment env = injected_environment(true, true);
-    env.flag_spelling = string;
+    env.spellings.request_fp8 = string;
     EXPECT_THAT(determine(make_config("fp8", false), env), EndsWith("To enable, add: " + string));
 
     env = table_environment();
-    env.kv_cache_dtype_spelling = string + '%';
+    env.spellings.kv_cache_dtype = string + '%';
     const std::string value = string.find('%') == string.npos ? "fp8" : "";
     EXPECT_THAT(determine(make_config("auto", true), env),
                 HasSubstr("set: " + string.substr(0, string.find('%')) + value));
     env = make_environment(cuda(10, 0), "FLASH_ATTN");
-    env.prefill_backend_spelling = "--backend=% " + string;
+    env.spellings.prefill_backend = "--backend=% " + string;
     EXPECT_THAT(determine(make_config("fp8", true), env),
                 EndsWith("set: --backend=TRTLLM_RAGGED " + string));
 

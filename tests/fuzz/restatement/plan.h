@@ -54,7 +54,6 @@ inline Plan plan(const World& world, const Setting& setting) {
   const EngineConfig& config = world.config;
   const std::string cache_dtype = *effective(world, setting.cache_dtype);
   const bool quantized = is_quantized(world, cache_dtype);
-  const bool spread = config.parallel_config.decode_context_parallel_size > 1;
   const KvScales scales = config.cache_config.kv_scales;
   Plan result{};
 
@@ -70,19 +69,21 @@ inline Plan plan(const World& world, const Setting& setting) {
     if (result.view == DataType::float8_e5m2) result.view = DataType::float8_e5m2fnuz;
   }
 
-  result.prefill = decide(world, setting, Rules::plan).data_type;
+  result.prefill = decide(world, setting).data_type;
   result.no_fp8 = config.attention_config.prefill_query_mode == PrefillQueryMode::required &&
                   !is_fp8(result.prefill);
+  bool ignores_flag = false;
   if (!world.injected) {
-    const Row* row = selected(world, setting, Rules::plan);
+    const Row* row = selected(world, setting);
     result.no_kernel = row == nullptr;
     if (row != nullptr) result.prefill_backend = row->name;
+    ignores_flag = row != nullptr && contain(row->ignores_flag_on, world.device);
   }
 
   if (config.scheduler_config.enable_chunked_prefill) {
     result.workspace = result.prefill;
     if (cache_dtype == "fp8_ds_mla") result.workspace = DataType::bfloat16;
-    if (spread) result.workspace = world.model_dtype;
+    if (is_spread(world)) result.workspace = world.model_dtype;
   }
 
   bool decodes_in_fp8 = quantized && is_plain_fp8(cache_dtype) && world.decode_supports;
@@ -91,6 +92,9 @@ inline Plan plan(const World& world, const Setting& setting) {
         cache == nullptr || !cache->storage || cache->storage == world.model_dtype;
     DecodeQueries queries = DecodeQueries::none;
     if (quantized) queries = decode_reads(world, cache_dtype);
+    // The checkpoint's FP8 has no spelling of the operator's.
+    const bool is_by_checkpoint = setting.cache_dtype == "auto" && cache_dtype == "fp8_e4m3";
+    if (queries == DecodeQueries::none && is_by_checkpoint) queries = decode_reads(world, "fp8");
     if (!quantized && in_model_dtype) queries = decode_reads(world, "");
     decodes_in_fp8 = queries == DecodeQueries::fp8;
     if (queries == DecodeQueries::none) result.no_kernel = true;
@@ -109,9 +113,7 @@ inline Plan plan(const World& world, const Setting& setting) {
     result.cautions.push_back(CautionKind::unknown_scales);
   }
   if (quantized && !decodes_in_fp8) result.cautions.push_back(CautionKind::storage_only);
-  if (result.prefill_backend == "ROCM_AITER_FA" && world.device == gfx950) {
-    result.cautions.push_back(CautionKind::flag_ignored);
-  }
+  if (ignores_flag) result.cautions.push_back(CautionKind::flag_ignored);
 
   const auto rank = static_cast<std::size_t>(config.kv_lora_rank);
   const auto rope = static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
@@ -129,19 +131,32 @@ inline Plan plan(const World& world, const Setting& setting) {
 
 // Advice.
 
+using Changes = std::set<std::pair<std::string, std::string>>;  // KV-cache dtype, backend
+
+// Of those that come to the same, the first spelling in the order of `caches`.
+inline Changes without_repetitions(const Changes& changes) {
+  Changes result;
+  for (const auto& [cache_dtype, choice] : changes) {
+    bool is_repetition = false;
+    for (const Cache& before : caches) {
+      if (before.name == cache_dtype) break;
+      is_repetition |= are_one_format(before.name, cache_dtype) &&
+                       changes.count({std::string(before.name), choice}) == 1;
+    }
+    if (!is_repetition) result.emplace(cache_dtype, choice);
+  }
+  return result;
+}
+
 // The least changes, beside requesting FP8 queries, that give them by `gives_fp8(setting)`.
 template <class GivesFp8>
-std::set<std::pair<std::string, std::string>> least_changes(const World& world,
-                                                            bool may_change_cache,
-                                                            GivesFp8 gives_fp8) {
+Changes least_changes(const World& world, bool may_change_cache, GivesFp8 gives_fp8) {
   const Setting base = setting_of(world);
-  std::set<std::pair<std::string, std::string>> result;
-  // In mode `automatic` there is no flag to turn on.
   const auto gives = [&](const std::string& cache_dtype, const std::string& choice) {
-    const bool requested = !is_automatic(world) || is_requested(world, choice);
-    return requested && gives_fp8({true, cache_dtype, choice});
+    return gives_fp8({true, cache_dtype, choice});
   };
-  if (is_automatic(world) && !base.requested) return result;
+  // There is no flag to turn on.
+  if (is_automatic(world) && !base.requested) return {};
   if (gives(base.cache_dtype, base.choice)) return {{"", ""}};
   std::vector<std::string> cache_dtypes, choices;
   for (const Cache& cache : caches) {
@@ -152,21 +167,33 @@ std::set<std::pair<std::string, std::string>> least_changes(const World& world,
   for (const Row& row : world.rows) {
     if (row.name != base.choice) choices.push_back(row.name);
   }
+  Changes enough;
   for (const std::string& cache_dtype : cache_dtypes) {
-    if (gives(cache_dtype, base.choice)) result.emplace(cache_dtype, "");
+    if (gives(cache_dtype, base.choice)) enough.emplace(cache_dtype, "");
   }
   for (const std::string& choice : choices) {
-    if (gives(base.cache_dtype, choice)) result.emplace("", choice);
-  }
-  for (const std::string& cache_dtype : cache_dtypes) {
-    for (const std::string& choice : choices) {
-      if (result.count({cache_dtype, ""}) == 0 && result.count({"", choice}) == 0 &&
-          gives(cache_dtype, choice)) {
-        result.emplace(cache_dtype, choice);
-      }
+    if (gives(base.cache_dtype, choice)) enough.emplace("", choice);
+    for (const std::string& cache_dtype : cache_dtypes) {
+      if (gives(cache_dtype, choice)) enough.emplace(cache_dtype, choice);
     }
   }
+  Changes result;
+  for (const auto& [cache_dtype, choice] : without_repetitions(enough)) {
+    const bool is_double = !cache_dtype.empty() && !choice.empty();
+    const bool has_one_to_spare =
+        is_double && enough.count({cache_dtype, ""}) + enough.count({"", choice}) > 0;
+    if (!has_one_to_spare) result.emplace(cache_dtype, choice);
+  }
   return result;
+}
+
+// The same, were there no bars for a KV cache that is spread over ranks, or for its scales.
+inline World without_bars(World world) {
+  for (Row& row : world.rows) {
+    row.fp8_over_ranks = true;
+    row.fp8_scales.clear();
+  }
+  return world;
 }
 
 }  // namespace mla_dtype::fuzz

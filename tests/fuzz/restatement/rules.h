@@ -85,9 +85,6 @@ inline bool is_known(const World& world, const Setting& setting) {
                      [&](const Row& row) { return row.name == setting.choice; });
 }
 
-// A plan is stricter than the determination: the output has to be written, too.
-enum class Rules { determination, plan };
-
 inline bool can_run_at_all(const World& world, const Row& row) {
   const std::vector<DataType> any_16_bits = {DataType::float16, DataType::bfloat16};
   return row.available && (row.devices.empty() || contain(row.devices, world.device)) &&
@@ -96,30 +93,47 @@ inline bool can_run_at_all(const World& world, const Row& row) {
          world.config.num_attention_heads % row.head_multiple == 0;
 }
 
-inline bool reads_in_fp8(const World& world, const Row& row, const std::string& cache_dtype) {
+// What the operator typed is listed letter for letter, what `auto` comes to by its format.
+inline bool reads_in_fp8(const World& world, const Row& row, const std::string& typed) {
+  const std::string cache_dtype = *effective(world, typed);
   if (!is_quantized(world, cache_dtype)) return false;
-  if (holds(row.fp8_caches, cache_dtype)) return true;
   const auto is_unknown = [](const std::string& name) { return find_cache(name) == nullptr; };
+  for (const std::string& listed : row.fp8_caches) {
+    if (listed == cache_dtype) return true;
+    if (typed == "auto" && are_one_format(listed, cache_dtype)) return true;
+  }
   return is_unknown(cache_dtype) &&
          std::none_of(row.fp8_caches.begin(), row.fp8_caches.end(), is_unknown);
 }
 
-inline bool is_vetoed(const World& world) {
-  return world.config.cache_config.kv_scales == KvScales::dynamic ||
-         world.config.parallel_config.decode_context_parallel_size > 1;
+inline bool is_spread(const World& world) {
+  return world.config.parallel_config.decode_context_parallel_size > 1;
 }
 
-inline bool takes_fp8(const World& world, const Row& row, const Setting& setting, Rules rules) {
-  const bool writes_output = rules == Rules::determination || row.fp8_model_dtypes.empty() ||
-                             holds(row.fp8_model_dtypes, world.model_dtype);
+inline bool takes_scales(const World& world, const Row& row) {
+  return row.fp8_scales.empty() || holds(row.fp8_scales, world.config.cache_config.kv_scales);
+}
+
+inline bool is_barred(const World& world, const Row& row) {
+  return (is_spread(world) && !row.fp8_over_ranks) || !takes_scales(world, row);
+}
+
+// With a KV cache that it reads.
+inline bool may_take_fp8(const World& world, const Row& row) {
+  const bool writes_output =
+      row.fp8_model_dtypes.empty() || holds(row.fp8_model_dtypes, world.model_dtype);
   return can_run_at_all(world, row) && row.fp8_queries != Fp8Queries::never && writes_output &&
          world.device.fp8() &&
          (row.fp8_devices.empty() || contain(row.fp8_devices, world.device)) &&
-         reads_in_fp8(world, row, *effective(world, setting.cache_dtype)) && !is_vetoed(world);
+         !is_barred(world, row);
 }
 
-inline bool runs(const World& world, const Row& row, const Setting& setting, Rules rules) {
-  const bool gets_fp8 = setting.requested && takes_fp8(world, row, setting, rules);
+inline bool takes_fp8(const World& world, const Row& row, const Setting& setting) {
+  return may_take_fp8(world, row) && reads_in_fp8(world, row, setting.cache_dtype);
+}
+
+inline bool runs(const World& world, const Row& row, const Setting& setting) {
+  const bool gets_fp8 = setting.requested && takes_fp8(world, row, setting);
   const bool is_required =
       world.config.attention_config.prefill_query_mode == PrefillQueryMode::required;
   return can_run_at_all(world, row) &&
@@ -141,61 +155,51 @@ inline std::vector<const Row*> candidates(const World& world, const Setting& set
 }
 
 // Null: none can be used.
-inline const Row* selected(const World& world, const Setting& setting, Rules rules) {
+inline const Row* selected(const World& world, const Setting& setting) {
   const auto rows = candidates(world, setting);
   if (setting.requested) {
     for (const Row* row : rows) {
-      if (takes_fp8(world, *row, setting, rules)) return row;
+      if (takes_fp8(world, *row, setting)) return row;
     }
   }
   for (const Row* row : rows) {
-    if (runs(world, *row, setting, rules)) return row;
+    if (runs(world, *row, setting)) return row;
   }
   return nullptr;
 }
 
-// A prediction compares two ways to run: it decides nothing where there is only that with FP8.
-inline bool is_requested(const World& world, const std::string& choice) {
+inline bool is_requested(const World& world) {
   const AttentionConfig& attention = world.config.attention_config;
-  switch (attention.prefill_query_mode) {
-    case PrefillQueryMode::by_flag:
-      return attention.use_prefill_query_quantization;
-    case PrefillQueryMode::required:
-      return true;
-    case PrefillQueryMode::automatic:
-      break;
-  }
-  if (prediction(world) > 1.0) return true;
-  if (world.injected) return false;
-  const Setting off = {false, {}, choice};
-  const auto rows = candidates(world, off);
-  return selected(world, off, Rules::determination) == nullptr &&
-         std::any_of(rows.begin(), rows.end(),
-                     [&](const Row* row) { return can_run_at_all(world, *row); });
+  const PrefillQueryMode mode = attention.prefill_query_mode;
+  return mode == PrefillQueryMode::required ||
+         (mode == PrefillQueryMode::by_flag && attention.use_prefill_query_quantization) ||
+         (mode == PrefillQueryMode::automatic && prediction(world) > 1.0);
 }
 
 inline Setting setting_of(const World& world) {
   const std::string& choice = world.config.attention_config.mla_prefill_backend;
-  Setting result = {false, world.config.cache_config.cache_dtype,
-                    choice.empty() ? world.named : choice};
-  result.requested = is_requested(world, result.choice);
-  return result;
+  return {is_requested(world), world.config.cache_config.cache_dtype,
+          choice.empty() ? world.named : choice};
 }
 
 // The third column of the table of rows, for a KV cache that is quantized.
-inline bool backend_supports(const World& world, const Setting& setting, Rules rules) {
-  if (world.injected) {
-    if (rules == Rules::determination) return world.supports;
-    const std::string cache_dtype = *effective(world, setting.cache_dtype);
-    return world.supports && !is_vetoed(world) &&
-           (is_plain_fp8(cache_dtype) || cache_dtype == "auto" ||  // the engine's own, if quantized
-            find_cache(cache_dtype) == nullptr);
-  }
+inline bool backend_supports(const World& world, const Setting& setting) {
+  if (world.injected) return world.supports;
   if (!setting.choice.empty()) {
-    return takes_fp8(world, *candidates(world, setting).front(), setting, rules);
+    return takes_fp8(world, *candidates(world, setting).front(), setting);
   }
-  const Row* row = selected(world, setting, rules);
-  return row != nullptr && takes_fp8(world, *row, setting, rules);
+  const Row* row = selected(world, setting);
+  return row != nullptr && takes_fp8(world, *row, setting);
+}
+
+// The same of a KV cache that is not quantized: with some other one.
+inline bool backend_would_support(const World& world, const Setting& setting) {
+  if (world.injected) return world.supports;
+  const auto may = [&](const Row& row) { return may_take_fp8(world, row); };
+  if (!setting.choice.empty()) return may(*candidates(world, setting).front());
+  if (setting.requested) return std::any_of(world.rows.begin(), world.rows.end(), may);
+  const Row* row = selected(world, setting);
+  return row != nullptr && may(*row);
 }
 
 struct Decision {
@@ -204,9 +208,9 @@ struct Decision {
   bool quantized, supports;
 };
 
-inline Decision decide(const World& world, const Setting& setting, Rules rules) {
+inline Decision decide(const World& world, const Setting& setting) {
   const bool quantized = is_quantized(world, *effective(world, setting.cache_dtype));
-  const bool supports = quantized && backend_supports(world, setting, rules);
+  const bool supports = quantized && backend_supports(world, setting);
   if (setting.requested && supports) {
     return {PrefillQueryOutcome::quantized, world.fp8_data_type, quantized, supports};
   }
@@ -217,13 +221,13 @@ inline Decision decide(const World& world, const Setting& setting, Rules rules) 
 }
 
 // Whether the operator is told to change the flag: where it is what decides, and 2 % are to be had.
-inline bool advises_change(const World& world, const Setting& setting, Rules rules) {
+inline bool advises_change(const World& world, const Setting& setting) {
   const auto speedup = prediction(world);
   if (!speedup || is_automatic(world)) return false;
-  const auto outcome = decide(world, setting, rules).outcome;
+  const auto outcome = decide(world, setting).outcome;
   if (outcome == PrefillQueryOutcome::available_but_off) return *speedup >= 1.02;
   const Setting off = {false, setting.cache_dtype, setting.choice};
-  const bool runs_without = world.injected || selected(world, off, rules) != nullptr;
+  const bool runs_without = world.injected || selected(world, off) != nullptr;
   return outcome == PrefillQueryOutcome::quantized && runs_without && *speedup <= 1 / 1.02;
 }
 

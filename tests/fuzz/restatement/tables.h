@@ -125,6 +125,12 @@ inline bool is_plain_fp8(std::string_view name) {
   return name == "fp8" || name == "fp8_e4m3" || name == "fp8_inc";
 }
 
+// Whether two spellings stand for one storage format.
+inline bool are_one_format(std::string_view a, std::string_view b) {
+  const auto is_e4m3 = [](std::string_view name) { return name == "fp8" || name == "fp8_e4m3"; };
+  return a == b || (is_e4m3(a) && is_e4m3(b));
+}
+
 // Tables of backends.
 
 inline const MlaDimensions deepseek = {128, 64, 128};
@@ -140,6 +146,9 @@ struct Row {
   Ranges fp8_devices = {};
   std::vector<DataType> fp8_model_dtypes = {};
   std::vector<std::string> fp8_caches = {};
+  std::vector<KvScales> fp8_scales = {};  // empty: any
+  bool fp8_over_ranks = true;             // with a KV cache that is spread over ranks
+  Ranges ignores_flag_on = {};
   bool available = true;
 
   PrefillBackend to_library() const {
@@ -154,15 +163,18 @@ struct Row {
     result.fp8_devices = fuzz::to_library(fp8_devices);
     result.fp8_model_dtypes = fp8_model_dtypes;
     result.fp8_kv_cache_dtypes = fp8_caches;
+    result.fp8_kv_scales = fp8_scales;
+    result.fp8_with_decode_context_parallel = fp8_over_ranks;
+    result.ignores_flag_on = fuzz::to_library(ignores_flag_on);
     return result;
   }
 };
 
-inline Row fp8_row(const char* name, Ranges devices, bool writes_float16 = false) {
+inline Row fp8_row(const char* name, Ranges devices, bool writes_all = true) {
   Row row{name, std::move(devices)};
   row.fp8_queries = Fp8Queries::optional;
   row.fp8_caches = {"fp8", "fp8_e4m3"};
-  if (!writes_float16) row.fp8_model_dtypes = {DataType::bfloat16};
+  if (!writes_all) row.fp8_model_dtypes = {DataType::bfloat16};
   return row;
 }
 
@@ -173,8 +185,9 @@ inline std::vector<Row> vllm_rows() {
   std::vector<Row> rows = {{"ROCM_AITER_FA", {alone(gfx942), alone(gfx950)}},
                            {"FLASH_ATTN"},
                            fp8_row("TRTLLM_RAGGED", {family(10)}),
-                           fp8_row("FLASHINFER", {family(10)}),
-                           fp8_row("TOKENSPEED_MLA", {family(10)}, true)};
+                           fp8_row("FLASHINFER", {family(10)}, /*writes_all=*/false),
+                           fp8_row("TOKENSPEED_MLA", {family(10)})};
+  rows[0].ignores_flag_on = {alone(gfx950)};
   rows[2].dimensions = {deepseek, wide};
   rows[2].preferred_dimensions = {wide};
   rows[3].dimensions = rows[4].dimensions = {deepseek};
@@ -182,7 +195,8 @@ inline std::vector<Row> vllm_rows() {
 }
 
 inline std::vector<Row> tensorrt_llm_rows() {
-  std::vector<Row> rows = {fp8_row("TRTLLM_FMHA", {{{Device::cuda, 8, 0}, {Device::cuda, 12, 9}}})};
+  std::vector<Row> rows = {fp8_row("TRTLLM_FMHA", {{{Device::cuda, 8, 0}, {Device::cuda, 12, 9}}},
+                                   /*writes_all=*/false)};
   for (const auto& [major, minor] : {std::pair(9, 0), {10, 0}, {10, 3}, {12, 0}, {12, 1}}) {
     rows[0].fp8_devices.push_back(alone({Device::cuda, major, minor}));
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "invalid_argument.h"
+#include "words/invalid_argument.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,15 @@ void check_name(std::string_view field, std::string_view name);
 
 /// The same for a value of the enumeration `type` that is none of its enumerators.
 [[noreturn]] void throw_out_of_range(std::string_view field, std::string_view type, unsigned value);
+
+/// The enumerator's name; std::invalid_argument for a value of `type` that is out of range.
+template <class Enum, std::size_t count>
+std::string_view enumerator_name(const std::string_view (&names)[count], std::string_view field,
+                                 std::string_view type, Enum value) {
+  const auto number = static_cast<std::size_t>(value);
+  if (number >= count) throw_out_of_range(field, type, static_cast<unsigned>(number));
+  return names[number];
+}
 
 /// The same where the accepted values have names. The one nearest to `value`, if one is near, comes
 /// first; then `forms` if there are too many names to list them all, else the other names.

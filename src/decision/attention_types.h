@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/attention_plan.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "decision/prefill_question.h"
+
+namespace mla_dtype::detail {
+
+/// A decode backend of the engine, on its device.
+struct DecodeTable {
+  Platform platform = {};
+  DecodeBackend backend = {};
+};
+
+/// The KV cache as the allocator and as kernels see it.
+struct CacheTypes {
+  DataType storage;
+  DataType view;
+};
+
+/// `format` is null for one of the engine's own.
+CacheTypes cache_types(const KvCacheFormat* format, bool quantized, DataType model_dtype,
+                       DataType platform_fp8);
+
+/// Of one token's latent in one layer; none where the type alone does not say it.
+std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, bool quantized, DataType view,
+                                       const EngineConfig& config);
+
+/// The elements of one token's latent in one layer.
+std::size_t latent_size(const EngineConfig& config);
+
+/// What decoding does with the KV cache. All but `fp8` have queries in the model dtype.
+enum class Decode {
+  unquantized,    ///< the KV cache is not quantized
+  fp8,            ///< FP8 queries
+  model_queries,  ///< the backend reads a quantized KV cache so
+  not_plain_fp8,  ///< the engine's predicate is not asked about such a KV cache
+  refused,        ///< the engine's predicate said no
+  wrong_scales,   ///< no kernel can run: the backend does not take these KV scales
+  unreadable,     ///< ... or does not read this KV cache
+};
+
+constexpr bool is_illegal(Decode decode) { return decode >= Decode::wrong_scales; }
+
+/// What the backend does with the KV cache of the question.
+Decode decode_with(const DecodeTable& table, const PrefillQuestion& question);
+
+/// The bits of the KV caches that the backend reads with a model of this question.
+unsigned readable_kv_caches(const DecodeTable& table, const PrefillQuestion& question);
+
+/// The type of the chunked-prefill workspace; none without chunked prefill.
+std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType prefill_query);
+
+/// What is to be cautioned about in a plan that is complete but for this.
+std::vector<CautionKind> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
+                                     const PrefillRow* backend);
+
+// A plan in 64 bits: attention_plan.h has the table.
+
+enum class PackedKind { number, data_type, kv_cache, scales };
+
+/// A field of a packed plan.
+struct PackedField {
+  std::string_view name;
+  unsigned shift, bits;
+  PackedKind kind;
+};
+
+inline constexpr PackedField packed_fields[] = {
+    {"version", 0, 4, PackedKind::number},
+    {"kv_cache_storage", 4, 4, PackedKind::data_type},
+    {"kv_cache_view", 8, 4, PackedKind::data_type},
+    {"prefill_query", 12, 4, PackedKind::data_type},
+    {"prefill_key_value", 16, 4, PackedKind::data_type},
+    {"chunked_prefill_workspace", 20, 4, PackedKind::data_type},
+    {"decode_query", 24, 4, PackedKind::data_type},
+    {"output", 28, 4, PackedKind::data_type},
+    {"kv_cache_dtype", 32, 8, PackedKind::kv_cache},
+    {"kv_scales", 40, 4, PackedKind::scales},
+    {"kv_cache_name", 44, 20, PackedKind::number},
+};
+
+inline constexpr unsigned packed_no_type = 15;
+inline constexpr unsigned packed_model_cache = 254;
+inline constexpr unsigned packed_own_cache = 255;
+
+constexpr unsigned packed_value(std::uint64_t packed, const PackedField& field) {
+  return static_cast<unsigned>(packed >> field.shift & ((std::uint64_t{1} << field.bits) - 1));
+}
+
+/// The plan's data types are taken to be checked.
+std::uint64_t pack_plan(const AttentionPlan& plan);
+
+}  // namespace mla_dtype::detail

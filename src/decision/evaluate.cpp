@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decision/evaluate.h"
+
+#include "facts/kv_cache_formats.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+// What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
+// be.
+bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
+  if (question.format == nullptr) {
+    return !row.lists_own_kv_caches || holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype);
+  }
+  const unsigned accepted =
+      question.is_from_checkpoint ? bits_stored_like(*question.format) : bit_of(*question.format);
+  return (row.kv_caches & accepted) != 0;
+}
+
+bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {
+  return holds(row.backend.preferred_dimensions, question.config.mla_dimensions);
+}
+
+bool is_usable_without_fp8(const Choice& choice) {
+  return !choice.blockers.has(not_usable) &&
+         choice.row->backend.fp8_queries != Fp8Queries::required;
+}
+
+// The flag should be changed only where that is possible, and does something.
+bool advises_change(const PrefillQuestion& question, PrefillQueryOutcome outcome) {
+  const double speedup = question.prediction->speedup;
+  if (question.prediction->decides) return false;
+  if (outcome == PrefillQueryOutcome::available_but_off) return is_worthwhile(speedup);
+  return outcome == PrefillQueryOutcome::quantized && is_worthwhile(1 / speedup) &&
+         (question.table == nullptr || runs_without_fp8(question));
+}
+
+}  // namespace
+
+Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
+  const PrefillBackend& backend = row.backend;
+  Blockers result = row.on_device;
+  const bool is_of_model = (row.model_dtypes & bit(question.model_dtype)) != 0;
+  if (!is_of_model) result.add(BlockerKind::model_dtype);
+  if (!backend.dimensions.empty() && !holds(backend.dimensions, question.config.mla_dimensions)) {
+    result.add(BlockerKind::dimensions);
+  }
+  // Most rows take any number of heads, and to divide takes as long as all the rest.
+  if (backend.head_multiple != 1 &&
+      question.config.num_attention_heads % backend.head_multiple != 0) {
+    result.add(BlockerKind::head_count);
+  }
+  if (backend.fp8_queries == Fp8Queries::never) return result;
+  if (is_of_model && (row.fp8_model_dtypes & bit(question.model_dtype)) == 0) {
+    result.add(BlockerKind::output_dtype);
+  }
+  if ((row.fp8_kv_scales & bit(question.config.cache_config.kv_scales)) == 0) {
+    result.add(BlockerKind::dynamic_kv_scales);
+  }
+  if (question.config.parallel_config.decode_context_parallel_size > 1 &&
+      !backend.fp8_with_decode_context_parallel) {
+    result.add(BlockerKind::decode_context_parallel);
+  }
+  if (!reads_kv_cache(row, question)) result.add(BlockerKind::kv_cache_format);
+  return result;
+}
+
+bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question) {
+  return question.kv_cache_quantized && blockers_of(row, question).empty();
+}
+
+bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question) {
+  return (blockers_of(row, question) - BlockerKind::kv_cache_format).empty();
+}
+
+bool would_support(const PrefillQuestion& question, const PrefillRow* backend) {
+  if (question.chosen == nullptr && question.requested) {
+    for (const PrefillRow& row : question.table->rows) {
+      if (would_take_fp8(row, question)) return true;
+    }
+    return false;
+  }
+  return backend != nullptr && would_take_fp8(*backend, question);
+}
+
+Choice select(const PrefillQuestion& question) {
+  const auto choose = [&](const PrefillRow& row) {
+    return Choice{&row, blockers_of(row, question)};
+  };
+  if (question.chosen != nullptr) return choose(*question.chosen);
+  Choice without_fp8;
+  for (const bool preferred : {true, false}) {
+    for (const PrefillRow& row : question.table->rows) {
+      if (row.on_device.has(BlockerKind::backend_device)) continue;
+      if (is_preferred(row, question) != preferred) continue;
+      const Choice choice = choose(row);
+      const bool takes_fp8 = question.kv_cache_quantized && choice.blockers.empty();
+      if (question.requested && takes_fp8) return choice;
+      if (without_fp8.row == nullptr && is_usable_without_fp8(choice)) without_fp8 = choice;
+      if (without_fp8.row != nullptr && !question.requested) return without_fp8;
+    }
+  }
+  return question.requested && question.is_required() ? Choice{} : without_fp8;
+}
+
+bool runs_without_fp8(const PrefillQuestion& question) {
+  PrefillQuestion without_fp8 = question;
+  without_fp8.requested = false;
+  const Choice choice = select(without_fp8);
+  return choice.row != nullptr && is_usable_without_fp8(choice);
+}
+
+Evaluation evaluate(const PrefillQuestion& question) {
+  Evaluation result;
+  PrefillQueryFacts& facts = result.facts;
+  facts.kv_cache_quantized = question.kv_cache_quantized;
+  facts.requested = question.requested;
+  if (question.table == nullptr) {
+    facts.backend_supports = question.engines_answer && question.engines_answer->supported;
+  } else {
+    result.choice = select(question);
+    facts.backend_supports =
+        facts.kv_cache_quantized && result.choice.row != nullptr && result.choice.blockers.empty();
+  }
+  result.outcome = decide_prefill_query(facts);
+  result.prediction = question.prediction;
+  if (result.prediction) {
+    result.prediction->advises_change = advises_change(question, result.outcome);
+  }
+  return result;
+}
+
+Records records_of(PrefillQueryOutcome outcome,
+                   const std::optional<PrefillPrediction>& prediction) {
+  const bool advises_change = prediction && prediction->advises_change;
+  switch (outcome) {
+    case PrefillQueryOutcome::quantized:
+      if (advises_change) return {Record::enabled, Record::does_not_pay};
+      return {Record::enabled};
+    case PrefillQueryOutcome::request_refused:
+      return {Record::refused};
+    case PrefillQueryOutcome::available_but_off:
+      if (prediction && prediction->decides) return {Record::automatically_off};
+      if (prediction && !advises_change) return {};
+      return {Record::available};
+    case PrefillQueryOutcome::not_applicable:
+      break;
+  }
+  return {};
+}
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "decision/prefill_question.h"
+
+namespace mla_dtype::detail {
+
+/// A backend of the table, and what keeps FP8 queries from it. Null: none can run.
+struct Choice {
+  const PrefillRow* row = nullptr;
+  Blockers blockers = {};
+};
+
+/// The answer to a question, small enough to be made for every layer.
+struct Evaluation {
+  PrefillQueryFacts facts = {};
+  PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
+  Choice choice = {};  ///< from the table: what runs
+  std::optional<PrefillPrediction> prediction = {};
+};
+
+Evaluation evaluate(const PrefillQuestion& question);
+
+/// What keeps FP8 queries from the backend with this model and KV cache.
+Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question);
+
+/// The choice; without one the first that takes FP8 queries if they are requested, and else the
+/// first that can run. Null if none can.
+Choice select(const PrefillQuestion& question);
+
+bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question);
+
+/// Whether it would with some KV cache.
+bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question);
+
+/// Whether what would run with some KV cache would. `backend`: what runs with this one.
+bool would_support(const PrefillQuestion& question, const PrefillRow* backend);
+
+/// Whether prefill runs if FP8 queries are not requested.
+bool runs_without_fp8(const PrefillQuestion& question);
+
+/// Whether a change may be advised for what makes attention so many times as fast.
+constexpr bool is_worthwhile(double speedup) { return speedup >= 1.02; }
+
+/// Whether FP8 prefill queries may be advised, as far as is known.
+inline bool may_advise(const std::optional<PrefillPrediction>& prediction) {
+  return !prediction || is_worthwhile(prediction->speedup);
+}
+
+/// What a decision says in the log.
+enum class Record {
+  enabled,            ///< row 1
+  does_not_pay,       ///< besides it: FP8 is predicted to be slower
+  refused,            ///< row 2
+  available,          ///< row 3: how to enable it
+  automatically_off,  ///< ... in mode `automatic`: why it is not
+};
+
+using Records = std::array<std::optional<Record>, 2>;
+
+Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction);
+
+// Reasons: reasons.cpp.
+
+/// One condition that failed, and of which backend; null: it is about none.
+struct Obstacle {
+  BlockerKind kind;
+  const PrefillRow* row = nullptr;
+};
+
+/// Every condition that kept FP8 queries away, in the order in which they are told.
+std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation);
+
+/// Changes that together, with FP8 queries requested, give them. Null: no change.
+struct Change {
+  const KvCacheFormat* kv_cache = nullptr;
+  const PrefillRow* row = nullptr;
+};
+
+/// Each least set of changes; the smallest first, then what the table prefers. Of two that come to
+/// the same, one. `{{}}`: requesting them is enough.
+std::vector<Change> least_changes(const PrefillQuestion& question);
+
+/// Why no change helps.
+enum class Hopeless {
+  no,             ///< one may
+  device,         ///< no backend of the table takes FP8 queries on it
+  model,          ///< ... or none with this model, or none that the engine can use
+  configuration,  ///< ... or none with these KV scales, or this spread of the KV cache
+  prediction,     ///< FP8 is not predicted to be faster
+};
+
+/// `changes`: those of least_changes().
+Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes);
+
+/// What select_prefill_backend() answers.
+struct Selection {
+  struct Rejected {
+    const PrefillRow* row;
+    Blockers blockers;
+  };
+  const PrefillRow* selected = nullptr;
+  bool takes_fp8 = false;
+  std::vector<Rejected> rejected = {};
+  const PrefillRow* advised = nullptr;  ///< could take FP8 queries where the selected one cannot
+};
+
+Selection make_selection(const PrefillQuestion& question);
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decision/prefill_question.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "facts/kv_cache_formats.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+// An empty list stands for `all`.
+template <class Enum>
+unsigned bits_of(const std::vector<Enum>& values, unsigned all) {
+  unsigned bits = values.empty() ? all : 0;
+  for (const Enum value : values) bits |= bit(value);
+  return bits;
+}
+
+Blockers on_device(const PrefillBackend& backend, const Platform& platform) {
+  if (!backend.devices.empty() && !contains(backend.devices, platform)) {
+    return BlockerKind::backend_device;
+  }
+  if (backend.fp8_queries == Fp8Queries::never) return BlockerKind::backend_without_fp8;
+  const bool takes_fp8 = backend.fp8_devices.empty() || contains(backend.fp8_devices, platform);
+  if (!takes_fp8 || !fp8_data_type(platform)) return BlockerKind::fp8_device;
+  return {};
+}
+
+}  // namespace
+
+const PrefillRow* PrefillTable::find(std::string_view name) const {
+  for (const PrefillRow& row : rows) {
+    if (row.backend.name == name) return &row;
+  }
+  return nullptr;
+}
+
+PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBackend> backends,
+                                const PrefillBackendAvailability& is_available) {
+  PrefillTable table;
+  table.platform = platform;
+  for (PrefillBackend& backend : backends) {
+    PrefillRow row;
+    row.on_device = on_device(backend, platform);
+    row.model_dtypes =
+        bits_of(backend.model_dtypes, bit(DataType::float16) | bit(DataType::bfloat16));
+    row.fp8_model_dtypes = bits_of(backend.fp8_model_dtypes, ~0U);
+    row.fp8_kv_scales = bits_of(backend.fp8_kv_scales, ~0U);
+    if (is_available != nullptr) row.available = is_available(backend.name);
+    if (!row.available.supported) row.on_device.add(BlockerKind::backend_unavailable);
+    for (const std::string& name : backend.fp8_kv_cache_dtypes) {
+      const auto* const format = find_kv_cache_format(name);
+      row.lists_own_kv_caches = row.lists_own_kv_caches || format == nullptr;
+      if (format != nullptr) row.kv_caches |= bit_of(*format);
+    }
+    row.backend = std::move(backend);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
+                              const Environment& env) {
+  const CacheConfig& cache = config.cache_config;
+  PrefillQuestion question{
+      config, env, model_dtype,
+      effective_cache_dtype(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo)};
+  question.is_from_checkpoint = question.cache_dtype != cache.cache_dtype;
+  question.format = find_kv_cache_format(question.cache_dtype);
+  if (env.backend_supports_prefill_query_quantization) return question;
+  question.table = env.prefill_table.get();
+  if (!question.operators_choice().empty()) {
+    question.chosen = question.table->find(question.operators_choice());
+  } else if (question.table->named) {
+    question.chosen = &question.table->rows[*question.table->named];
+  }
+  return question;
+}
+
+bool is_requested(const PrefillQuestion& question) {
+  const AttentionConfig& attention = question.config.attention_config;
+  switch (attention.prefill_query_mode) {
+    case PrefillQueryMode::by_flag:
+      break;
+    case PrefillQueryMode::required:
+      return true;
+    case PrefillQueryMode::automatic:
+      return question.prediction && question.prediction->speedup > 1;
+  }
+  return attention.use_prefill_query_quantization;
+}
+
+std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question) {
+  std::vector<const PrefillRow*> rows;
+  for (const PrefillRow& row : question.table->rows) rows.push_back(&row);
+  std::stable_partition(rows.begin(), rows.end(), [&](const PrefillRow* row) {
+    return holds(row->backend.preferred_dimensions, question.config.mla_dimensions);
+  });
+  return rows;
+}
+
+}  // namespace mla_dtype::detail

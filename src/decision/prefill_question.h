@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/prefill_query.h>
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "decision/blockers.h"
+
+namespace mla_dtype::detail {
+
+/// One prefill backend on the engine's device. Its lists are bits here, one for each enumerator.
+struct PrefillRow {
+  PrefillBackend backend;
+  Support available = true;
+  Blockers on_device = {};  ///< what can be said before there is a model
+  unsigned model_dtypes = 0;
+  unsigned fp8_model_dtypes = 0;
+  unsigned fp8_kv_scales = 0;
+  unsigned kv_caches = 0;            ///< ... for each KvCacheFormat that FP8 queries go with
+  bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
+};
+
+template <class Enum>
+constexpr unsigned bit(Enum value) {
+  return 1U << static_cast<unsigned>(value);
+}
+
+/// The prefill backends of an engine on its device, in its order. Never changes once it is made:
+/// one serves any number of threads.
+struct PrefillTable {
+  Platform platform = {};
+  std::vector<PrefillRow> rows = {};
+  std::optional<std::size_t> named = {};  ///< the row that runs where the operator chooses none
+  std::uint64_t fingerprint = 0;          ///< a hash of all the above
+
+  /// Null if there is none.
+  const PrefillRow* find(std::string_view name) const;
+};
+
+/// Asks `is_available` once for each row. The rows are taken to be checked.
+PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBackend> backends,
+                                const PrefillBackendAvailability& is_available);
+
+/// A decision on prefill queries before it is taken. Its explanation and its records are worded
+/// from this alone, so record_key() has to know whatever is read of the configuration and
+/// environment.
+struct PrefillQuestion {
+  const EngineConfig& config;
+  const Environment& env;
+  DataType model_dtype;
+
+  std::string_view cache_dtype;           ///< what `auto` comes to by the checkpoint
+  bool is_from_checkpoint = false;        ///< whether it came to something else
+  const KvCacheFormat* format = nullptr;  ///< null: known to the engine alone
+  const PrefillTable* table = nullptr;    ///< null: a predicate of the engine's own answers alone
+  const PrefillRow* chosen = nullptr;     ///< by the operator or by name; null: the choice is open
+
+  // The answers of predicates.
+  bool kv_cache_quantized = false;
+  bool requested = false;  ///< by the flag, by the mode, or by what is predicted
+  std::optional<PrefillPrediction> prediction = {};
+  std::optional<Support> engines_answer = {};  ///< where its own predicate was asked
+
+  // A plan's: what decoding leaves of the KV caches.
+  bool may_keep_kv_cache = true;
+  unsigned kv_caches_left = ~0U;  ///< a bit for each KvCacheFormat
+
+  /// Whether the library answers for other KV caches, too.
+  bool knows_kv_caches() const { return !env.is_quantized_kv_cache; }
+  const std::string& operators_choice() const {
+    return config.attention_config.mla_prefill_backend;
+  }
+  bool is_required() const {
+    return config.attention_config.prefill_query_mode == PrefillQueryMode::required;
+  }
+  /// Whether what is predicted speaks against FP8 queries; then no setting brings them.
+  bool is_ruled_out() const {
+    return config.attention_config.prefill_query_mode == PrefillQueryMode::automatic && !requested;
+  }
+};
+
+/// The configuration and the environment of a question, both checked; no predicate is asked.
+PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
+                              const Environment& env);
+
+/// Whether FP8 queries are asked for.
+bool is_requested(const PrefillQuestion& question);
+
+/// Those of the table, as they are preferred for the dimensions.
+std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question);
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <mla_dtype/once_log.h>
+#include <mla_dtype/prefill_query.h>
+
+#include <cstdint>
+
+#include "decision/evaluate.h"
+
+// What the doors share that decide on prefill queries.
+
+namespace mla_dtype::detail {
+
+/// Throws std::invalid_argument for what cannot be meant; asks no predicate.
+void check(const EngineConfig& config, DataType model_dtype, const Environment& env);
+
+/// Checks, and puts the question, with the answers of the predicates: each is asked at most once,
+/// and that of the backend only if the KV cache is quantized, or `would_it`.
+PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Environment& env,
+                    bool would_it = false);
+
+/// Throws PrefillQueryRefused where FP8 queries are required and not possible.
+void throw_if_refused(const PrefillQuestion& question, const Evaluation& evaluation);
+
+OnceLog& log_of(const Environment& env);
+
+LogLevel level_of(Record record, const Environment& env);
+
+/// A hash of all that the records of a decision are worded from: decisions with one key say the
+/// same, so that what was said of one need not be worded for the other. Never 0.
+std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& evaluation,
+                         Record record, LogLevel level) noexcept;
+
+/// PrefillTable::fingerprint.
+std::uint64_t fingerprint(const PrefillTable& table);
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include "log/said_key.h"
+#include "prefill_answers.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+std::uint64_t pair(int a, int b) noexcept {
+  return std::uint64_t{static_cast<std::uint32_t>(a)} << 32 | static_cast<std::uint32_t>(b);
+}
+
+std::uint64_t bits_of(double number) noexcept {
+  std::uint64_t bits = 0;
+  static_assert(sizeof bits == sizeof number);
+  std::memcpy(&bits, &number, sizeof bits);
+  return bits;
+}
+
+template <class Value>
+void add(KeyHash& hash, const Value& value) {
+  if constexpr (std::is_same_v<Value, std::string>) {
+    hash.add(std::string_view(value));
+  } else if constexpr (std::is_same_v<Value, DeviceRange>) {
+    add(hash, to_string(value));
+  } else if constexpr (std::is_same_v<Value, MlaDimensions>) {
+    hash.add(pair(value.qk_nope_head_dim, value.qk_rope_head_dim), pair(value.v_head_dim, 0));
+  } else if constexpr (std::is_integral_v<Value> || std::is_enum_v<Value>) {
+    hash.add(static_cast<std::uint64_t>(value), 0);
+  } else {
+    hash.add(value.size(), 0);
+    for (const auto& item : value) add(hash, item);
+  }
+}
+
+// A member that a row gets does not compile here until it is named.
+void add(KeyHash& hash, const PrefillBackend& row) {
+  const auto& [name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple,
+               fp8_queries, fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
+               fp8_with_decode_context_parallel, ignores_flag_on] = row;
+  const auto add_all = [&](const auto&... members) { (add(hash, members), ...); };
+  add_all(name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple, fp8_queries,
+          fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
+          fp8_with_decode_context_parallel, ignores_flag_on);
+}
+
+}  // namespace
+
+std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& evaluation,
+                         Record record, LogLevel level) noexcept {
+  const auto& [cache, attention, dimensions, kv_lora_rank, heads, parallel, scheduler] =
+      question.config;
+  const PrefillQueryFacts& facts = evaluation.facts;
+  std::uint64_t small = 0;
+  const auto put = [&](auto value, unsigned bits) {
+    small = small << bits | static_cast<std::uint64_t>(value);
+  };
+  put(record, 4), put(level, 4), put(evaluation.outcome, 4), put(attention.prefill_query_mode, 4);
+  put(question.model_dtype, 8), put(cache.kv_scales, 4);
+  put(facts.kv_cache_quantized, 1), put(facts.requested, 1), put(facts.backend_supports, 1);
+  put(attention.use_prefill_query_quantization, 1), put(question.is_from_checkpoint, 1);
+  put(question.knows_kv_caches(), 1), put(question.table != nullptr, 1);
+  put(evaluation.prediction.has_value(), 1);
+
+  KeyHash hash(question.table != nullptr ? question.table->fingerprint : 0);
+  hash.add(small, static_cast<std::uint64_t>(parallel.decode_context_parallel_size));
+  hash.add(pair(dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim),
+           pair(dimensions.v_head_dim, heads));
+  if (const auto& prediction = evaluation.prediction) {
+    hash.add(static_cast<std::uint64_t>(prediction->isl), bits_of(prediction->speedup));
+    hash.add(prediction->decides, prediction->advises_change);
+  }
+  hash.add(question.cache_dtype);
+  hash.add(question.operators_choice());
+  if (question.engines_answer) hash.add(question.engines_answer->reason);
+  if (record == Record::enabled) return hash.value();  // speaks of no setting
+  hash.add(question.env.spellings.request_fp8);
+  hash.add(question.env.spellings.kv_cache_dtype);
+  hash.add(question.env.spellings.prefill_backend);
+  return hash.value();
+}
+
+std::uint64_t fingerprint(const PrefillTable& table) {
+  KeyHash hash(0);
+  add(hash, to_string(table.platform));
+  add(hash, table.named.value_or(table.rows.size()));
+  for (const PrefillRow& row : table.rows) {
+    add(hash, row.backend);
+    add(hash, row.available.supported);
+    add(hash, row.available.reason);
+  }
+  return hash.value();
+}
+
+}  // namespace mla_dtype::detail

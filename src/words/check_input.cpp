@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "words/check_input.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "facts/data_types.h"
+#include "facts/kv_cache_formats.h"
+#include "words/invalid_argument.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+void check_types(std::string_view field, const std::vector<DataType>& types) {
+  for (const DataType type : types) {
+    if (!is_model_data_type(type)) throw_bad_data_type(field, type, "bfloat16, float16, float32");
+  }
+}
+
+void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
+  const bool never = backend.fp8_queries == Fp8Queries::never;
+  if (backend.fp8_queries > Fp8Queries::required) {
+    throw_out_of_range(row + "fp8_queries", "Fp8Queries",
+                       static_cast<unsigned>(backend.fp8_queries));
+  }
+  if (never != backend.fp8_kv_cache_dtypes.empty()) {
+    throw_invalid_argument(row + "fp8_kv_cache_dtypes", never ? "some" : "none",
+                           never ? "none where FP8 queries are never taken"
+                                 : "at least one where FP8 queries are taken");
+  }
+  for (const std::string& name : backend.fp8_kv_cache_dtypes) {
+    const auto* const format = find_kv_cache_format(name);
+    if (!name.empty() && (format == nullptr || format->quantized)) continue;
+    throw_invalid_argument(row + "fp8_kv_cache_dtypes", in_quotes(name),
+                           "quantized KV-cache dtypes");
+  }
+  for (const KvScales scales : backend.fp8_kv_scales) {
+    if (scales <= KvScales::dynamic) continue;
+    throw_out_of_range(row + "fp8_kv_scales", "KvScales", static_cast<unsigned>(scales));
+  }
+  for (const DeviceRange& range : backend.fp8_devices) {
+    const auto holds_it = [&](const DeviceRange& device) { return device.contains(range); };
+    const auto& devices = backend.devices;
+    const bool runs_there =
+        devices.empty() || std::any_of(devices.begin(), devices.end(), holds_it);
+    if (!never && runs_there) continue;
+    throw_invalid_argument(
+        row + "fp8_devices", to_string(range),
+        never ? "none where FP8 queries are never taken" : "those that it runs on");
+  }
+}
+
+void check_prefill_backend(const PrefillBackend& backend) {
+  check_name("prefill backend's name", backend.name);
+  const std::string row = fmt::format("prefill backend {}, ", backend.name);
+  check_types(row + "model_dtypes", backend.model_dtypes);
+  check_types(row + "fp8_model_dtypes", backend.fp8_model_dtypes);
+  check_positive(row + "head_multiple", backend.head_multiple);
+  for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
+    for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
+  }
+  check_fp8_queries(backend, row);
+}
+
+}  // namespace
+
+void throw_bad_data_type(std::string_view field, DataType type, std::string_view accepted) {
+  const std::string value = is_data_type(type)
+                                ? in_quotes(to_string(type))
+                                : fmt::format("DataType({})", static_cast<unsigned>(type));
+  throw_invalid_argument(field, value, accepted);
+}
+
+void check_positive(std::string_view field, std::int64_t value) {
+  if (value < 1) throw_invalid_argument(field, fmt::to_string(value), "1 and above");
+}
+
+void check_dimensions(const MlaDimensions& dimensions) {
+  check_positive("qk_nope_head_dim", dimensions.qk_nope_head_dim);
+  check_positive("qk_rope_head_dim", dimensions.qk_rope_head_dim);
+  check_positive("v_head_dim", dimensions.v_head_dim);
+}
+
+void check_model_data_type(DataType model_dtype) {
+  if (!is_model_data_type(model_dtype)) {
+    throw_bad_data_type("model_dtype", model_dtype, "bfloat16, float16, float32");
+  }
+}
+
+void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo) {
+  if (cache_dtype != "auto" || quant_algo.empty() || kv_cache_dtype_of(quant_algo)) return;
+  throw_unknown_name("checkpoint_kv_cache_quant_algo", quant_algo, known_quant_algos());
+}
+
+void check_config(const EngineConfig& config) {
+  const AttentionConfig& attention = config.attention_config;
+  if (attention.prefill_query_mode > PrefillQueryMode::automatic) {
+    throw_out_of_range("prefill_query_mode", "PrefillQueryMode",
+                       static_cast<unsigned>(attention.prefill_query_mode));
+  }
+  if (attention.expected_isl) {
+    check_positive("expected_isl", *attention.expected_isl);
+  } else if (attention.prefill_query_mode == PrefillQueryMode::automatic) {
+    throw_invalid_argument("expected_isl", "none",
+                           "1 and above, where prefill_query_mode is automatic");
+  }
+  if (const auto& chunk = config.scheduler_config.max_num_batched_tokens) {
+    check_positive("max_num_batched_tokens", *chunk);
+  }
+  const CacheConfig& cache = config.cache_config;
+  if (cache.kv_scales > KvScales::dynamic) {
+    throw_out_of_range("kv_scales", "KvScales", static_cast<unsigned>(cache.kv_scales));
+  }
+  check_quant_algo(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo);
+  check_dimensions(config.mla_dimensions);
+  check_positive("kv_lora_rank", config.kv_lora_rank);
+  check_positive("num_attention_heads", config.num_attention_heads);
+  check_positive("decode_context_parallel_size",
+                 config.parallel_config.decode_context_parallel_size);
+}
+
+const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype) {
+  const auto* const format = find_kv_cache_format(cache_dtype);
+  if (format != nullptr) return *format;
+  std::vector<std::string_view> names;
+  for (const KvCacheFormat& known : kv_cache_formats()) names.push_back(known.name);
+  throw_unknown_name("cache_dtype", cache_dtype, names);
+}
+
+void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
+  if (backends.empty()) throw_invalid_argument("prefill backends", "none", "at least one");
+  std::vector<std::string_view> names;
+  for (const PrefillBackend& backend : backends) {
+    check_prefill_backend(backend);
+    if (std::find(names.begin(), names.end(), backend.name) != names.end()) {
+      throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
+                             "each name once");
+    }
+    names.push_back(backend.name);
+  }
+}
+
+void check_decode_backend(const DecodeBackend& backend) {
+  check_name("decode backend's name", backend.name);
+  for (const DecodePair& pair : backend.pairs) {
+    const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
+    if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
+        (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
+      throw_invalid_argument(fmt::format("decode backend {}, queries", backend.name),
+                             fmt::format("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
+                             "model; or fp8, with quantized KV caches");
+    }
+    for (const std::string& name : pair.kv_cache_dtypes) {
+      const auto* const format = find_kv_cache_format(name);
+      const bool is_fit =
+          !name.empty() &&
+          (format == nullptr || (is_fp8_pair ? is_plain_fp8(*format) : format->quantized));
+      if (is_fit) continue;
+      throw_invalid_argument(
+          fmt::format("decode backend {}, kv_cache_dtypes", backend.name), in_quotes(name),
+          is_fp8_pair ? "fp8, fp8_e4m3, and the engine's own" : "quantized KV-cache dtypes");
+    }
+  }
+}
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "facts/kv_cache_formats.h"
+#include "words/prefill_query.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+std::string_view name_of(const PrefillRow* row) {
+  return row != nullptr ? std::string_view(row->backend.name) : std::string_view();
+}
+
+Remedy remedy(const Change& change, const PrefillQuestion& question) {
+  Remedy result{};
+  result.request = !question.requested;
+  if (change.kv_cache != nullptr) result.cache_dtype = change.kv_cache->name;
+  result.prefill_backend = name_of(change.row);
+  const bool is_chosen =
+      question.format != nullptr && !question.is_from_checkpoint && question.format->name != "auto";
+  const Settings kept = {question.requested, is_chosen ? question.format->name : std::string_view(),
+                         question.operators_choice()};
+  result.spelling = spell(question.env.spellings,
+                          {result.request, result.cache_dtype, result.prefill_backend}, kept);
+  return result;
+}
+
+// Where some backend of the table takes FP8 queries, though not here.
+std::string why_not_on_device(const PrefillTable& table) {
+  std::vector<std::string> devices;
+  bool is_device_without_fp8 = false;
+  for (const PrefillRow& row : table.rows) {
+    const PrefillBackend& backend = row.backend;
+    if (backend.fp8_queries == Fp8Queries::never) continue;
+    const auto& ranges = backend.fp8_devices.empty() ? backend.devices : backend.fp8_devices;
+    if (ranges.empty()) is_device_without_fp8 = true;
+    for (const DeviceRange& range : ranges) {
+      // A range that holds a device without FP8 is no answer for it.
+      const std::string name = mla_dtype::to_string(range);
+      const bool is_listed = std::find(devices.begin(), devices.end(), name) != devices.end();
+      if (!range.contains(table.platform) && !is_listed) devices.push_back(name);
+    }
+  }
+  if (is_device_without_fp8) return "it has no FP8";
+  if (devices.empty()) return "no prefill backend of the engine takes FP8 queries";
+  return "the engine's prefill backends take FP8 queries only on " + list(devices);
+}
+
+std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
+  const std::string here =
+      fmt::format("On this device ({})", device_name(question.table->platform));
+  std::string text;
+  switch (why) {
+    case Hopeless::no:
+      return {};
+    case Hopeless::device:
+      text = fmt::format("{} no setting helps: {}.", here, why_not_on_device(*question.table));
+      break;
+    case Hopeless::model:
+      text = here + " no setting helps this model in this engine.";
+      break;
+    case Hopeless::configuration:
+      text = "No flag, KV-cache dtype or prefill backend helps here.";
+      break;
+    case Hopeless::prediction:
+      text = here + " FP8 prefill queries are not predicted to be faster at the expected ISL.";
+      break;
+  }
+  if (runs_without_fp8(question) && !question.is_required()) {
+    text += " Prefill in the model's data type is the right choice here.";
+  }
+  return text;
+}
+
+std::string hint(const PrefillQuestion& question, const Selection& selection) {
+  if (selection.advised == nullptr) return {};
+  const PrefillRow* const subject =
+      question.chosen != nullptr ? question.chosen : selection.selected;
+  const std::string turn_on = fmt::format("turn {} on", flag_name(question.env.spellings));
+  if (subject == nullptr || subject == selection.advised) {
+    return fmt::format("Prefill backend {} takes only FP8 queries: {}.", name_of(selection.advised),
+                       turn_on);
+  }
+  const bool is_choice = !question.operators_choice().empty();
+  std::string what = is_choice ? "choose it, or leave the choice open" : "choose it";
+  if (!question.requested) what += "; and " + turn_on;
+  if (question.chosen == nullptr) what = turn_on + " to have it selected";
+  return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.",
+                     name_of(subject), name_of(selection.advised), what);
+}
+
+}  // namespace
+
+KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quant_algo,
+                             DataType model_dtype) {
+  std::string requested(cache_dtype);
+  if (find_kv_cache_format(cache_dtype) == nullptr) {
+    return {requested, requested, "the engine knows it"};
+  }
+  if (cache_dtype != "auto") return {requested, requested, "the operator chose it"};
+  const std::string_view resolved = effective_cache_dtype(cache_dtype, quant_algo);
+  if (resolved != "auto") {
+    return {std::move(requested), std::string(resolved), "the checkpoint was quantized for it"};
+  }
+  return {std::move(requested), std::string(mla_dtype::to_string(model_dtype)),
+          "it is the model's data type"};
+}
+
+PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluation& evaluation) {
+  PrefillQueryExplanation result{};
+  const bool is_quantized = evaluation.outcome == PrefillQueryOutcome::quantized;
+  result.data_type = is_quantized ? question.env.fp8_data_type : question.model_dtype;
+  result.outcome = evaluation.outcome;
+  result.facts = evaluation.facts;
+  result.prediction = evaluation.prediction;
+  result.kv_cache_dtype =
+      resolution(question.config.cache_config.cache_dtype,
+                 question.config.cache_config.checkpoint_kv_cache_quant_algo, question.model_dtype);
+  for (const Obstacle& obstacle : obstacles(question, evaluation)) {
+    result.blockers.push_back(describe(obstacle, question));
+  }
+  if (question.table == nullptr) {
+    const bool is_flag_enough =
+        evaluation.outcome == PrefillQueryOutcome::available_but_off && !question.is_ruled_out();
+    if (is_flag_enough) result.remedies.push_back(remedy({}, question));
+    return result;
+  }
+  result.prefill_backend = name_of(evaluation.choice.row);
+  if (!question.kv_cache_quantized) {
+    result.facts.backend_supports = would_support(question, evaluation.choice.row);
+  }
+  result.hint = hint(question, make_selection(question));
+  if (is_quantized) return result;
+  const std::vector<Change> changes = least_changes(question);
+  for (const Change& change : changes) result.remedies.push_back(remedy(change, question));
+  result.nothing_helps = nothing_helps(question, why_hopeless(question, changes));
+  return result;
+}
+
+PrefillBackendSelection explain_selection(const PrefillQuestion& question) {
+  const Selection selection = make_selection(question);
+  PrefillBackendSelection result{};
+  result.name = name_of(selection.selected);
+  result.chosen = name_of(question.chosen);
+  result.takes_fp8_queries = selection.takes_fp8;
+  for (const auto& [row, blockers] : selection.rejected) {
+    RejectedPrefillBackend& rejected = result.rejected.emplace_back();
+    rejected.name = row->backend.name;
+    for (const BlockerKind kind : blockers.kinds()) {
+      rejected.blockers.push_back(describe({kind, row}, question));
+    }
+  }
+  result.hint = hint(question, selection);
+  return result;
+}
+
+std::string explain_backend(PrefillQuestion question, const Evaluation& evaluation) {
+  question.chosen = evaluation.choice.row;
+  std::string text;
+  for (const Obstacle& obstacle : obstacles(question, evaluation)) {
+    const bool is_backends = obstacle.kind != BlockerKind::not_requested &&
+                             obstacle.kind != BlockerKind::kv_cache_not_quantized;
+    if (!is_backends) continue;
+    if (!text.empty()) text += ' ';
+    text += describe(obstacle, question).sentence;
+  }
+  if (!text.empty()) return text;
+  // Some backend could, but would have to be asked: without FP8 queries none runs.
+  const PrefillRow* const row = make_selection(question).advised;
+  return row != nullptr ? describe({BlockerKind::backend_needs_fp8, row}, question).sentence
+                        : "No prefill backend can be used.";
+}
+
+}  // namespace mla_dtype::detail

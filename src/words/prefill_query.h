@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "decision/evaluate.h"
+
+namespace mla_dtype::detail {
+
+// What an engine's operators set: spellings.cpp.
+
+/// What a text calls the flag that requests FP8 queries: its spelling, or in one that sets a key of
+/// a JSON object (`--option '{"key": true}'`) the key.
+std::string_view flag_name(const Spellings& spellings);
+
+/// What a text calls the KV-cache option: its spelling before the value.
+std::string_view kv_cache_option(const Spellings& spellings);
+
+/// Settings to make. Empty: left as it is.
+struct Settings {
+  bool request_fp8 = false;
+  std::string_view kv_cache_dtype = {};
+  std::string_view prefill_backend = {};
+};
+
+/// The command line that makes the changes. Where two settings are keys of one JSON object, who
+/// sets one of them gives the other one again, as it is `kept`.
+std::string spell(const Spellings& spellings, const Settings& changes, const Settings& kept);
+
+// Each condition that failed: blockers.cpp.
+
+/// The condition that failed, what it failed for, and both as a sentence.
+Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question);
+
+/// What is predicted, as a sentence.
+std::string predicted(const PrefillPrediction& prediction);
+
+/// The platform's name in a sentence.
+std::string device_name(const Platform& platform);
+
+std::string_view kv_scales_name(KvScales scales);
+
+/// `a`, `a and b`, `a, b and c`.
+std::string list(const std::vector<std::string>& items);
+
+// The explanation, from values: explain.cpp.
+
+/// A decision with all its reasons, each as a sentence. Asks no predicate.
+PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluation& evaluation);
+
+/// The selected backend and why not the others.
+PrefillBackendSelection explain_selection(const PrefillQuestion& question);
+
+/// What keeps FP8 queries from the backend that runs: why a predicate of it says no.
+std::string explain_backend(PrefillQuestion question, const Evaluation& evaluation);
+
+/// What the KV-cache dtype comes to, and why.
+KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quant_algo,
+                             DataType model_dtype);
+
+// Records, from the explanation: records.cpp.
+
+/// The text of a record, which begins with that of the decision's row. From an explanation alone:
+/// decisions, plans and exceptions say the same.
+std::string compose(Record record, const PrefillQueryExplanation& explanation,
+                    const Spellings& spellings);
+
+/// The text of PrefillQueryRefused.
+std::string compose_refusal(const PrefillQueryExplanation& explanation);
+
+/// Which backend was selected, and why not those that matter on this device.
+std::string compose(const PrefillBackendSelection& selection);
+
+/// The explanation for a human, in lines.
+std::string in_lines(const PrefillQueryExplanation& explanation);
+
+}  // namespace mla_dtype::detail

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "words/invalid_argument.h"
+#include "words/prefill_query.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+// The texts that operators search their logs for; never change a letter. `{}` stands for the
+// engine's own word for a setting.
+constexpr char enabled_text[] = "FP8 prefill attention enabled: query data type is FP8";
+constexpr char refused_text[] =
+    "Unable to perform FP8 prefill attention when {} is enabled. Please ensure that {} is set to "
+    "fp8 and your prefill backend is compatible with FP8 attention.";
+constexpr char available_text[] =
+    "FP8 KV cache is enabled but prefill queries are not quantized to FP8. For long-context "
+    "workloads (ISL >= 4K), enabling FP8 prefill attention can significantly optimize prefill "
+    "latency. To enable, add: {}";
+
+constexpr char required_text[] =
+    "FP8 prefill queries are required (prefill_query_mode), and not possible.";
+constexpr char not_paying_text[] = "FP8 prefill queries are enabled, but do not pay. ";
+constexpr char automatically_off_text[] =
+    "FP8 prefill attention is possible, and not enabled: prefill_query_mode is automatic. ";
+
+// Which conditions failed; what about the device misleads; what would help; what is predicted.
+std::string why(const PrefillQueryExplanation& explanation) {
+  std::string text;
+  const auto add = [&](std::string_view sentence) {
+    if (!sentence.empty()) text.append(" ").append(sentence);
+  };
+  for (const Blocker& blocker : explanation.blockers) {
+    if (blocker.kind != BlockerKind::not_requested) add(blocker.sentence);
+  }
+  const auto& prediction = explanation.prediction;
+  const bool is_automatic = prediction && prediction->decides;
+  if (is_automatic) add("prefill_query_mode is automatic.");
+  add(explanation.nothing_helps);
+  const bool helps = may_advise(prediction) && !explanation.remedies.empty();
+  if (helps) {
+    add("To enable FP8 prefill attention, set: " + explanation.remedies.front().spelling);
+  }
+  if (is_automatic || !may_advise(prediction)) {
+    add(fmt::format(helps ? "({})" : "{}", predicted(*prediction)));
+  }
+  return text;
+}
+
+std::string available(const PrefillQueryExplanation& explanation, const Spellings& spellings) {
+  const std::string request = spell(spellings, {true, {}, {}}, {});
+  std::string text = fmt::format(available_text, request);
+  if (!explanation.remedies.empty() && explanation.remedies.front().spelling != request) {
+    text += fmt::format(" (or, to keep what is set already: {})",
+                        explanation.remedies.front().spelling);
+  }
+  if (explanation.prediction) text += fmt::format(" ({})", predicted(*explanation.prediction));
+  return text;
+}
+
+bool is_of_another_device(const RejectedPrefillBackend& backend) {
+  return std::any_of(backend.blockers.begin(), backend.blockers.end(), [](const Blocker& blocker) {
+    return blocker.kind == BlockerKind::backend_device;
+  });
+}
+
+}  // namespace
+
+std::string compose(Record record, const PrefillQueryExplanation& explanation,
+                    const Spellings& spellings) {
+  const auto& prediction = explanation.prediction;
+  switch (record) {
+    case Record::enabled:
+      if (!prediction || !prediction->decides) return enabled_text;
+      return std::string(enabled_text) + ". " + predicted(*prediction);
+    case Record::does_not_pay: {
+      // Where it is one key among others of an option, the option is not removed.
+      const bool is_an_option = flag_name(spellings) == spellings.request_fp8;
+      return fmt::format("{}{} To disable, {}: {}", not_paying_text, predicted(*prediction),
+                         is_an_option ? "remove" : "turn off", flag_name(spellings));
+    }
+    case Record::refused:
+      return fmt::format(refused_text, flag_name(spellings), kv_cache_option(spellings)) +
+             why(explanation);
+    case Record::available:
+      return available(explanation, spellings);
+    case Record::automatically_off:
+      break;
+  }
+  return automatically_off_text + predicted(*prediction);
+}
+
+std::string compose_refusal(const PrefillQueryExplanation& explanation) {
+  return required_text + why(explanation);
+}
+
+std::string compose(const PrefillBackendSelection& selection) {
+  const bool is_found = !selection.name.empty();
+  std::string text = is_found ? fmt::format("Using prefill backend {}.", selection.name)
+                     : selection.chosen.empty()
+                         ? "No prefill backend can be used."
+                         : fmt::format("Prefill backend {} cannot be used.", selection.chosen);
+  const auto& rejected = selection.rejected;
+  const bool is_all_elsewhere = std::all_of(rejected.begin(), rejected.end(), is_of_another_device);
+  std::vector<std::string_view> said;  // what is wrong with the KV cache is wrong with it for all
+  for (const RejectedPrefillBackend& backend : rejected) {
+    if (is_of_another_device(backend) && (is_found || !is_all_elsewhere)) continue;
+    for (const Blocker& blocker : backend.blockers) {
+      if (std::find(said.begin(), said.end(), blocker.sentence) != said.end()) continue;
+      said.push_back(blocker.sentence);
+      text += ' ' + blocker.sentence;
+    }
+  }
+  return text;
+}
+
+std::string in_lines(const PrefillQueryExplanation& explanation) {
+  const KvCacheResolution& cache = explanation.kv_cache_dtype;
+  std::string text = fmt::format("data type: {}\noutcome: {}\nKV-cache dtype: {}",
+                                 to_string(explanation.data_type), to_string(explanation.outcome),
+                                 in_quotes(cache.requested));
+  if (cache.resolved != cache.requested) {
+    text += fmt::format(", which is {}: {}", cache.resolved, cache.reason);
+  }
+  const auto add = [&](std::string_view key, std::string_view value) {
+    if (!value.empty()) text += fmt::format("\n{}: {}", key, one_line(value));
+  };
+  add("prefill backend", explanation.prefill_backend);
+  for (const Blocker& blocker : explanation.blockers) add("blocker", blocker.sentence);
+  for (const Remedy& remedy : explanation.remedies) add("remedy", remedy.spelling);
+  add("note", explanation.nothing_helps);
+  add("note", explanation.hint);
+  if (explanation.prediction) {
+    std::string sentence = predicted(*explanation.prediction);
+    if (!explanation.remedies.empty() && !may_advise(explanation.prediction)) {
+      sentence += " The remedies do not pay.";
+    }
+    add("prediction", sentence);
+  }
+  return text;
+}
+
+}  // namespace mla_dtype::detail
