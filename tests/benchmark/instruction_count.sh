@@ -61,7 +61,7 @@ expect_at_most() { # <bound> <what>: what a thousand calls more add
   if [ "$count" -gt "$1" ]; then failed=1; fi
 }
 # A tenth above what g++ 12 makes of them.
-expect_at_most 230 info_once # of 100 bytes
-expect_at_most 1020 row_1
-expect_at_most 1250 row_3
+expect_at_most 222 info_once # of 100 bytes
+expect_at_most 870 row_1
+expect_at_most 1115 row_3
 exit $failed

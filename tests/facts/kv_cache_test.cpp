@@ -182,9 +182,10 @@ TEST(KvCache, WhatCannotBeResolvedIsRefused) {
   testing::expect_invalid([] { return resolve_kv_cache_dtype("auto", DataType::int8); },
                           StartsWith("model_dtype: \"int8\""));
   for (const char* name : {"INT8", "FP8 ", "FP", "FP88"}) {
-    testing::expect_invalid([&] { return resolve_kv_cache_dtype("auto", DataType::bfloat16, name); },
-                            AllOf(StartsWith("checkpoint_kv_cache_quant_algo: \""),
-                                  HasSubstr("FP8"), HasSubstr("NVFP4")));
+    testing::expect_invalid(
+        [&] { return resolve_kv_cache_dtype("auto", DataType::bfloat16, name); },
+        AllOf(StartsWith("checkpoint_kv_cache_quant_algo: \""), HasSubstr("FP8"),
+              HasSubstr("NVFP4")));
   }
 }
 

@@ -13,8 +13,6 @@
 #include <string>
 #include <unordered_set>
 
-
-
 namespace mla_dtype::detail {
 namespace {
 
