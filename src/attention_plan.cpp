@@ -96,9 +96,7 @@ void plan_kv_cache(const EngineConfig& config, const PrefillQuestion& question,
   const bool quantized = question.kv_cache_quantized;
   const auto types =
       detail::cache_types(format, quantized, question.model_dtype, question.env.fp8_data_type);
-  const std::string reason =
-      fmt::format("KV-cache dtype {}: {}.", detail::in_quotes(plan.kv_cache_dtype.resolved),
-                  plan.kv_cache_dtype.reason);
+  const std::string reason = detail::kv_cache_reason(plan.kv_cache_dtype);
   plan.kv_cache_storage = {types.storage, reason};
   plan.kv_cache_view = {types.view, reason};
   plan.kv_cache_bytes = detail::cache_bytes(format, quantized, types.view, config);
@@ -150,25 +148,23 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   }
   plan_kv_cache(config, question, format, plan);
   plan.prefill_query = {plan.prefill.data_type, detail::prefill_reason(plan.prefill)};
-  plan.prefill_key_value = {plan.prefill.data_type, "Always that of the prefill queries."};
+  plan.prefill_key_value = {plan.prefill.data_type, detail::key_value_reason};
   if (const auto type = detail::workspace_type(question, plan.prefill.data_type)) {
     plan.chunked_prefill_workspace = {*type, detail::workspace_reason(question)};
     plan.workspace_bytes = detail::latent_size(config) * size_in_bytes(*type);
   }
   plan.decode_query = plan_decode(config, decode, question);
-  plan.output = {model_dtype, "Always the model's data type."};
+  plan.output = {model_dtype, detail::output_reason};
   for (const CautionKind kind : detail::cautions_of(plan, question, evaluation.choice.row)) {
     plan.cautions.push_back(detail::caution(kind, question, evaluation.choice.row));
   }
   return plan;
 }
 
-AttentionPlanRefused::AttentionPlanRefused(const AttentionPlanRefused&) noexcept = default;
-AttentionPlanRefused& AttentionPlanRefused::operator=(const AttentionPlanRefused&) noexcept =
-    default;
 AttentionPlanRefused::~AttentionPlanRefused() = default;
 
 bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
+  static_cast<void>(to_string(plan.prefill.outcome));  // throws for what is none
   OnceLog& log = detail::log_of(env);
   bool written = false;
   for (const auto& record : detail::records_of(plan.prefill.outcome, plan.prefill.prediction)) {
@@ -193,14 +189,7 @@ std::string_view to_string(CautionKind kind) {
 }
 
 std::uint64_t pack(const AttentionPlan& plan) {
-  for (const PlannedDataType* planned :
-       {&plan.kv_cache_storage, &plan.kv_cache_view, &plan.prefill_query, &plan.prefill_key_value,
-        &plan.decode_query, &plan.output}) {
-    static_cast<void>(to_string(planned->data_type));  // throws for what is no data type
-  }
-  if (plan.chunked_prefill_workspace) {
-    static_cast<void>(to_string(plan.chunked_prefill_workspace->data_type));
-  }
+  detail::check_kv_scales(plan.kv_scales);
   return detail::pack_plan(plan);
 }
 

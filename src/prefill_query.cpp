@@ -31,20 +31,24 @@ void check_backend_choice(const std::string& choice, const Environment& env) {
   detail::throw_unknown_name("mla_prefill_backend", choice, names);
 }
 
+void check_prediction(const PrefillPrediction& prediction) {
+  detail::check_positive("isl", prediction.isl);
+  if (std::isfinite(prediction.speedup) && prediction.speedup > 0) return;
+  detail::throw_invalid_argument("answer of predict_prefill_speedup",
+                                 fmt::to_string(prediction.speedup), "a finite number above 0");
+}
+
 std::optional<PrefillPrediction> predict(const EngineConfig& config, const Environment& env) {
   const AttentionConfig& attention = config.attention_config;
   if (!attention.expected_isl || !env.predict_prefill_speedup ||
       attention.prefill_query_mode == PrefillQueryMode::required) {
     return std::nullopt;
   }
-  const double speedup = env.predict_prefill_speedup(config, *attention.expected_isl);
-  if (!std::isfinite(speedup) || speedup <= 0) {
-    detail::throw_invalid_argument("answer of predict_prefill_speedup", fmt::to_string(speedup),
-                                   "a finite number above 0");
-  }
-  return PrefillPrediction{*attention.expected_isl, speedup,
-                           attention.prefill_query_mode == PrefillQueryMode::automatic,
-                           /*advises_change=*/false};
+  const PrefillPrediction prediction = {
+      *attention.expected_isl, env.predict_prefill_speedup(config, *attention.expected_isl),
+      attention.prefill_query_mode == PrefillQueryMode::automatic, /*advises_change=*/false};
+  check_prediction(prediction);
+  return prediction;
 }
 
 // Says each record of the decision once. The steady state words nothing: what a record would be
@@ -100,10 +104,7 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
     throw_bad_data_type("fp8_data_type", env.fp8_data_type,
                         "float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz");
   }
-  if (env.refused_request_level > LogLevel::warning) {
-    throw_out_of_range("refused_request_level", "LogLevel",
-                       static_cast<unsigned>(env.refused_request_level));
-  }
+  static_cast<void>(level_of(Record::refused, env));
   check_config(config);
   if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic &&
       !env.predict_prefill_speedup) {
@@ -117,10 +118,9 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
                     bool would_it) {
   check(config, model_dtype, env);
   PrefillQuestion question = make_question(config, model_dtype, env);
-  question.kv_cache_quantized =
-      env.is_quantized_kv_cache    ? env.is_quantized_kv_cache(question.cache_dtype)
-      : question.format != nullptr ? question.format->quantized
-                                   : known_kv_cache_format(question.cache_dtype).quantized;
+  question.kv_cache_quantized = env.is_quantized_kv_cache
+                                    ? env.is_quantized_kv_cache(question.cache_dtype)
+                                    : known_kv_cache_format(question.cache_dtype).quantized;
   question.prediction = predict(config, env);
   question.requested = is_requested(question);
   if (question.table == nullptr && (question.kv_cache_quantized || would_it)) {
@@ -143,7 +143,9 @@ OnceLog& log_of(const Environment& env) {
 LogLevel level_of(Record record, const Environment& env) {
   switch (record) {
     case Record::refused:
-      return env.refused_request_level;
+      if (env.refused_request_level <= LogLevel::warning) return env.refused_request_level;
+      throw_out_of_range("refused_request_level", "LogLevel",
+                         static_cast<unsigned>(env.refused_request_level));
     case Record::available:
     case Record::does_not_pay:
       return LogLevel::warning;
@@ -175,7 +177,9 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
                        DataType model_dtype, const Environment& env) {
   detail::check(config, model_dtype, env);
   static_cast<void>(to_string(decision.outcome));  // throws for what is none
+  if (decision.prediction) check_prediction(*decision.prediction);
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
+  if (!env.is_quantized_kv_cache) detail::known_kv_cache_format(question.cache_dtype);
   question.kv_cache_quantized = decision.facts.kv_cache_quantized;
   question.requested = decision.facts.requested;
   question.prediction = decision.prediction;
@@ -202,10 +206,10 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
   if (env.backend_supports_prefill_query_quantization) {
     return env.backend_supports_prefill_query_quantization(config, model_dtype);
   }
-  // The KV cache counts as quantized unless the library knows better: what a predicate of the
-  // engine's own says of it, the one who asks here has heard.
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
-  question.kv_cache_quantized = question.format == nullptr || question.format->quantized;
+  question.kv_cache_quantized = env.is_quantized_kv_cache
+                                    ? env.is_quantized_kv_cache(question.cache_dtype)
+                                    : question.format == nullptr || question.format->quantized;
   // Whether it pays is not the backend's to say.
   question.requested =
       question.config.attention_config.prefill_query_mode == PrefillQueryMode::automatic ||
@@ -288,8 +292,6 @@ PrefillQueryRefused::PrefillQueryRefused(const std::string& what,
                                          PrefillQueryExplanation explanation)
     : std::runtime_error(what),
       explanation_(std::make_shared<const PrefillQueryExplanation>(std::move(explanation))) {}
-PrefillQueryRefused::PrefillQueryRefused(const PrefillQueryRefused&) noexcept = default;
-PrefillQueryRefused& PrefillQueryRefused::operator=(const PrefillQueryRefused&) noexcept = default;
 PrefillQueryRefused::~PrefillQueryRefused() = default;
 
 }  // namespace mla_dtype

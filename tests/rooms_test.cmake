@@ -6,6 +6,10 @@
 foreach(planted
     "facts/devices.cpp|\"decision/evaluate.h\""
     "facts/devices.cpp|<mla_dtype/prefill_query.h>"
+    "facts/devices.cpp|<mla_dtype/mla_dtype.h>"
+    "facts/devices.cpp|<mla_dtype/fmt.h>"
+    "facts/devices.cpp|<mla_dtype/nearest_name.h>"
+    "facts/devices.cpp|<words/invalid_argument.h>"
     "facts/vllm.cpp|<mla_dtype/once_log.h>"
     "decision/evaluate.cpp|\"words/explain.h\""
     "decision/evaluate.h|\"log/said_set.h\""
@@ -15,6 +19,8 @@ foreach(planted
     "words/records.cpp|<mla_dtype/once_log.h>"
     "log/said_set.cpp|\"facts/data_types.h\""
     "log/said_set.cpp|<mla_dtype/attention_plan.h>"
+    "log/said_set.cpp|<mla_dtype/prefill_backend.h>"
+    "log/said_set.cpp|<words/invalid_argument.h>"
     "prefill_query.cpp|\"tool/report.h\""
     "tool/report.cpp|\"words/records.h\"")
   string(REGEX MATCH "^([^|]+)\\|(.+)$" planted "${planted}")

@@ -60,8 +60,7 @@ enum class CautionKind : std::uint8_t {
   flag_ignored,    ///< AITER may run prefill in FP8 on gfx950 although the flag is off
 };
 
-/// The enumerator's name; data() is null-terminated and static. Out of range:
-/// std::invalid_argument.
+/// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(CautionKind kind);
 
 struct Caution {
@@ -127,13 +126,13 @@ plan_attention_data_types(const EngineConfig& config, DataType model_dtype, cons
 class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
-  AttentionPlanRefused(const AttentionPlanRefused&) noexcept;
-  AttentionPlanRefused& operator=(const AttentionPlanRefused&) noexcept;
   ~AttentionPlanRefused() override;
 };
 
-/// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() logs it, and
-/// each caution as a warning, each once, in scope local. True if a record was written by this call.
+/// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() logs it (but
+/// for remedies that decoding cannot follow), and each caution as a warning, each once, in scope
+/// local. True if a record was written by this call. std::invalid_argument for an outcome out of
+/// range.
 MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Environment& env);
 
 /// The plan for a human: lines like `prefill query: bfloat16 (...)`; no newline at the end.
@@ -157,7 +156,7 @@ MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Enviro
 /// | 40-43 | kv_scales                 | a KvScales' number; 0 if not quantized              |
 /// | 44-63 | kv_cache_name             | FNV-1a of the name, of the engine's own only        |
 ///
-/// std::invalid_argument for a plan with a data type out of range.
+/// std::invalid_argument for a plan with a data type or KV scales out of range.
 [[nodiscard]] MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
 
 /// One field in which the plan of a rank is not that of rank 0.

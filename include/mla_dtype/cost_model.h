@@ -132,8 +132,8 @@ class PrefillQuerySelector {
   double attention_ = 0;     // what FP8 saves for two pairs of tokens
   double query_cost_ = 1;    // what it costs for a new token
   double context_cost_ = 1;  // ... and for one of the context
-  DataType model_dtype_;
-  DataType fp8_;
+  DataType model_dtype_ = DataType::bfloat16;
+  DataType fp8_ = DataType::float8_e4m3fn;
 };
 
 }  // namespace mla_dtype

@@ -30,9 +30,9 @@ namespace detail {
 [[noreturn]] MLA_DTYPE_EXPORT void throw_data_type_out_of_range(DataType type);
 
 struct DataTypeTraits {
-  std::string_view name;
-  bool is_fp8;
-  std::size_t size;
+  std::string_view name = {};
+  bool is_fp8 = false;
+  std::size_t size = 0;
 };
 
 inline constexpr DataTypeTraits data_types[] = {

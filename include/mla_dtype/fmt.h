@@ -14,50 +14,26 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <string_view>
+#include <type_traits>
 
 namespace mla_dtype::detail {
 
-/// Prints what to_string() gives.
+template <class T, class... Types>
+inline constexpr bool is_one_of = (std::is_same_v<T, Types> || ...);
+
 template <class T>
-struct ToStringFormatter : fmt::formatter<std::string_view> {
+inline constexpr bool is_printed =
+    is_one_of<T, DataType, KvCacheScales, Platform, BlockerKind, PrefillQueryOutcome,
+              PrefillQueryExplanation, CautionKind, AttentionPlan>;
+
+}  // namespace mla_dtype::detail
+
+/// Explanations and plans take several lines.
+template <class T>
+struct fmt::formatter<T, char, std::enable_if_t<mla_dtype::detail::is_printed<T>>>
+    : fmt::formatter<std::string_view> {
   template <class FormatContext>
   auto format(const T& value, FormatContext& context) const {
     return fmt::formatter<std::string_view>::format(to_string(value), context);
   }
 };
-
-}  // namespace mla_dtype::detail
-
-template <>
-struct fmt::formatter<mla_dtype::DataType>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::DataType> {};
-
-template <>
-struct fmt::formatter<mla_dtype::KvCacheScales>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::KvCacheScales> {};
-
-template <>
-struct fmt::formatter<mla_dtype::Platform>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::Platform> {};
-
-template <>
-struct fmt::formatter<mla_dtype::BlockerKind>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::BlockerKind> {};
-
-template <>
-struct fmt::formatter<mla_dtype::PrefillQueryOutcome>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::PrefillQueryOutcome> {};
-
-/// Several lines.
-template <>
-struct fmt::formatter<mla_dtype::PrefillQueryExplanation>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::PrefillQueryExplanation> {};
-
-template <>
-struct fmt::formatter<mla_dtype::CautionKind>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::CautionKind> {};
-
-/// Several lines.
-template <>
-struct fmt::formatter<mla_dtype::AttentionPlan>
-    : mla_dtype::detail::ToStringFormatter<mla_dtype::AttentionPlan> {};

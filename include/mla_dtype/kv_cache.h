@@ -20,8 +20,7 @@ enum class KvCacheScales : std::uint8_t {
   packed,          ///< several for each token, stored beside its elements
 };
 
-/// The enumerator's name; data() is null-terminated and static. Out of range:
-/// std::invalid_argument.
+/// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(KvCacheScales scales);
 
 /// What a KV-cache dtype string means.

@@ -50,8 +50,8 @@ struct RankInfo {
 ///
 /// Texts are remembered as 64-bit hashes, at least 4,096 in each scope. Past that a new text still
 /// passes, and may then repeat. The chance that a new text is lost because its hash equals one that
-/// is remembered is below 5120 / 2^64, about 3e-16, for texts that were not made to collide. Memory
-/// is taken when a scope first speaks, once and for all: 60 KiB for each scope that does.
+/// is remembered is about 2e-15, for texts that were not made to collide. Memory is taken when a
+/// scope first speaks, once and for all: 60 KiB for each scope that does.
 ///
 /// All functions may be called from any thread at any time. A call for what was said takes no lock,
 /// allocates nothing and writes nothing shared; others lock, but never while a record is written.

@@ -87,7 +87,8 @@ class MLA_DTYPE_EXPORT DeviceRange {
   friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
 
  private:
-  Platform first_, last_;
+  Platform first_ = {};
+  Platform last_ = {};
 };
 
 /// CUDA devices of capability `major`.x.

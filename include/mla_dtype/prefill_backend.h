@@ -97,8 +97,7 @@ enum class BlockerKind : std::uint8_t {
   backend_needs_fp8,        ///< the backend runs with FP8 queries only, and gets none
 };
 
-/// The enumerator's name; data() is null-terminated and static. Out of range:
-/// std::invalid_argument.
+/// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(BlockerKind kind);
 
 /// What FP8 prefill queries are predicted to bring.

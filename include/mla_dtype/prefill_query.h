@@ -45,8 +45,7 @@ enum class PrefillQueryOutcome : std::uint8_t {
   return possible ? PrefillQueryOutcome::available_but_off : PrefillQueryOutcome::not_applicable;
 }
 
-/// The enumerator's name; data() is null-terminated and static. Out of range:
-/// std::invalid_argument.
+/// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(PrefillQueryOutcome outcome);
 
 namespace detail {
@@ -137,7 +136,8 @@ make_environment(const Platform& platform, const std::vector<PrefillBackend>& pr
 /// refused: PrefillQueryRefused, and nothing is logged.
 ///
 /// Thread-safe if the predicates are. Once its record has been said it words nothing, takes no
-/// lock, and allocates only what an injected predicate does.
+/// lock, and allocates only what an injected predicate does, for the first 1,024 decisions that
+/// differ.
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -231,8 +231,6 @@ struct PrefillQueryExplanation {
 class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
  public:
   PrefillQueryRefused(const std::string& what, PrefillQueryExplanation explanation);
-  PrefillQueryRefused(const PrefillQueryRefused&) noexcept;
-  PrefillQueryRefused& operator=(const PrefillQueryRefused&) noexcept;
   ~PrefillQueryRefused() override;
 
   [[nodiscard]] const PrefillQueryExplanation& explanation() const noexcept {
@@ -244,9 +242,9 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 };
 
 /// Whether the prefill backend takes FP8 queries, and if not, why; for an engine that wraps the
-/// built-in answer in a predicate of its own. A KV cache that is not known counts as quantized; of
-/// one that is not quantized it says what it would be with another; in mode `automatic`, what it
-/// would be if FP8 were requested.
+/// built-in answer in a predicate of its own. Asks the KV-cache predicate; without one, a KV cache
+/// that is not known counts as quantized. Of one that is not quantized it says what it would be
+/// with another; in mode `automatic`, what it would be if FP8 were requested.
 ///
 ///     env.backend_supports_prefill_query_quantization = [table = env](auto& config, auto model) {
 ///       trace("asked");

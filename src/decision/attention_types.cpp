@@ -25,7 +25,10 @@ unsigned name_hash(std::string_view name) {
   return (hash >> 20 ^ hash) & 0xfffffU;
 }
 
-unsigned number(const PlannedDataType& planned) { return static_cast<unsigned>(planned.data_type); }
+unsigned number(const PlannedDataType& planned) {
+  static_cast<void>(size_in_bytes(planned.data_type));  // throws for what is no data type
+  return static_cast<unsigned>(planned.data_type);
+}
 
 // What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
 // be.
@@ -97,12 +100,8 @@ Decode decode_with(const DecodeTable& table, const PrefillQuestion& question) {
 
 unsigned readable_kv_caches(const DecodeTable& table, const PrefillQuestion& question) {
   unsigned bits = 0;
-  PrefillQuestion asked = question;
   for (const KvCacheFormat& format : kv_cache_formats()) {
-    asked.cache_dtype = format.name;
-    asked.format = &format;
-    asked.kv_cache_quantized = format.quantized;
-    if (!is_illegal(decode_with(table, asked))) bits |= bit_of(format);
+    if (!is_illegal(decode_with(table, with_kv_cache(question, format)))) bits |= bit_of(format);
   }
   return bits;
 }

@@ -95,7 +95,7 @@ constexpr unsigned packed_value(std::uint64_t packed, const PackedField& field) 
   return static_cast<unsigned>(packed >> field.shift & ((std::uint64_t{1} << field.bits) - 1));
 }
 
-/// The plan's data types are taken to be checked.
+/// std::invalid_argument for a plan with a data type out of range.
 std::uint64_t pack_plan(const AttentionPlan& plan);
 
 }  // namespace mla_dtype::detail

@@ -91,6 +91,7 @@ enum class Hopeless {
   device,         ///< no backend of the table takes FP8 queries on it
   model,          ///< ... or none with this model, or none that the engine can use
   configuration,  ///< ... or none with these KV scales, or this spread of the KV cache
+  decode,         ///< the decode backend reads no KV cache that FP8 prefill does
   prediction,     ///< FP8 is not predicted to be faster
 };
 

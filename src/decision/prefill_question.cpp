@@ -78,6 +78,15 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
   return question;
 }
 
+PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheFormat& format) {
+  PrefillQuestion changed = question;
+  changed.cache_dtype = format.name;
+  changed.is_from_checkpoint = false;
+  changed.format = &format;
+  changed.kv_cache_quantized = format.quantized;
+  return changed;
+}
+
 bool is_requested(const PrefillQuestion& question) {
   const AttentionConfig& attention = question.config.attention_config;
   switch (attention.prefill_query_mode) {

@@ -87,6 +87,9 @@ struct PrefillQuestion {
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env);
 
+/// The question with that KV cache chosen by the operator.
+PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheFormat& format);
+
 /// Whether FP8 queries are asked for.
 bool is_requested(const PrefillQuestion& question);
 

@@ -57,14 +57,9 @@ Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
 
 // The question with that change, and none of the flag.
 PrefillQuestion with(const PrefillQuestion& question, const Change& change) {
-  PrefillQuestion changed = question;
+  PrefillQuestion changed =
+      change.kv_cache != nullptr ? with_kv_cache(question, *change.kv_cache) : question;
   if (change.row != nullptr) changed.chosen = change.row;
-  if (change.kv_cache != nullptr) {
-    changed.cache_dtype = change.kv_cache->name;
-    changed.is_from_checkpoint = false;
-    changed.format = change.kv_cache;
-    changed.kv_cache_quantized = change.kv_cache->quantized;
-  }
   return changed;
 }
 
@@ -128,7 +123,9 @@ std::vector<Selection::Rejected> rejected_rows(const PrefillQuestion& question,
 // Which backend could take FP8 queries where what runs, or should run, cannot.
 const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow* selected) {
   const PrefillRow* const subject = question.chosen != nullptr ? question.chosen : selected;
-  if (question.is_ruled_out() || (selected != nullptr && takes_fp8(*selected, question))) {
+  // With another KV cache, which this is not about, the remedies are.
+  if (!question.may_keep_kv_cache || question.is_ruled_out() ||
+      (selected != nullptr && takes_fp8(*selected, question))) {
     return nullptr;
   }
   if (subject != nullptr && takes_fp8(*subject, question)) return subject;
@@ -189,7 +186,11 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
   const auto fits = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
   if (any_row(fits)) {
     if (question.is_ruled_out()) return Hopeless::prediction;
-    return changes.empty() && question.knows_kv_caches() ? Hopeless::model : Hopeless::no;
+    if (!changes.empty() || !question.knows_kv_caches()) return Hopeless::no;
+    PrefillQuestion without_decoding = question;
+    without_decoding.may_keep_kv_cache = true;
+    without_decoding.kv_caches_left = ~0U;
+    return least_changes(without_decoding).empty() ? Hopeless::model : Hopeless::decode;
   }
   if (!any_row([](const PrefillRow& row) { return !row.on_device.has(of_device); })) {
     return Hopeless::device;

@@ -34,6 +34,29 @@ const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention
   return is_other ? other : vllm_prefill_backends();
 }
 
+// What prefill alone would advise, without what would be refused for the same reason.
+void keep_what_helps(const Question& question, const Environment& env, Report& report) {
+  std::vector<Remedy>& remedies = report.explanation.remedies;
+  const auto is_refused = [&](const Remedy& remedy) {
+    EngineConfig config = question.config;
+    AttentionConfig& attention = config.attention_config;
+    attention.use_prefill_query_quantization |= remedy.request;
+    if (!remedy.cache_dtype.empty()) config.cache_config.cache_dtype = remedy.cache_dtype;
+    if (!remedy.prefill_backend.empty()) attention.mla_prefill_backend = remedy.prefill_backend;
+    try {
+      static_cast<void>(plan_attention_data_types(
+          config, question.model_dtype, env,
+          make_decode_environment(question.platform, *question.decode_backend)));
+      return false;
+    } catch (const AttentionPlanRefused&) {
+      return true;
+    }
+  };
+  remedies.erase(std::remove_if(remedies.begin(), remedies.end(), is_refused), remedies.end());
+  report.explanation.hint.clear();
+  report.selection.hint.clear();
+}
+
 // Decides as an engine does at init, which logs, and adds to the report what comes of it. Returns
 // why it is refused; empty: it is not.
 std::string decide(const Question& question, const Environment& env, Report& report) {
@@ -55,6 +78,7 @@ std::string decide(const Question& question, const Environment& env, Report& rep
     report.refused = true;
     return refused.what();
   } catch (const AttentionPlanRefused& refused) {
+    keep_what_helps(question, env, report);
     report.refused = true;
     return refused.what();
   }

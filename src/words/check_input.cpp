@@ -36,10 +36,8 @@ void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
     throw_invalid_argument(row + "fp8_kv_cache_dtypes", in_quotes(name),
                            "quantized KV-cache dtypes");
   }
-  for (const KvScales scales : backend.fp8_kv_scales) {
-    if (scales <= KvScales::dynamic) continue;
-    throw_out_of_range(row + "fp8_kv_scales", "KvScales", static_cast<unsigned>(scales));
-  }
+  for (const KvScales scales : backend.fp8_kv_scales)
+    check_kv_scales(scales, row + "fp8_kv_scales");
   for (const DeviceRange& range : backend.fp8_devices) {
     const auto holds_it = [&](const DeviceRange& device) { return device.contains(range); };
     const auto& devices = backend.devices;
@@ -89,6 +87,11 @@ void check_model_data_type(DataType model_dtype) {
   }
 }
 
+void check_kv_scales(KvScales scales, std::string_view field) {
+  if (scales <= KvScales::dynamic) return;
+  throw_out_of_range(field, "KvScales", static_cast<unsigned>(scales));
+}
+
 void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo) {
   if (cache_dtype != "auto" || quant_algo.empty() || kv_cache_dtype_of(quant_algo)) return;
   throw_unknown_name("checkpoint_kv_cache_quant_algo", quant_algo, known_quant_algos());
@@ -110,9 +113,7 @@ void check_config(const EngineConfig& config) {
     check_positive("max_num_batched_tokens", *chunk);
   }
   const CacheConfig& cache = config.cache_config;
-  if (cache.kv_scales > KvScales::dynamic) {
-    throw_out_of_range("kv_scales", "KvScales", static_cast<unsigned>(cache.kv_scales));
-  }
+  check_kv_scales(cache.kv_scales);
   check_quant_algo(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo);
   check_dimensions(config.mla_dimensions);
   check_positive("kv_lora_rank", config.kv_lora_rank);
@@ -145,6 +146,7 @@ void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
 void check_decode_backend(const DecodeBackend& backend) {
   check_name("decode backend's name", backend.name);
   for (const DecodePair& pair : backend.pairs) {
+    check_types(fmt::format("decode backend {}, model_dtypes", backend.name), pair.model_dtypes);
     const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
     if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
         (is_fp8_pair && pair.kv_cache_dtypes.empty())) {

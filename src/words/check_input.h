@@ -23,6 +23,8 @@ void check_dimensions(const MlaDimensions& dimensions);
 /// A data type that no model has.
 void check_model_data_type(DataType model_dtype);
 
+void check_kv_scales(KvScales scales, std::string_view field = "kv_scales");
+
 /// An enumerator out of range, a number below 1, a checkpoint's quantization that is not known.
 void check_config(const EngineConfig& config);
 

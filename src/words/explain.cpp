@@ -66,6 +66,9 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
     case Hopeless::configuration:
       text = "No flag, KV-cache dtype or prefill backend helps here.";
       break;
+    case Hopeless::decode:
+      return "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill "
+             "attention reads.";
     case Hopeless::prediction:
       text = here + " FP8 prefill queries are not predicted to be faster at the expected ISL.";
       break;

@@ -10,7 +10,7 @@ namespace mla_dtype {
 namespace {
 
 constexpr std::size_t max_value_bytes = 64;
-constexpr std::string_view separators = "_- ";
+constexpr std::string_view separators = "_-. ";
 
 std::string in_lower_case(std::string_view text) {
   std::string result(text);

@@ -13,6 +13,11 @@
 
 namespace mla_dtype::detail {
 
+std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype) {
+  return fmt::format("KV-cache dtype {}: {}.", in_quotes(kv_cache_dtype.resolved),
+                     kv_cache_dtype.reason);
+}
+
 std::string prefill_reason(const PrefillQueryExplanation& explanation) {
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
     return explanation.prediction && explanation.prediction->decides

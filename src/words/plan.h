@@ -10,6 +10,12 @@
 
 namespace mla_dtype::detail {
 
+/// Why the KV cache is of its type.
+std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype);
+
+inline constexpr char key_value_reason[] = "Always that of the prefill queries.";
+inline constexpr char output_reason[] = "Always the model's data type.";
+
 /// Why prefill queries are of their type.
 std::string prefill_reason(const PrefillQueryExplanation& explanation);
 

@@ -46,7 +46,8 @@ std::string why(const PrefillQueryExplanation& explanation) {
     add("To enable FP8 prefill attention, set: " + explanation.remedies.front().spelling);
   }
   if (is_automatic || !may_advise(prediction)) {
-    add(fmt::format(helps ? "({})" : "{}", predicted(*prediction)));
+    const std::string sentence = predicted(*prediction);
+    add(helps ? '(' + sentence + ')' : sentence);
   }
   return text;
 }

@@ -9,13 +9,17 @@ namespace {
 constexpr std::string_view object_begin = "'{";
 constexpr std::string_view object_end = "}'";
 
-// What stands before the value, or of keys of a JSON object the last one; `in_words` if nothing.
+// What stands before the value, or of keys (`"key": %`, `key: %`) the last one; `in_words` if
+// nothing.
 std::string_view name_in(std::string_view spelling, std::string_view in_words) {
-  const std::string_view before = spelling.substr(0, spelling.find('%'));
-  const std::size_t end = before.rfind("\":");
-  const std::size_t begin = end == before.npos || end == 0 ? end : before.rfind('"', end - 1);
-  if (begin < end) return before.substr(begin + 1, end - begin - 1);
-  const std::string_view name = before.substr(0, before.find_last_not_of(" =:") + 1);
+  constexpr std::string_view around_a_key = " \"'{,";
+  std::string_view name = spelling.substr(0, spelling.find('%'));
+  const std::size_t colon = name.rfind(':');
+  if (colon != name.npos && colon != 0) {
+    name = name.substr(0, name.find_last_not_of(around_a_key, colon - 1) + 1);
+    name.remove_prefix(name.find_last_of(around_a_key) + 1);
+  }
+  name = name.substr(0, name.find_last_not_of(" =") + 1);
   return name.empty() ? in_words : name;
 }
 
@@ -43,23 +47,23 @@ std::string merged(const std::string& a, const std::string& b) {
 
 // A setting; its text is as if it were given.
 struct Part {
-  const std::string& spelling;
-  bool is_changed, is_kept;
+  bool is_changed, is_kept, in_words;
   std::string text;
+  std::string option = std::string(option_of(text));
 };
 using Parts = std::array<Part, 3>;
 
 Parts make_parts(const Spellings& spellings, const Settings& changes, const Settings& kept) {
   const auto part = [](const std::string& spelling, std::string_view in_words,
                        std::string_view changed, std::string_view before) {
-    return Part{spelling, !changed.empty(), !before.empty(),
+    return Part{!changed.empty(), !before.empty(), spelling.empty(),
                 with_value(spelling, in_words, changed.empty() ? before : changed)};
   };
-  const std::string request(spellings.request_fp8.empty() ? flag_name(spellings)
-                                                          : spellings.request_fp8);
+  const std::string& flag = spellings.request_fp8;
+  const std::string request(flag.empty() ? flag_name(spellings) : flag);
   return {{part(spellings.kv_cache_dtype, "KV-cache dtype", changes.kv_cache_dtype,
                 kept.kv_cache_dtype),
-           Part{spellings.request_fp8, changes.request_fp8, kept.request_fp8, request},
+           Part{changes.request_fp8, kept.request_fp8, flag.empty(), request},
            part(spellings.prefill_backend, "prefill backend", changes.prefill_backend,
                 kept.prefill_backend)}};
 }
@@ -77,11 +81,10 @@ std::string_view kv_cache_option(const Spellings& spellings) {
 std::string spell(const Spellings& spellings, const Settings& changes, const Settings& kept) {
   Parts parts = make_parts(spellings, changes, kept);
   for (Part& part : parts) {
-    const std::string_view option = option_of(part.spelling);
     bool is_given = part.is_changed;
     Part* first = &part;  // that gives the option
     for (Part& other : parts) {
-      if (option.empty() || option_of(other.spelling) != option) continue;
+      if (part.option.empty() || other.option != part.option) continue;
       is_given = is_given || (other.is_changed && part.is_kept);
       if (&other < &part && !other.text.empty()) first = &other;
     }
@@ -89,9 +92,9 @@ std::string spell(const Spellings& spellings, const Settings& changes, const Set
     if (is_given) first->text = merged(first->text, part.text);
     part.text.clear();
   }
-  const bool in_words = spellings.request_fp8.empty() || spellings.kv_cache_dtype.empty() ||
-                        spellings.prefill_backend.empty();
   std::string text;
+  bool in_words = false;
+  for (const Part& part : parts) in_words = in_words || (part.in_words && !part.text.empty());
   for (const Part& part : parts) {
     if (!text.empty() && !part.text.empty()) text += in_words ? " and " : " ";
     text += part.text;

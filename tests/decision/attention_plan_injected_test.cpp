@@ -147,6 +147,11 @@ TEST(AttentionPlan, RowsOfTheEnginesOwnAreChecked) {
   refused("A", DecodeQueries::fp8, {"nvfp4"}, "decode backend A, kv_cache_dtypes: \"nvfp4\"");
   refused("A", DecodeQueries::model, {"auto"}, "decode backend A, kv_cache_dtypes: \"auto\"");
   refused("A", DecodeQueries::model, {""}, "decode backend A, kv_cache_dtypes: \"\"");
+  DecodeBackend of_int8;
+  of_int8.name = "A";
+  of_int8.pairs = {{DecodeQueries::model, {}, {}, {DataType::int8}}};
+  expect_invalid([&] { return make_decode_environment(cuda(9, 0), of_int8); },
+                 StartsWith("decode backend A, model_dtypes: \"int8\""));
 }
 
 TEST(AttentionPlan, BadInputIsRefused) {

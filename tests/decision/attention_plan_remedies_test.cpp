@@ -142,7 +142,10 @@ TEST(PlanRemedies, AKvCacheThatDecodeDoesNotReadIsNotLeft) {
     const auto refused = engine.explanation(config, bf16);
     ASSERT_TRUE(refused);
     EXPECT_THAT(refused->remedies, IsEmpty()) << "FLASHATTN_MLA reads no FP8 KV cache";
-    EXPECT_NE(refused->nothing_helps, "");
+    EXPECT_EQ(refused->hint, "") << "nor is another backend, with the same KV cache";
+    EXPECT_EQ(refused->nothing_helps,
+              "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill "
+              "attention reads.");
   }
   // Where it reads another one, that is advised.
   const Engine engine = make_engine("10.0", both_engines(), "FLASHMLA");
@@ -152,6 +155,21 @@ TEST(PlanRemedies, AKvCacheThatDecodeDoesNotReadIsNotLeft) {
   ASSERT_TRUE(refused);
   ASSERT_FALSE(refused->remedies.empty());
   EXPECT_EQ(refused->remedies[0].cache_dtype, "fp8");
+}
+
+// A checkpoint leaves the spelling open; an operator's is what it is.
+TEST(PlanRemedies, AreSpelledAsTheDecodeBackendListsThem) {
+  DecodeBackend listed;
+  listed.name = "MINE";
+  listed.pairs = {{DecodeQueries::model, {"nvfp4"}}, {DecodeQueries::fp8, {"fp8_e4m3"}}};
+  const Engine engine = {make_environment(cuda(10, 0), "TRTLLM_RAGGED"),
+                         make_decode_environment(cuda(10, 0), listed)};
+  EngineConfig config = make_config("auto", true);
+  config.cache_config.checkpoint_kv_cache_quant_algo = "NVFP4";
+  const auto explanation = engine.explanation(config, bf16);
+  ASSERT_TRUE(explanation && !explanation->remedies.empty());
+  EXPECT_EQ(explanation->remedies[0].cache_dtype, "fp8_e4m3");
+  EXPECT_EQ(check(engine, config, bf16), 1);
 }
 
 }  // namespace

@@ -104,6 +104,9 @@ TEST(PackedPlan, WhatIsNoDataTypeIsRefused) {
   AttentionPlan plan = deepseek_v3().plan();
   plan.kv_cache_storage.data_type = static_cast<DataType>(0x2f);
   expect_invalid([&] { return pack(plan); }, StartsWith("data_type: DataType(47)"));
+  plan = deepseek_v3().plan();
+  plan.kv_scales = static_cast<KvScales>(0x35);
+  expect_invalid([&] { return pack(plan); }, StartsWith("kv_scales: KvScales(53)"));
 }
 
 }  // namespace

@@ -263,6 +263,19 @@ TEST(Faults, AWrappedPredicateGivesTheSameDataTypes) {
   EXPECT_GT(fp8, 0);
 }
 
+TEST(Faults, TheAnswerThatIsWrappedKnowsWhatTheEngineCallsQuantized) {
+  Environment table = make_environment(cuda(10, 0), vllm_prefill_backends());
+  table.is_quantized_kv_cache = [](std::string_view name) { return name == "auto"; };
+  Environment wrapped = table;
+  wrapped.backend_supports_prefill_query_quantization = [&](const EngineConfig& config,
+                                                            DataType model_dtype) {
+    return prefill_backend_supports(config, model_dtype, table);
+  };
+  const EngineConfig config = make_config("auto", true);
+  EXPECT_EQ(evaluate_prefill_query(config, bf16, table).data_type, bf16);
+  EXPECT_EQ(evaluate_prefill_query(config, bf16, wrapped).data_type, bf16);
+}
+
 TEST(Faults, ScalesAndSpreadCachesAreNotTheDevices) {
   PrefillBackend strict = fp8_row("MINE", {"fp8"});
   strict.fp8_kv_scales = {KvScales::calibrated};

@@ -4,8 +4,11 @@
 // record behind, unnoticed.
 
 #include <gmock/gmock.h>
+#include <mla_dtype/attention_plan.h>
 #include <mla_dtype/prefill_query.h>
 
+#include <cmath>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -95,6 +98,38 @@ TEST(PrefillQuery, DimensionsAndModeAreChecked) {
       StartsWith("prefill_query_mode: PrefillQueryMode(7)"));
   EXPECT_THAT(fixture.asked, IsEmpty());
   EXPECT_THAT(fixture.records(), IsEmpty());
+}
+
+// Whoever logs a decision of their own making is checked like one who asks for it.
+TEST(PrefillQuery, ADecisionThatCannotBeIsNotLogged) {
+  testing::RecordingLogger output;
+  Environment env = make_environment(cuda(10, 0), "TRTLLM_RAGGED");
+  env.log = std::make_shared<OnceLog>(output.logger);
+  const auto log = [&](const PrefillQueryDecision& decision, const char* cache_dtype = "fp8") {
+    return [&env, decision, cache_dtype] {
+      log_prefill_query(decision, make_config(cache_dtype, true), DataType::bfloat16, env);
+    };
+  };
+  const auto decision = evaluate_prefill_query(make_config("fp8", true), DataType::bfloat16, env);
+  expect_invalid(log(decision, "fp7"), StartsWith("cache_dtype: \"fp7\""));
+  PrefillQueryDecision wrong = decision;
+  wrong.outcome = static_cast<PrefillQueryOutcome>(77);
+  expect_invalid(log(wrong), StartsWith("outcome: PrefillQueryOutcome(77)"));
+  wrong = decision;
+  wrong.prediction = PrefillPrediction{-5, 2, false, false};
+  expect_invalid(log(wrong), StartsWith("isl: -5"));
+  wrong.prediction = PrefillPrediction{1024, std::nan(""), false, false};
+  expect_invalid(log(wrong), StartsWith("answer of predict_prefill_speedup: nan"));
+
+  const auto decode = make_decode_environment(cuda(10, 0), "FLASHINFER_MLA");
+  AttentionPlan plan =
+      plan_attention_data_types(make_config("fp8", true), DataType::bfloat16, env, decode);
+  plan.prefill.outcome = static_cast<PrefillQueryOutcome>(77);
+  expect_invalid([&] { log_attention_plan(plan, env); }, StartsWith("outcome: "));
+  plan.prefill.outcome = PrefillQueryOutcome::request_refused;
+  env.refused_request_level = static_cast<LogLevel>(9);
+  expect_invalid([&] { log_attention_plan(plan, env); }, StartsWith("refused_request_level: "));
+  EXPECT_THAT(output.sink->records(), IsEmpty());
 }
 
 TEST(PrefillQuery, WhatAPredicateThrowsReachesTheCallerAndNothingIsSaid) {

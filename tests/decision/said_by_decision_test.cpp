@@ -190,8 +190,25 @@ TEST_F(SaidByDecision, AResetForgetsDecisionAndText) {
   EXPECT_THAT(records(), SizeIs(4));
 }
 
+TEST_F(SaidByDecision, AResetDuringTheWriteForgetsBothToo) {
+  bool resets = true;
+  output.logger->sinks().push_back(testing::make_callback_sink([&](const auto&) {
+    if (resets) log->reset();
+  }));
+  const Environment env = make("TRTLLM_RAGGED");
+  determine(on, env);
+  determine(on, env);
+  EXPECT_THAT(records(), SizeIs(2));
+  resets = false;
+  for (int time = 0; time < 3; ++time) determine(on, env);
+  EXPECT_THAT(records(), SizeIs(3));
+}
+
 // A key without its text, or a text without its key, would lose the record or say it again.
 TEST_F(SaidByDecision, UnderThreadsAResetLosesNothing) {
+  // So that a reset meets records that are written and not yet counted as said.
+  output.logger->sinks().push_back(
+      testing::make_callback_sink([](const auto&) { std::this_thread::yield(); }));
   const std::vector<Environment> envs = {make("FLASH_ATTN"), make("TRTLLM_RAGGED"),
                                          make("FLASH_ATTN", cuda(9, 0))};
   const EngineConfig configs[] = {on, off, make_config("auto", true), make_config("nvfp4", true)};

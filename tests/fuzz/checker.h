@@ -156,18 +156,20 @@ class Checker {
     const auto begins_with = [&](const std::string& beginning) {
       return text.substr(0, beginning.size()) == beginning;
     };
+    const auto decides_fp8 = [](const World& world, const Setting& setting) {
+      return is_fp8(decide(world, setting).data_type);
+    };
+    const bool is_about_decoding = !changes_in(world_, decides_fp8).empty();
+    CHECK(is_about_decoding == begins_with("No prefill setting helps: the decode backend "));
+    if (is_about_decoding) return;
     const bool is_about_device = begins_with("On this device");
     CHECK(is_about_device || begins_with("No flag, KV-cache dtype or prefill backend helps here."));
     const World other = without_bars(world_);
     const bool bars_alone = !changes_in(other, gives_fp8).empty();
     // Where something else is in the way as well, either may be said: decoding, a prediction, a row
     // that reads only what nobody can set.
-    const auto decides_fp8 = [](const World& world, const Setting& setting) {
-      return is_fp8(decide(world, setting).data_type);
-    };
     const auto is_unknown = [](const std::string& name) { return find_cache(name) == nullptr; };
-    bool is_open = !changes_in(world_, decides_fp8).empty() ||
-                   bars_alone == changes_in(other, decides_fp8).empty();
+    bool is_open = bars_alone == changes_in(other, decides_fp8).empty();
     for (const Row& row : world_.rows) {
       const auto& listed = row.fp8_caches;
       if (is_automatic(world_) && is_barred(world_, row)) is_open = true;

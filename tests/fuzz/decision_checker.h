@@ -178,24 +178,15 @@ class DecisionChecker : public Checker {
     };
     CHECK(is_refused([&] { return select_prefill_backend(config(), model(), wrapped); }));
     const auto decision = evaluate_prefill_query(config(), model(), wrapped);
-    CHECK(take_asked() == only_injected("ks"));
+    CHECK(take_asked() == only_injected(decision_.quantized ? "ksk" : "ks"));
+    CHECK(decision.data_type == decision_.data_type);
     const Support support = prefill_backend_supports(config(), model(), env_);
-    CHECK(take_asked().empty());
+    CHECK(take_asked() == only_injected("k"));
     CHECK(support.supported || !support.reason.empty());
-
-    // The table goes by the known formats: what the engine alone calls quantized is not, to it.
-    const Cache* cache = find_cache(*effective(world_, setting_.cache_dtype));
-    const bool is_quantized_to_it = cache == nullptr || cache->quantized;
-    if (!decision_.quantized || is_quantized_to_it) {
-      CHECK(decision.data_type == decision_.data_type);
-    }
     // It asks for no prediction, which may be what decides between the rows.
     if (is_automatic(world_) && setting_.choice.empty()) return;
-    World table = world_;
-    table.kv_predicate = KvPredicate::always;
-    CHECK(support.supported == (is_quantized_to_it ? backend_supports(table, setting_)
-                                                   : backend_would_support(table, setting_)));
-    if (decision_.quantized && !is_quantized_to_it) return;
+    CHECK(support.supported == (decision_.quantized ? backend_supports(world_, setting_)
+                                                    : backend_would_support(world_, setting_)));
     CHECK(decision.outcome == decision_.outcome);
   }
 

@@ -283,7 +283,7 @@ TEST(Spellings, EmptyOnesAreInWords) {
   EXPECT_EQ(only_record(chosen, env), row_3_before_flag + "use_prefill_query_quantization");
   EXPECT_EQ(explain_prefill_query_data_type(chosen, bf16, env).blockers.at(0).sentence,
             "use_prefill_query_quantization is off.");
-  // One is enough for words between them.
+  // One of them is enough for words between them.
   env.spellings.request_fp8 = "--fp8-prefill";
   env.spellings.kv_cache_dtype = "--cache=%";
   EXPECT_EQ(first_remedy(make_config("auto", false), env),
@@ -297,6 +297,7 @@ TEST(Spellings, TheValueTakesThePlaceOfThePercentSign) {
   for (const Case& c :
        {Case{"--cache=%", "--cache", "--cache=fp8"}, Case{"--cache %", "--cache", "--cache fp8"},
         Case{"--cache: %", "--cache", "--cache: fp8"}, Case{"--cache", "--cache", "--cache fp8"},
+        Case{"cache_config: {dtype: %}", "dtype", "cache_config: {dtype: fp8}"},
         Case{"--cache=%,paged", "--cache", "--cache=fp8,paged"},
         Case{"--cache=% --scale=%", "--cache", "--cache=fp8 --scale=%"}}) {
     Environment env = own_environment("TRTLLM_RAGGED");
@@ -305,6 +306,29 @@ TEST(Spellings, TheValueTakesThePlaceOfThePercentSign) {
     EXPECT_THAT(record, HasSubstr(" ensure that " + std::string(c.option) + " is set to fp8 "));
     EXPECT_THAT(record, EndsWith(" set: " + std::string(c.remedy)));
   }
+}
+
+TEST(Spellings, AKeyOfYamlIsCalledByItsName) {
+  Environment env = own_environment();
+  env.spellings.request_fp8 = "enable_fp8_prefill: true";
+  EXPECT_THAT(only_record(make_config("fp8", true), env),
+              StartsWith("Unable to perform FP8 prefill attention when enable_fp8_prefill is "));
+}
+
+// Only what is in words needs words between.
+TEST(Spellings, OptionsStayACommandLineBesideOneThatIsInWords) {
+  Environment env = own_environment("TRTLLM_RAGGED");
+  env.spellings.prefill_backend = "";
+  EXPECT_EQ(first_remedy(make_config("auto", false), env), "--cache=fp8 --fp8-prefill");
+}
+
+// An object without a place for the value is an option like any other.
+TEST(Spellings, AnObjectWithoutAPlaceIsNotPutTogether) {
+  Environment env = own_environment();
+  env.spellings.request_fp8 = R"(--engine '{"fp8": true}')";
+  env.spellings.prefill_backend = "--engine '{}'";
+  EXPECT_EQ(first_remedy(make_config("fp8", false), env),
+            R"(--engine '{"fp8": true}' --engine '{}' TRTLLM_RAGGED)");
 }
 
 // Then there is nothing before it to name the option by.
