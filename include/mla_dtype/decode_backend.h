@@ -35,8 +35,8 @@ struct DecodeBackend {
   bool needs_unit_scales = false;  ///< of a quantized KV cache: refuses scales other than 1
 };
 
-/// FLASHINFER_MLA, FLASHMLA, CUTLASS_MLA, TOKENSPEED_MLA, ROCM_AITER_MLA, TRITON_MLA and
-/// FLASHATTN_MLA of vLLM. Never changes.
+/// vLLM's, in its order: ROCM_AITER_MLA, FLASHINFER_MLA, TOKENSPEED_MLA, CUTLASS_MLA,
+/// FLASH_ATTN_MLA, FLASHMLA, TRITON_MLA. Never changes.
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<DecodeBackend>& vllm_decode_backends();
 
 /// The queries that the backend reads a KV cache with on the device. An empty dtype string stands

@@ -29,6 +29,12 @@ inline bool is_plain_fp8(const KvCacheFormat& format) {
   return format.data_type == DataType::float8_e4m3fn && format.scales == KvCacheScales::per_tensor;
 }
 
+/// Whether it holds FP8 values with one scale.
+inline bool is_per_tensor_fp8(const KvCacheFormat& format) {
+  return format.data_type && is_fp8(*format.data_type) &&
+         format.scales == KvCacheScales::per_tensor;
+}
+
 /// `fp8` and `fp8_e4m3` are two spellings of one format (vllm/config/cache.py).
 inline std::string_view storage_name(std::string_view cache_dtype) {
   return cache_dtype == "fp8_e4m3" ? std::string_view("fp8") : cache_dtype;

@@ -2,7 +2,6 @@
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/prefill_backend.h>
 
-#include <iterator>
 #include <utility>
 
 #include "facts/fp8_row.h"
@@ -52,27 +51,24 @@ std::vector<PrefillBackend> make_prefill_backends() {
 
 // Decode.
 
+// Decode. What each backend reads, and with which queries, is what its class in vLLM@cda3868f5
+// (2026-08-21; vllm/v1/attention/backends/mla/) answers: supported_dtypes,
+// supported_kv_cache_dtypes, supports_compute_capability and supports_combination, executed;
+// tests/reference/vllm_decode.csv has the answers.
+
 using Devices = std::vector<DeviceRange>;
 
-const DataType any_16_bits[] = {DataType::float16, DataType::bfloat16};
-
-// A KV cache that is not quantized, in the model dtype.
-DecodePair unquantized(const Devices& devices) {
+// A KV cache in the model dtype, with queries in it.
+DecodePair unquantized(Devices devices) {
   DecodePair pair;
-  pair.devices = devices;
-  pair.model_dtypes.assign(std::begin(any_16_bits), std::end(any_16_bits));
-  return pair;
-}
-
-DecodePair unquantized_bfloat16(const Devices& devices) {
-  DecodePair pair = unquantized(devices);
-  pair.model_dtypes = {DataType::bfloat16};
+  pair.devices = std::move(devices);
+  pair.model_dtypes = {DataType::float16, DataType::bfloat16};
   return pair;
 }
 
 // Plain E4M3.
-DecodePair plain_fp8(DecodeQueries queries, const Devices& devices) {
-  DecodePair pair = unquantized(devices);
+DecodePair plain_fp8(DecodeQueries queries, Devices devices) {
+  DecodePair pair = unquantized(std::move(devices));
   pair.queries = queries;
   pair.kv_cache_dtypes = {"fp8", "fp8_e4m3"};
   return pair;
@@ -85,51 +81,35 @@ DecodeBackend make_backend(const char* name, std::vector<DecodePair> pairs) {
   return backend;
 }
 
-// FlashInfer: trtllm-gen on 10.0, 10.3 and 10.7 takes FP8 with FP8 and 16 bits with 16 bits
-// (flashinfer#5290), XQA on 12.0 and 12.1 FP8 with FP8 and bfloat16 with bfloat16; on 9.0 an FP8
-// cache goes with bfloat16 queries only (flashinfer#3694).
-DecodeBackend make_flashinfer() {
-  const Devices trtllm_gen = {cuda(10, 0), cuda(10, 3), cuda(10, 7)};
-  const Devices xqa = {cuda(12, 0), cuda(12, 1)};
-  const Devices hopper = {cuda(9, 0)};
-  DecodePair bfloat16_on_hopper = plain_fp8(DecodeQueries::model, hopper);
-  bfloat16_on_hopper.model_dtypes = {DataType::bfloat16};
-  return make_backend("FLASHINFER_MLA",
-                      {unquantized(trtllm_gen), plain_fp8(DecodeQueries::fp8, trtllm_gen),
-                       unquantized_bfloat16(xqa), plain_fp8(DecodeQueries::fp8, xqa),
-                       unquantized(hopper), bfloat16_on_hopper});
-}
-
+// In the order of vllm/platforms/cuda.py for capability 10.x and rocm.py. On other devices that
+// order is the same but for rows that do not run there.
 std::vector<DecodeBackend> make_decode_backends() {
+  // Those that were asked about. Of newer ones nothing is known.
+  const DeviceRange from_8_0 = {cuda(8, 0), cuda(12, 9)};
+  const DeviceRange from_8_9 = {cuda(8, 9), cuda(12, 9)};
+  const DeviceRange cdna = {rocm("gfx90a"), rocm("gfx950")};
+  const Devices hopper = {cuda_family(9)};
   const Devices blackwell = {cuda_family(10)};
-  const Devices flashmla_devices = {cuda(9, 0), cuda_family(10)};
-  const Devices mi300 = {rocm("gfx942"), rocm("gfx950")};
 
-  // FlashMLA: the packed layout is read with bfloat16 queries.
-  DecodePair packed = unquantized_bfloat16(flashmla_devices);
-  packed.kv_cache_dtypes = {"fp8_ds_mla"};
+  // Queries are E4M3 with E5M2, too.
+  DecodePair aiter_fp8 = plain_fp8(DecodeQueries::fp8, {cdna});
+  aiter_fp8.kv_cache_dtypes.emplace_back("fp8_e5m2");
 
-  // vllm#37054
   DecodeBackend cutlass = make_backend(
       "CUTLASS_MLA", {unquantized(blackwell), plain_fp8(DecodeQueries::fp8, blackwell)});
-  cutlass.needs_unit_scales = true;
-
-  // Dequantizes as it loads: vllm#34597.
-  DecodePair triton = plain_fp8(DecodeQueries::model, {});
-  triton.model_dtypes = {};
-  DecodePair triton_unquantized = unquantized({});
-  triton_unquantized.model_dtypes = {};
+  cutlass.needs_unit_scales = true;  // vllm#37054
 
   return {
-      make_flashinfer(),
-      make_backend("FLASHMLA", {unquantized(flashmla_devices),
-                                plain_fp8(DecodeQueries::fp8, flashmla_devices), packed}),
-      cutlass,
-      make_backend("TOKENSPEED_MLA",
+      make_backend("ROCM_AITER_MLA", {unquantized({cdna}), aiter_fp8}),
+      make_backend("FLASHINFER_MLA",
                    {unquantized(blackwell), plain_fp8(DecodeQueries::fp8, blackwell)}),
-      make_backend("ROCM_AITER_MLA", {unquantized(mi300), plain_fp8(DecodeQueries::fp8, mi300)}),
-      make_backend("TRITON_MLA", {triton_unquantized, triton}),
-      make_backend("FLASHATTN_MLA", {unquantized({cuda(9, 0)})}),  // FlashAttention 3; no FP8 cache
+      make_backend("TOKENSPEED_MLA", {plain_fp8(DecodeQueries::fp8, blackwell)}),
+      cutlass,
+      make_backend("FLASH_ATTN_MLA", {unquantized(hopper)}),
+      make_backend("FLASHMLA", {unquantized(hopper), plain_fp8(DecodeQueries::fp8, hopper)}),
+      // Dequantizes as it loads (vllm#34597): FP8 from capability 8.9 on (vllm#47060).
+      make_backend("TRITON_MLA", {unquantized({from_8_0, cdna}),
+                                  plain_fp8(DecodeQueries::model, {from_8_9, cdna})}),
   };
 }
 
@@ -141,9 +121,6 @@ const std::vector<PrefillBackend>& vllm_prefill_backends() {
   return backends;
 }
 
-// Where neither FlashInfer's nor vLLM's sources say more, the devices are those that the backend is
-// made for and the model dtypes are 16 bits wide (vllm/model_executor/layers/attention/
-// mla_attention.py, supports_quant_query_input).
 const std::vector<DecodeBackend>& vllm_decode_backends() {
   static const auto& backends = *new const std::vector<DecodeBackend>(make_decode_backends());
   return backends;

@@ -158,11 +158,11 @@ void check_decode_backend(const DecodeBackend& backend) {
       const auto* const format = find_kv_cache_format(name);
       const bool is_fit =
           !name.empty() &&
-          (format == nullptr || (is_fp8_pair ? is_plain_fp8(*format) : format->quantized));
+          (format == nullptr || (is_fp8_pair ? is_per_tensor_fp8(*format) : format->quantized));
       if (is_fit) continue;
       throw_invalid_argument(
           fmt::format("decode backend {}, kv_cache_dtypes", backend.name), in_quotes(name),
-          is_fp8_pair ? "fp8, fp8_e4m3, and the engine's own" : "quantized KV-cache dtypes");
+          is_fp8_pair ? "FP8 with one scale, and the engine's own" : "quantized KV-cache dtypes");
     }
   }
 }

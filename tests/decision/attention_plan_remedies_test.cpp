@@ -135,20 +135,20 @@ INSTANTIATE_TEST_SUITE_P(Device, PlanRemedies,
 
 TEST(PlanRemedies, AKvCacheThatDecodeDoesNotReadIsNotLeft) {
   for (const char* device : {"9.0", "10.0"}) {
-    const Engine engine = make_engine(device, both_engines(), "FLASHATTN_MLA");
+    const Engine engine = make_engine(device, both_engines(), "FLASH_ATTN_MLA");
     EngineConfig config = make_config("fp8", false);
     config.attention_config.prefill_query_mode = PrefillQueryMode::required;
     config.attention_config.mla_prefill_backend = "FLASH_ATTN";
     const auto refused = engine.explanation(config, bf16);
     ASSERT_TRUE(refused);
-    EXPECT_THAT(refused->remedies, IsEmpty()) << "FLASHATTN_MLA reads no FP8 KV cache";
+    EXPECT_THAT(refused->remedies, IsEmpty()) << "FLASH_ATTN_MLA reads no FP8 KV cache";
     EXPECT_EQ(refused->hint, "") << "nor is another backend, with the same KV cache";
     EXPECT_EQ(refused->nothing_helps,
               "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill "
               "attention reads.");
   }
   // Where it reads another one, that is advised.
-  const Engine engine = make_engine("10.0", both_engines(), "FLASHMLA");
+  const Engine engine = make_engine("10.0", both_engines(), "FLASHINFER_MLA");
   EngineConfig config = make_config("fp8_ds_mla", false);
   config.attention_config.prefill_query_mode = PrefillQueryMode::required;
   const auto refused = engine.explanation(config, bf16);

@@ -60,24 +60,26 @@ static_assert(std::size(cache_rows) == 18);
 
 enum class Pair { fp8, model, none };
 
-// Where each decode backend runs, and what it does with a plain FP8 KV cache there.
-const std::map<std::string, std::map<std::string, Pair>> plain_fp8_pairs = {
-    {"FLASHINFER_MLA",
-     {{"9.0", Pair::model}, {"10.0", Pair::fp8}, {"10.3", Pair::fp8}, {"12.0", Pair::fp8}}},
-    {"FLASHMLA", {{"9.0", Pair::fp8}, {"10.0", Pair::fp8}, {"10.3", Pair::fp8}}},
-    {"CUTLASS_MLA", {{"10.0", Pair::fp8}, {"10.3", Pair::fp8}}},
-    {"TOKENSPEED_MLA", {{"10.0", Pair::fp8}, {"10.3", Pair::fp8}}},
-    {"ROCM_AITER_MLA", {{"gfx942", Pair::fp8}, {"gfx950", Pair::fp8}}},
+// Where each decode backend reads a KV cache in the model dtype, and a plain FP8 one how.
+struct DecodeRow {
+  std::vector<std::string> unquantized;
+  std::map<std::string, Pair> plain_fp8;
+};
+const std::map<std::string, DecodeRow> decode_rows = {
+    {"ROCM_AITER_MLA", {{"gfx942", "gfx950"}, {{"gfx942", Pair::fp8}, {"gfx950", Pair::fp8}}}},
+    {"FLASHINFER_MLA", {{"10.0", "10.3"}, {{"10.0", Pair::fp8}, {"10.3", Pair::fp8}}}},
+    {"TOKENSPEED_MLA", {{}, {{"10.0", Pair::fp8}, {"10.3", Pair::fp8}}}},
+    {"CUTLASS_MLA", {{"10.0", "10.3"}, {{"10.0", Pair::fp8}, {"10.3", Pair::fp8}}}},
+    {"FLASH_ATTN_MLA", {{"9.0"}, {}}},
+    {"FLASHMLA", {{"9.0"}, {{"9.0", Pair::fp8}}}},
     {"TRITON_MLA",
-     {{"8.0", Pair::model},
-      {"9.0", Pair::model},
-      {"10.0", Pair::model},
-      {"10.3", Pair::model},
-      {"12.0", Pair::model},
-      {"gfx942", Pair::model},
-      {"gfx950", Pair::model},
-      {"none", Pair::model}}},
-    {"FLASHATTN_MLA", {{"9.0", Pair::none}}},
+     {{"8.0", "9.0", "10.0", "10.3", "12.0", "gfx942", "gfx950"},
+      {{"9.0", Pair::model},
+       {"10.0", Pair::model},
+       {"10.3", Pair::model},
+       {"12.0", Pair::model},
+       {"gfx942", Pair::model},
+       {"gfx950", Pair::model}}}},
 };
 
 bool is_unquantized(const std::string& cache) {
@@ -86,20 +88,16 @@ bool is_unquantized(const std::string& cache) {
 
 Pair decode_pair(const Question& question) {
   const std::string& cache = question.config.cache_config.cache_dtype;
-  const std::string& backend = question.decode_backend;
-  const auto& devices = plain_fp8_pairs.at(backend);
-  const auto found = devices.find(question.device);
-  if (found == devices.end()) return Pair::none;
-  const bool is_bf16 = question.model_dtype == bf16;
+  const auto& [unquantized, plain_fp8] = decode_rows.at(question.decode_backend);
   if (is_unquantized(cache)) {
-    if (cache != "auto" && cache != to_string(question.model_dtype)) return Pair::none;
-    const bool only_bf16 = backend == "FLASHINFER_MLA" && question.device == "12.0";
-    return is_bf16 || !only_bf16 ? Pair::model : Pair::none;
+    const bool is_model = cache == "auto" || cache == to_string(question.model_dtype);
+    const bool runs = std::count(unquantized.begin(), unquantized.end(), question.device) == 1;
+    return is_model && runs ? Pair::model : Pair::none;
   }
-  if (cache == "fp8_ds_mla") return backend == "FLASHMLA" && is_bf16 ? Pair::model : Pair::none;
-  if (cache != "fp8" && cache != "fp8_e4m3") return Pair::none;
-  if (backend == "FLASHINFER_MLA" && question.device == "9.0" && !is_bf16) return Pair::none;
-  return found->second;
+  const bool is_e5m2_too = question.decode_backend == "ROCM_AITER_MLA" && cache == "fp8_e5m2";
+  if (cache != "fp8" && cache != "fp8_e4m3" && !is_e5m2_too) return Pair::none;
+  const auto found = plain_fp8.find(question.device);
+  return found != plain_fp8.end() ? found->second : Pair::none;
 }
 
 bool prefill_runs(const Question& question) {
@@ -210,7 +208,7 @@ class Plan : public ::testing::TestWithParam<const char*> {};
 TEST_P(Plan, IsWhatTheTablesSay) {
   Question question;
   question.device = GetParam();
-  for (const auto& [decode_backend, pairs] : plain_fp8_pairs) {
+  for (const auto& [decode_backend, row] : decode_rows) {
     question.decode_backend = decode_backend;
     for (const char* prefill_backend :
          {"", "FLASH_ATTN", "TRTLLM_RAGGED", "FLASHINFER", "TOKENSPEED_MLA", "ROCM_AITER_FA"}) {

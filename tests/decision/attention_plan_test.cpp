@@ -43,7 +43,7 @@ TEST(AttentionPlan, MemoryIsWhatIsPublished) {
   EXPECT_EQ(plan.workspace_bytes, 1152U);
   question.config.scheduler_config.enable_chunked_prefill = false;
   EXPECT_EQ(question.plan().workspace_bytes, std::nullopt);
-  question.decode_backend = "FLASHMLA";
+  question.decode_backend = "PACKED";
   question.config.cache_config.cache_dtype = "fp8_ds_mla";
   EXPECT_EQ(question.plan().kv_cache_bytes, 656U);
   question.config.kv_lora_rank = 200;  // two scales, of which one is for the last 72
@@ -70,7 +70,7 @@ TEST(AttentionPlan, AutoIsTheCheckpoints_vllm34752) {
 // Kimi-K3 asserts the opposite of what the generic rule says: FP8 queries for a packed cache.
 TEST(AttentionPlan, APackedCacheHasQueriesOfTheModel_vllm51394) {
   Question question = deepseek_v3();
-  question.decode_backend = "FLASHMLA";
+  question.decode_backend = "PACKED";
   question.config.cache_config.cache_dtype = "fp8_ds_mla";
   const AttentionPlan plan = question.plan();
   EXPECT_EQ(plan.prefill_query.data_type, bf16);
@@ -79,7 +79,7 @@ TEST(AttentionPlan, APackedCacheHasQueriesOfTheModel_vllm51394) {
   EXPECT_EQ(plan.kv_cache_view.data_type, bytes);
   question.model_dtype = fp16;
   expect_refused([&] { question.plan(); },
-                 StartsWith("Decode backend FLASHMLA does not read a KV cache of dtype "
+                 StartsWith("Decode backend PACKED does not read a KV cache of dtype "
                             "\"fp8_ds_mla\" for a float16 model on this device (sm_100)."));
 }
 
@@ -149,10 +149,10 @@ TEST(AttentionPlan, TritonDequantizes_vllm34597) {
 
 TEST(AttentionPlan, AnIllegalPairIsNoAnswer) {
   Question question = deepseek_v3();
-  question.decode_backend = "FLASHATTN_MLA";
+  question.decode_backend = "FLASH_ATTN_MLA";
   expect_refused(
       [&] { question.plan(); },
-      StartsWith("Decode backend FLASHATTN_MLA does not read a KV cache of dtype \"fp8\" "
+      StartsWith("Decode backend FLASH_ATTN_MLA does not read a KV cache of dtype \"fp8\" "
                  "for a bfloat16 model on this device (sm_100)."));
   question.decode_backend = "FLASHMLA";
   question.prefill_backend = "FLASHINFER";
@@ -169,6 +169,7 @@ TEST(AttentionPlan, WhatIsRequiredAndNotPossibleIsRefused) {
   question.config.attention_config.prefill_query_mode = PrefillQueryMode::required;
   EXPECT_THROW(question.plan(), PrefillQueryRefused);
   question.device = "10.0";
+  question.decode_backend = "FLASHINFER_MLA";
   EXPECT_EQ(question.plan().prefill_query.data_type, e4m3);
 }
 

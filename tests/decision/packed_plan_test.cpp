@@ -42,7 +42,7 @@ TEST(PackedPlan, IsPinned) {
   question.model_dtype = fp16;
   EXPECT_EQ(pack(question.plan()), 0x0000'0001'11f1'1111U);
   question.model_dtype = bf16;
-  question.decode_backend = "FLASHMLA";
+  question.decode_backend = "PACKED";
   question.config.cache_config.cache_dtype = "fp8_ds_mla";
   EXPECT_EQ(pack(question.plan()), 0x0000'0107'22f2'2881U);
   question.device = "gfx942";

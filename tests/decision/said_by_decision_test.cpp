@@ -262,7 +262,7 @@ TEST_F(SaidByDecision, UnderThreadsAResetLosesNothing) {
 }
 
 TEST_F(SaidByDecision, APlansRecordIsTheDecisions) {
-  const auto decode = make_decode_environment(cuda(10, 0), "FLASHMLA");
+  const auto decode = make_decode_environment(cuda(10, 0), "FLASHINFER_MLA");
   const Environment tables[] = {make("FLASH_ATTN"), make("TRTLLM_RAGGED"),
                                 on_log(make_environment(cuda(10, 0), vllm_prefill_backends()))};
   for (const Environment& env : tables) {

@@ -37,80 +37,56 @@ TEST(DecodeBackends, TheTableIsVllms) {
     names.push_back(backend.name);
     EXPECT_EQ(backend.needs_unit_scales, backend.name == "CUTLASS_MLA");
   }
-  EXPECT_THAT(names, ElementsAre("FLASHINFER_MLA", "FLASHMLA", "CUTLASS_MLA", "TOKENSPEED_MLA",
-                                 "ROCM_AITER_MLA", "TRITON_MLA", "FLASHATTN_MLA"));
+  EXPECT_THAT(names, ElementsAre("ROCM_AITER_MLA", "FLASHINFER_MLA", "TOKENSPEED_MLA",
+                                 "CUTLASS_MLA", "FLASH_ATTN_MLA", "FLASHMLA", "TRITON_MLA"));
 }
 
 // The legal pairs once more, as sets of devices.
 TEST(DecodeBackends, TheLegalPairs) {
   using Devices = std::set<std::string>;
+  const Devices hopper = {"9.0"};
   const Devices family_10 = {"10.0", "10.1", "10.3", "10.7"};
-  const Devices flashmla = {"9.0", "10.0", "10.1", "10.3", "10.7"};
-  const Devices trtllm_gen = {"10.0", "10.3", "10.7"};
-  const Devices xqa = {"12.0", "12.1"};
   const Devices mi300 = {"gfx942", "gfx950"};
-  const Devices all(std::begin(testing::all_devices), std::end(testing::all_devices));
+  const Devices cdna = {"gfx90a", "gfx942", "gfx950"};
+  const Devices from_8_9 = {"8.9",  "9.0",  "10.0", "10.1",   "10.3",   "10.7",
+                            "11.0", "12.0", "12.1", "gfx90a", "gfx942", "gfx950"};
+  Devices from_8_0 = from_8_9;
+  from_8_0.insert({"8.0", "8.6"});
   struct Expected {
     const char* name;
-    Devices bfloat16, float16;  // not quantized, in a model of this data type
-    Devices fp8_queries;        // with a plain FP8 KV cache, in both
-    Devices bfloat16_queries, float16_queries;
+    Devices unquantized;    // in a model of either data type
+    Devices fp8_queries;    // with a plain FP8 KV cache
+    Devices model_queries;  // ... in the model dtype
   };
-  Devices flashinfer_bfloat16 = {"9.0", "10.0", "10.3", "10.7", "12.0", "12.1"};
-  Devices flashinfer_fp8 = trtllm_gen;
-  flashinfer_fp8.insert(xqa.begin(), xqa.end());
   const Expected table[] = {
-      {"FLASHINFER_MLA",
-       flashinfer_bfloat16,
-       {"9.0", "10.0", "10.3", "10.7"},
-       flashinfer_fp8,
-       {"9.0"},
-       {}},
-      {"FLASHMLA", flashmla, flashmla, flashmla, {}, {}},
-      {"CUTLASS_MLA", family_10, family_10, family_10, {}, {}},
-      {"TOKENSPEED_MLA", family_10, family_10, family_10, {}, {}},
-      {"ROCM_AITER_MLA", mi300, mi300, mi300, {}, {}},
-      {"TRITON_MLA", all, all, {}, all, all},
-      {"FLASHATTN_MLA", {"9.0"}, {"9.0"}, {}, {}, {}},
+      {"ROCM_AITER_MLA", cdna, mi300, {}},    {"FLASHINFER_MLA", family_10, family_10, {}},
+      {"TOKENSPEED_MLA", {}, family_10, {}},  {"CUTLASS_MLA", family_10, family_10, {}},
+      {"FLASH_ATTN_MLA", hopper, {}, {}},     {"FLASHMLA", hopper, hopper, {}},
+      {"TRITON_MLA", from_8_0, {}, from_8_9},
   };
   for (const Expected& expected : table) {
     const std::string name = expected.name;
     for (const std::string device : testing::all_devices) {
-      for (const DataType model : {bf16, fp16}) {
+      for (const DataType model : {bf16, fp16, fp32}) {
         SCOPED_TRACE(name + ' ' + device + ' ' + std::string(to_string(model)));
         const auto ask = [&](std::string_view cache) {
           return decode_queries(find(name), make_platform(device), cache, model);
         };
-        const auto has = [&](const Devices& devices) { return devices.count(device) == 1; };
-        EXPECT_EQ(ask(""), has(model == bf16 ? expected.bfloat16 : expected.float16)
-                               ? DecodeQueries::model
-                               : DecodeQueries::none);
+        const auto has = [&](const Devices& devices) {
+          return model != fp32 && devices.count(device) == 1;
+        };
+        EXPECT_EQ(ask(""), has(expected.unquantized) ? DecodeQueries::model : DecodeQueries::none);
         for (const KvCacheFormat& format : kv_cache_formats()) {
+          const bool is_plain = format.name == "fp8" || format.name == "fp8_e4m3";
+          const bool is_read = is_plain || (format.name == "fp8_e5m2" && name == "ROCM_AITER_MLA");
           DecodeQueries queries = DecodeQueries::none;
-          if (format.name == "fp8" || format.name == "fp8_e4m3") {
-            if (has(expected.fp8_queries)) queries = DecodeQueries::fp8;
-            if (has(model == bf16 ? expected.bfloat16_queries : expected.float16_queries)) {
-              queries = DecodeQueries::model;
-            }
-          }
-          if (format.name == "fp8_ds_mla" && name == "FLASHMLA" && model == bf16 && has(flashmla)) {
-            queries = DecodeQueries::model;
-          }
+          if (is_read && has(expected.fp8_queries)) queries = DecodeQueries::fp8;
+          if (is_read && has(expected.model_queries)) queries = DecodeQueries::model;
           EXPECT_EQ(ask(format.name), queries) << format.name;
         }
       }
     }
   }
-  EXPECT_EQ(decode_queries(find("TRITON_MLA"), cuda(9, 0), "", fp32), DecodeQueries::model);
-  EXPECT_EQ(decode_queries(find("FLASHMLA"), cuda(9, 0), "", fp32), DecodeQueries::none);
-}
-
-// Hopper wants bfloat16 queries with an FP8 KV cache, Blackwell FP8 ones.
-TEST(DecodeBackends, TheLegalPairDependsOnTheDevice_flashinfer3694_flashinfer5290) {
-  const DecodeBackend& backend = find("FLASHINFER_MLA");
-  EXPECT_EQ(decode_queries(backend, cuda(9, 0), "fp8", bf16), DecodeQueries::model);
-  EXPECT_EQ(decode_queries(backend, cuda(9, 0), "fp8", fp16), DecodeQueries::none);
-  EXPECT_EQ(decode_queries(backend, cuda(10, 0), "fp8", bf16), DecodeQueries::fp8);
 }
 
 TEST(DecodeBackends, ARowOfTheEnginesOwn) {

@@ -173,7 +173,7 @@ TEST(BadAlloc, TheFirstUseOfAll) {
         const Environment env = make_environment(cuda(10, 0), "TRTLLM_FMHA");
         const auto plan =
             plan_attention_data_types(make_config("fp8", true), DataType::bfloat16, env,
-                                      make_decode_environment(cuda(10, 0), "FLASHMLA"));
+                                      make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
         return log_attention_plan(plan, env);
       };
       const bool said = with_fault(n, /*and_after=*/false, use).value_or(false);

@@ -80,8 +80,9 @@ TEST_F(Sinks, ThatThrowKeepNoAnswerBack) {
                                                make_env(prefill_backend));
     };
     const auto selection = select_prefill_backend(make_config("fp8", false), model, cuda(10, 0));
-    const auto plan = plan_attention_data_types(make_config("fp8", true), model, make_env(),
-                                                make_decode_environment(cuda(10, 0), "FLASHMLA"));
+    const auto plan =
+        plan_attention_data_types(make_config("fp8", true), model, make_env(),
+                                  make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
     for (int call = 0; call < 4; ++call) {
       healthy = call >= 2;
       EXPECT_EQ(determine("FLASHINFER", true), DataType::float8_e4m3fn);

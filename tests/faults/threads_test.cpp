@@ -109,7 +109,7 @@ std::vector<Layer> make_layers(const std::shared_ptr<OnceLog>& log) {
         layer.config = make_config(cache_dtype, requested);
         layer.env = make_environment(cuda(10, 0), prefill_backend);
         layer.env.log = log;
-        layer.decode = make_decode_environment(cuda(10, 0), "FLASHMLA");
+        layer.decode = make_decode_environment(cuda(10, 0), "FLASHINFER_MLA");
         layer.data_type = determine(layer, layer.env);
         layer.explanation = explain(layer);
         layer.packed_plan = plan_and_log(layer, layer.env);

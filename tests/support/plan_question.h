@@ -22,7 +22,18 @@ void expect_refused(Call call, const Matcher& expected) {
   }
 }
 
-/// One question to the plan, with the tables of backends.
+/// A decode backend of the engine's own that reads FlashMLA's packed layout.
+inline DecodeBackend packed_backend() {
+  DecodePair pair;
+  pair.kv_cache_dtypes = {"fp8_ds_mla"};
+  pair.model_dtypes = {DataType::bfloat16};
+  DecodeBackend backend;
+  backend.name = "PACKED";
+  backend.pairs = {pair};
+  return backend;
+}
+
+/// One question to the plan, with the tables of backends, and `PACKED`.
 struct Question {
   std::string device, prefill_backend, decode_backend;
   EngineConfig config;
@@ -32,9 +43,10 @@ struct Question {
     EngineConfig asked = config;
     asked.attention_config.mla_prefill_backend = prefill_backend;
     const Platform platform = make_platform(device);
-    return plan_attention_data_types(asked, model_dtype,
-                                     make_environment(platform, vllm_prefill_backends()),
-                                     make_decode_environment(platform, decode_backend));
+    return plan_attention_data_types(
+        asked, model_dtype, make_environment(platform, vllm_prefill_backends()),
+        decode_backend == "PACKED" ? make_decode_environment(platform, packed_backend())
+                                   : make_decode_environment(platform, decode_backend));
   }
 };
 

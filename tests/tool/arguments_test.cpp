@@ -78,10 +78,9 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--prefill-backend ''", "--prefill-backend: .*\"\""},
         {"--prefill-backend FLASHINFE", "--prefill-backend: .*\"FLASHINFE\""},
         {"--decode-backend FLASHMAL",
-         "--decode-backend: .*\"FLASHMAL\" is not accepted; accepted: FLASHMLA .nearest., FLASHI"},
-        {"--decode-backend ''", "--decode-backend: .*\"\" is not accepted; accepted: FLASHINFER_"},
-        {"--decode-backend FLASHMLA_SPARSE",
-         "\"FLASHMLA_SPARSE\" is not accepted; accepted: FLASHI"},
+         "--decode-backend: .*\"FLASHMAL\" is not accepted; accepted: FLASHMLA .nearest., ROCM"},
+        {"--decode-backend ''", "--decode-backend: .*\"\" is not accepted; accepted: ROCM_"},
+        {"--decode-backend FLASHMLA_SPARSE", "\"FLASHMLA_SPARSE\" is not accepted; accepted: ROCM"},
         {"--decode-backend FLASHINFER", "--decode-backend: .*accepted: FLASHINFER_MLA .nearest."},
         {"--num-attention-heads 0", "--num-attention-heads"},
         {"--num-attention-heads ''", "--num-attention-heads"},
@@ -123,7 +122,8 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--matrix", "--matrix: needs --device"},
         {"--matrix --device 10.0 --kv-cache-dtype fp8", "--kv-cache-dtype: not together with"},
         {"--matrix --device 10.0 --attention-config '{}'", "--attention-config: not together"},
-        {"--matrix --device 10.0 --decode-backend FLASHMLA", "--decode-backend: not together"},
+        {"--matrix --device 10.0 --decode-backend FLASHINFER_MLA",
+         "--decode-backend: not together"},
         {"--matrix --device 10.0 --enable-chunked-prefill=false",
          "--enable-chunked-prefill: not together"},
         {"--attention-config ''", "--attention-config: not JSON"},
@@ -219,7 +219,7 @@ TEST(Tool, OutputThatCannotBeWrittenIsAnError) {
   EXPECT_EQ(exit_code("--curve >/dev/null 2>/dev/full"), 1);
   EXPECT_EQ(exit_code("--prefill-query-mode required >/dev/full 2>/dev/null"), 1);
   EXPECT_EQ(exit_code("--prefill-query-mode required >/dev/null 2>/dev/full"), 1);
-  EXPECT_EQ(exit_code("--device 10.0 --decode-backend FLASHMLA >/dev/full 2>/dev/null"), 1);
+  EXPECT_EQ(exit_code("--device 10.0 --decode-backend FLASHINFER_MLA >/dev/full 2>/dev/null"), 1);
 }
 
 }  // namespace

@@ -150,8 +150,8 @@ TEST(Tool, TakesNamesOfBackendsInAnyCase) {
                        "'{\"mla_prefill_backend\": \"FlashInfer\"}'")
                 .out,
             run(base + "--prefill-backend FLASHINFER").out);
-  EXPECT_EQ(run(base + "--decode-backend FlashMLA").out,
-            run(base + "--decode-backend FLASHMLA").out);
+  EXPECT_EQ(run(base + "--decode-backend FlashInfer_MLA").out,
+            run(base + "--decode-backend FLASHINFER_MLA").out);
 }
 
 TEST(Tool, SaysThatNoDeviceWasGiven) {

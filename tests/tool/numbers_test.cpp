@@ -21,7 +21,8 @@ struct NumberOption {
   std::string before, name;
 };
 
-const std::string plan = "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --json ";
+const std::string plan =
+    "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHINFER_MLA --json ";
 const std::string prediction = "--device 10.0 --kv-cache-dtype fp8 --cost-model h100 --json ";
 
 const NumberOption number_options[] = {

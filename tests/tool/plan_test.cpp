@@ -24,7 +24,8 @@ using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 const std::string fp8_plan =
-    "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --kv-scales calibrated " + flag;
+    "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHINFER_MLA --kv-scales calibrated " +
+    flag;
 
 // What the library answers for an operator who gives nothing but these.
 AttentionPlan plan_of(const EngineConfig& config, const char* device, const char* decode_backend,
@@ -51,9 +52,9 @@ TEST(Tool, PrintsThePlanAfterTheExplanation) {
     const char *device, *cache_dtype, *decode_backend;
   };
   for (const auto& [device, cache_dtype, decode_backend] :
-       {Case{"10.0", "fp8", "FLASHMLA"}, Case{"10.3", "fp8_e4m3", "FLASHINFER_MLA"},
-        Case{"9.0", "fp8_ds_mla", "FLASHMLA"}, Case{"9.0", "fp8", "TRITON_MLA"},
-        Case{"9.0", "auto", "FLASHATTN_MLA"}, Case{"gfx950", "fp8", "ROCM_AITER_MLA"}}) {
+       {Case{"10.0", "fp8", "FLASHINFER_MLA"}, Case{"10.3", "fp8_e4m3", "FLASHINFER_MLA"},
+        Case{"9.0", "fp8", "FLASHMLA"}, Case{"9.0", "fp8", "TRITON_MLA"},
+        Case{"9.0", "auto", "FLASH_ATTN_MLA"}, Case{"gfx950", "fp8", "ROCM_AITER_MLA"}}) {
     for (const bool requested : {false, true}) {
       const std::string arguments = std::string("--device ") + device + " --kv-cache-dtype " +
                                     cache_dtype + ' ' + (requested ? flag : "");
@@ -81,7 +82,7 @@ TEST(Tool, ThePlansExplanationIsShown) {
   const std::string arguments =
       "--device 10.0 --kv-cache-dtype fp8 --model-dtype float16 --prefill-backend FLASHINFER " +
       flag;
-  const Result planned = run(arguments + "--decode-backend FLASHMLA");
+  const Result planned = run(arguments + "--decode-backend FLASHINFER_MLA");
   EXPECT_EQ(planned.exit_code, 0);
   EXPECT_THAT(planned.out, AllOf(StartsWith("data type: float16\noutcome: request_refused\n"),
                                  HasSubstr("\nblocker: Prefill backend FLASHINFER does not write "
@@ -89,13 +90,13 @@ TEST(Tool, ThePlansExplanationIsShown) {
   EXPECT_THAT(planned.err, StartsWith("[info] Unable to perform FP8 prefill attention"));
   EXPECT_EQ(run(arguments).out, explanation_and_plan(planned).first)
       << "one answer with and without";
-  const Json json = parse(run(arguments + "--json --decode-backend FLASHMLA"));
+  const Json json = parse(run(arguments + "--json --decode-backend FLASHINFER_MLA"));
   EXPECT_EQ(json.at("data_type"), "float16");
   EXPECT_EQ(json.at("plan").at("prefill_query").at("data_type"), "float16");
   EXPECT_EQ(json.at("blockers").at(0).at("kind"), "output_dtype");
 
   const Result required =
-      run(arguments + "--prefill-query-mode required --decode-backend FLASHMLA");
+      run(arguments + "--prefill-query-mode required --decode-backend FLASHINFER_MLA");
   EXPECT_EQ(required.exit_code, 3);
   EXPECT_THAT(required.out, StartsWith("data type: float16\noutcome: request_refused\n"));
   EXPECT_THAT(explanation_and_plan(required).second, IsEmpty());
@@ -106,7 +107,7 @@ TEST(Tool, ThePlansExplanationIsShown) {
 TEST(Tool, ARemedyIsTriedAgainstThePlan) {
   const std::string arguments =
       "--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required "
-      "--decode-backend FLASHATTN_MLA --prefill-backend FLASH_ATTN";
+      "--decode-backend FLASH_ATTN_MLA --prefill-backend FLASH_ATTN";
   const Result refused = run(arguments);
   EXPECT_EQ(refused.exit_code, 3);
   EXPECT_THAT(Json::parse(refused.out).at("remedies"), IsEmpty());
@@ -115,9 +116,9 @@ TEST(Tool, ARemedyIsTriedAgainstThePlan) {
 TEST(Tool, APlanThatNoKernelCanRunIsExitCode3) {
   for (const auto& [arguments, why] :
        {std::pair<std::string, std::string>(
-            "--device 9.0 --kv-cache-dtype fp8 --decode-backend FLASHATTN_MLA",
-            "Decode backend FLASHATTN_MLA does not read a KV cache of dtype .fp8. "),
-        {"--device 10.0 --kv-cache-dtype nvfp4 --decode-backend FLASHMLA", "dtype .nvfp4."},
+            "--device 9.0 --kv-cache-dtype fp8 --decode-backend FLASH_ATTN_MLA",
+            "Decode backend FLASH_ATTN_MLA does not read a KV cache of dtype .fp8. "),
+        {"--device 10.0 --kv-cache-dtype nvfp4 --decode-backend FLASHINFER_MLA", "dtype .nvfp4."},
         {"--device none --kv-cache-dtype fp8 --decode-backend FLASHMLA", "no CUDA or ROCm device"},
         {"--device 10.0 --kv-cache-dtype fp8 --decode-backend CUTLASS_MLA --kv-scales calibrated",
          "CUTLASS_MLA"},
@@ -171,11 +172,12 @@ TEST(Tool, JsonHoldsThePlan) {
   config.cache_config.cache_dtype = "fp8";
   config.cache_config.kv_scales = KvScales::unit;
   config.attention_config.use_prefill_query_quantization = true;
-  const AttentionPlan plan = plan_of(config, "10.0", "FLASHMLA");
+  const AttentionPlan plan = plan_of(config, "10.0", "FLASHINFER_MLA");
 
-  const Json json = parse(
-      run("--json --device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHMLA --kv-scales unit " +
-          flag));
+  const Json json =
+      parse(run("--json --device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHINFER_MLA "
+                "--kv-scales unit " +
+                flag));
   EXPECT_EQ(keys(json).back(), "plan");
   const Json& shown = json.at("plan");
   EXPECT_THAT(keys(shown),

@@ -41,7 +41,7 @@ TEST(Tool, SaysWhatIsPredictedAndWhy) {
       EXPECT_THAT(result.out,
                   StartsWith(explanation + '\n' + break_even_line(break_even_isl(model)) +
                              "\ncost model: " + model.source + '\n'));
-      EXPECT_THAT(run(arguments + " --decode-backend FLASHMLA").out, StartsWith(result.out));
+      EXPECT_THAT(run(arguments + " --decode-backend FLASHINFER_MLA").out, StartsWith(result.out));
     }
   }
 }

@@ -18,9 +18,9 @@ TEST(Fmt, PrintsNamesWithStringSpecs) {
 }
 
 TEST(Fmt, PrintsAPlan) {
-  const auto plan = plan_attention_data_types(EngineConfig(), DataType::bfloat16,
-                                              make_environment(cuda(10, 0), "FLASHINFER"),
-                                              make_decode_environment(cuda(10, 0), "FLASHMLA"));
+  const auto plan = plan_attention_data_types(
+      EngineConfig(), DataType::bfloat16, make_environment(cuda(10, 0), "FLASHINFER"),
+      make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
   EXPECT_EQ(fmt::format("{}", plan), to_string(plan));
   EXPECT_EQ(fmt::format("{}", CautionKind::storage_only), "storage_only");
 }

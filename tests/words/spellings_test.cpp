@@ -144,7 +144,7 @@ TEST(Spellings, AnExceptionAdvisesTheEnginesOptions) {
   expect_refused(
       [&] {
         (void)plan_attention_data_types(config, bf16, env,
-                                        make_decode_environment(cuda(10, 0), "FLASHMLA"));
+                                        make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
       },
       "--prefill TRTLLM_RAGGED");
   expect_refused(

@@ -107,7 +107,7 @@ EngineConfig with_backend(const std::string& name, bool requested) {
 
 AttentionPlan plan(const EngineConfig& config, const Environment& env) {
   return plan_attention_data_types(config, model, env,
-                                   make_decode_environment(cuda(10, 0), "FLASHMLA"));
+                                   make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
 }
 
 AttentionPlan plan_with_own_decode(const EngineConfig& config, const Environment& env,

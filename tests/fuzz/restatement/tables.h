@@ -231,37 +231,26 @@ struct DecodeRow {
 
 inline std::vector<DecodeRow> decode_rows() {
   const std::vector<std::string> plain = {"fp8", "fp8_e4m3"};
+  const std::vector<std::string> with_e5m2 = {"fp8", "fp8_e4m3", "fp8_e5m2"};
   const std::vector<DataType> any_16_bits = {DataType::float16, DataType::bfloat16};
-  const std::vector<DataType> bf16 = {DataType::bfloat16};
-  const auto cuda = [](int major, int minor) { return alone({Device::cuda, major, minor}); };
   const auto model = DecodeQueries::model;
   const auto fp8 = DecodeQueries::fp8;
-  const Ranges trtllm = {cuda(10, 0), cuda(10, 3), cuda(10, 7)};
-  const Ranges xqa = {cuda(12, 0), cuda(12, 1)};
-  const Ranges hopper = {cuda(9, 0)};
-  const Ranges flashmla = {cuda(9, 0), family(10)};
+  const Range cdna = {{Device::rocm, 9, 0, 10}, gfx950};
+  const Ranges hopper = {family(9)};
   const Ranges blackwell = {family(10)};
-  const Ranges mi300 = {alone(gfx942), alone(gfx950)};
+  const Ranges from_8_0 = {{{Device::cuda, 8, 0}, {Device::cuda, 12, 9}}, cdna};
+  const Ranges from_8_9 = {{{Device::cuda, 8, 9}, {Device::cuda, 12, 9}}, cdna};
   return {
+      {"ROCM_AITER_MLA", {{model, {}, {cdna}, any_16_bits}, {fp8, with_e5m2, {cdna}, any_16_bits}}},
       {"FLASHINFER_MLA",
-       {{model, {}, trtllm, any_16_bits},
-        {fp8, plain, trtllm, any_16_bits},
-        {model, {}, xqa, bf16},
-        {fp8, plain, xqa, any_16_bits},
-        {model, {}, hopper, any_16_bits},
-        {model, plain, hopper, bf16}}},
-      {"FLASHMLA",
-       {{model, {}, flashmla, any_16_bits},
-        {fp8, plain, flashmla, any_16_bits},
-        {model, {"fp8_ds_mla"}, flashmla, bf16}}},
+       {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}}},
+      {"TOKENSPEED_MLA", {{fp8, plain, blackwell, any_16_bits}}},
       {"CUTLASS_MLA",
        {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}},
        true},
-      {"TOKENSPEED_MLA",
-       {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}}},
-      {"ROCM_AITER_MLA", {{model, {}, mi300, any_16_bits}, {fp8, plain, mi300, any_16_bits}}},
-      {"TRITON_MLA", {{model, {}, {}, {}}, {model, plain, {}, {}}}},
-      {"FLASHATTN_MLA", {{model, {}, hopper, any_16_bits}}},
+      {"FLASH_ATTN_MLA", {{model, {}, hopper, any_16_bits}}},
+      {"FLASHMLA", {{model, {}, hopper, any_16_bits}, {fp8, plain, hopper, any_16_bits}}},
+      {"TRITON_MLA", {{model, {}, from_8_0, any_16_bits}, {model, plain, from_8_9, any_16_bits}}},
   };
 }
 

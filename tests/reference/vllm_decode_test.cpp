@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without this vLLM's decode rows could say what vLLM's own code does not, unnoticed: each cell
+// that it answered is asked again, and equal or of a kind that is listed here.
+
+#include <gtest/gtest.h>
+#include <mla_dtype/decode_backend.h>
+#include <mla_dtype/kv_cache.h>
+
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace mla_dtype {
+namespace {
+
+struct Cell {
+  std::string device, backend, cache_dtype, model_dtype, legal, query;
+};
+
+// What differs on purpose.
+enum class Kind {
+  equal,
+  other_16_bits,  ///< vLLM's list has both 16-bit KV caches for both model dtypes; a kernel that
+                  ///< reads one with queries of the other nobody has shown
+  no_fp8,         ///< vLLM asks no gfx architecture; gfx90a computes in no FP8
+  unlisted,
+};
+
+const DecodeBackend& find(const std::string& name) {
+  for (const DecodeBackend& backend : vllm_decode_backends()) {
+    if (backend.name == name) return backend;
+  }
+  throw std::out_of_range(name);
+}
+
+DecodeQueries vllms_answer(const Cell& cell) {
+  if (cell.legal == "0") return DecodeQueries::none;
+  return cell.query == "fp8" ? DecodeQueries::fp8 : DecodeQueries::model;
+}
+
+DecodeQueries answer(const Cell& cell) {
+  const DataType model_dtype = parse_model_data_type(cell.model_dtype);
+  const bool is_model = cell.cache_dtype == "auto" || cell.cache_dtype == cell.model_dtype;
+  return decode_queries(find(cell.backend), parse_platform(cell.device),
+                        is_model ? std::string() : cell.cache_dtype, model_dtype);
+}
+
+Kind compare(const Cell& cell) {
+  const DecodeQueries actual = answer(cell);
+  if (actual == vllms_answer(cell)) return Kind::equal;
+  if (actual != DecodeQueries::none) return Kind::unlisted;
+  const auto format = parse_kv_cache_dtype(cell.cache_dtype);
+  if (format && !format->quantized && cell.cache_dtype != "auto") return Kind::other_16_bits;
+  return cell.device == "gfx90a" && cell.query == "fp8" ? Kind::no_fp8 : Kind::unlisted;
+}
+
+TEST(Reference, DecodeRowsAreVllms) {
+  std::ifstream file(MLA_DTYPE_REFERENCE_DIR "/vllm_decode.csv");
+  std::string line;
+  std::getline(file, line);
+  ASSERT_EQ(line, "device,decode_backend,cache_dtype,model_dtype,legal,query");
+  std::map<Kind, int> kinds;
+  while (std::getline(file, line)) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    Cell cell;
+    std::istringstream fields(line);
+    for (std::string* field : {&cell.device, &cell.backend, &cell.cache_dtype, &cell.model_dtype,
+                               &cell.legal, &cell.query}) {
+      std::getline(fields, *field, ',');
+    }
+    const Kind kind = compare(cell);
+    EXPECT_NE(kind, Kind::unlisted) << line;
+    ++kinds[kind];
+  }
+  int cells = 0;
+  for (const auto& [kind, count] : kinds) cells += count;
+  EXPECT_EQ(cells, 2160);
+  // A kind that no longer occurs is not listed any more.
+  EXPECT_GT(kinds[Kind::other_16_bits], 0);
+  EXPECT_GT(kinds[Kind::no_fp8], 0);
+}
+
+}  // namespace
+}  // namespace mla_dtype
