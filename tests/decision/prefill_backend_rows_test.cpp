@@ -131,9 +131,9 @@ TEST(SelectPrefillBackend, AsksOnceWhetherABackendIsThere) {
             "Prefill backend FLASHINFER is not available.");
 
   EXPECT_THROW(
-      select_prefill_backend(
+      static_cast<void>(select_prefill_backend(
           make_config("fp8", true), DataType::bfloat16, cuda(10, 0), vllm_prefill_backends(),
-          [](std::string_view) -> Support { throw std::runtime_error("no driver"); }),
+          [](std::string_view) -> Support { throw std::runtime_error("no driver"); })),
       std::runtime_error);
 }
 
