@@ -244,6 +244,21 @@ Environment make_environment(const Platform& platform,
                         detail::make_prefill_table(platform, prefill_backends, is_available));
 }
 
+Environment make_environment(const Platform& platform, const EngineProfile& engine,
+                             const PrefillBackendAvailability& is_available) {
+  if (engine.selection > BackendSelection::first_with_fp8) {
+    detail::throw_out_of_range("selection", "BackendSelection",
+                               static_cast<unsigned>(engine.selection));
+  }
+  detail::check_prefill_backends(engine.prefill_backends);
+  detail::PrefillTable table =
+      detail::make_prefill_table(platform, engine.prefill_backends, is_available);
+  table.selection = engine.selection;
+  Environment env = environment_of(platform, std::move(table));
+  env.spellings = engine.spellings;
+  return env;
+}
+
 PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataType model_dtype,
                                                const Environment& env) {
   detail::check(config, model_dtype, env);

@@ -87,6 +87,7 @@ std::uint64_t fingerprint(const PrefillTable& table) {
   KeyHash hash(0);
   add(hash, to_string(table.platform));
   add(hash, table.named.value_or(table.rows.size()));
+  add(hash, table.selection);
   for (const PrefillRow& row : table.rows) {
     add(hash, row.backend);
     add(hash, row.available.supported);

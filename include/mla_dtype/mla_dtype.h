@@ -8,6 +8,7 @@
 #include <mla_dtype/cost_model.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/decode_backend.h>
+#include <mla_dtype/engine_profile.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/nearest_name.h>
 #include <mla_dtype/once_log.h>

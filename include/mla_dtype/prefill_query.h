@@ -3,6 +3,7 @@
 
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
+#include <mla_dtype/engine_profile.h>
 #include <mla_dtype/export.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/once_log.h>
@@ -105,6 +106,13 @@ struct Environment {
 ///                                                  is_compiled_in);
 [[nodiscard]] MLA_DTYPE_EXPORT Environment
 make_environment(const Platform& platform, const std::vector<PrefillBackend>& prefill_backends,
+                 const PrefillBackendAvailability& is_available = nullptr);
+
+/// The environment of the engine of this profile on the platform: its prefill backends, selected in
+/// its way, and its spellings. Asks `is_available` and throws as the one above does; an enumerator
+/// out of range: std::invalid_argument.
+[[nodiscard]] MLA_DTYPE_EXPORT Environment
+make_environment(const Platform& platform, const EngineProfile& engine,
                  const PrefillBackendAvailability& is_available = nullptr);
 
 /// The data type of an MLA layer's prefill queries; and of the keys and values that go into the

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "decision/evaluate.h"
 #include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {
@@ -74,6 +75,8 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
     question.chosen = question.table->find(question.operators_choice());
   } else if (question.table->named) {
     question.chosen = &question.table->rows[*question.table->named];
+  } else if (question.table->selection == BackendSelection::first_usable) {
+    question.chosen = select(question).row;  // nothing is requested yet
   }
   return question;
 }

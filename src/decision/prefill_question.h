@@ -35,7 +35,8 @@ struct PrefillTable {
   Platform platform = {};
   std::vector<PrefillRow> rows = {};
   std::optional<std::size_t> named = {};  ///< the row that runs where the operator chooses none
-  std::uint64_t fingerprint = 0;          ///< a hash of all the above
+  BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
+  std::uint64_t fingerprint = 0;                                  ///< a hash of all the above
 
   /// Null if there is none.
   const PrefillRow* find(std::string_view name) const;
@@ -57,7 +58,8 @@ struct PrefillQuestion {
   bool is_from_checkpoint = false;        ///< whether it came to something else
   const KvCacheFormat* format = nullptr;  ///< null: known to the engine alone
   const PrefillTable* table = nullptr;    ///< null: a predicate of the engine's own answers alone
-  const PrefillRow* chosen = nullptr;     ///< by the operator or by name; null: the choice is open
+  /// By the operator, by name, or by an engine that does not look at the request. Null: it is open.
+  const PrefillRow* chosen = nullptr;
 
   // The answers of predicates.
   bool kv_cache_quantized = false;
@@ -74,6 +76,7 @@ struct PrefillQuestion {
   const std::string& operators_choice() const {
     return config.attention_config.mla_prefill_backend;
   }
+  bool is_chosen_by_name() const { return !operators_choice().empty() || table->named; }
   bool is_required() const {
     return config.attention_config.prefill_query_mode == PrefillQueryMode::required;
   }

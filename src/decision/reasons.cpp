@@ -49,10 +49,11 @@ Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
       those(all, [](const PrefillRow* row) { return !row->on_device.has(of_device); });
   if (!possible.empty()) return possible;
   if (evaluation.choice.row != nullptr) return {evaluation.choice.row};
-  const auto runs_here = std::find_if(all.begin(), all.end(), [](const PrefillRow* row) {
+  auto nearest = std::find_if(all.begin(), all.end(), [](const PrefillRow* row) {
     return !row->on_device.has(BlockerKind::backend_device);
   });
-  return {runs_here != all.end() ? *runs_here : all.front()};
+  if (nearest == all.end()) nearest = std::find_if(all.begin(), all.end(), is_fp8_backend);
+  return {nearest != all.end() ? *nearest : all.front()};
 }
 
 // The question with that change, and none of the flag.
@@ -111,7 +112,8 @@ std::vector<Selection::Rejected> rejected_rows(const PrefillQuestion& question,
   std::vector<Selection::Rejected> result;
   for (const PrefillRow* const row : rows_in_order(question)) {
     // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
-    const bool is_last = !question.requested || takes_fp8(*row, question);
+    const bool is_last =
+        !question.requested || question.chosen != nullptr || takes_fp8(*row, question);
     if (row == selected && is_last) break;
     if (row == selected) continue;
     const Blockers why = rejection(*row, question);
@@ -204,11 +206,15 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
 Selection make_selection(const PrefillQuestion& question) {
   Selection result;
   result.selected = select(question).row;
-  if (question.chosen == nullptr) {
+  if (question.chosen == nullptr || !question.is_chosen_by_name()) {
     result.rejected = rejected_rows(question, result.selected);
-  } else if (const Blockers why = rejection(*question.chosen, question); !why.empty()) {
-    result.rejected = {{question.chosen, why}};
-    result.selected = nullptr;
+  }
+  if (question.chosen != nullptr) {
+    const Blockers why = rejection(*question.chosen, question);
+    if (!why.empty()) {
+      result.rejected.push_back({question.chosen, why});
+      result.selected = nullptr;
+    }
   }
   result.takes_fp8 = result.selected != nullptr && takes_fp8(*result.selected, question);
   result.advised = advised_row(question, result.selected);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mla_dtype/decode_backend.h>
-#include <mla_dtype/prefill_backend.h>
+#include <mla_dtype/engine_profile.h>
 
 #include <utility>
 
@@ -11,6 +10,10 @@ namespace {
 
 constexpr MlaDimensions deepseek_r1 = {128, 64, 128};
 constexpr MlaDimensions wide = {192, 64, 256};
+
+// Those that were asked about. Of newer ones nothing is known.
+DeviceRange cuda_from(int major, int minor) { return {cuda(major, minor), cuda(12, 9)}; }
+DeviceRange cdna() { return {rocm("gfx90a"), rocm("gfx950")}; }
 
 // Order, devices, model dtypes and dimensions: vllm/v1/attention/backends/mla/prefill/, selector.py
 // and a file for each backend. FP8 queries: vllm/model_executor/layers/attention/mla_attention.py,
@@ -26,8 +29,10 @@ std::vector<PrefillBackend> make_prefill_backends() {
   aiter.devices = {rocm("gfx942"), rocm("gfx950")};
   aiter.ignores_flag_on = {rocm("gfx950")};  // vllm#42509
 
-  PrefillBackend flash_attn;  // any device, and any dimensions: it pads
+  PrefillBackend flash_attn;
   flash_attn.name = "FLASH_ATTN";
+  flash_attn.devices = {cuda_from(8, 0), cdna()};
+  flash_attn.dimensions = {deepseek_r1, wide, {64, 64, 128}};  // vllm#48631, #48855
 
   PrefillBackend trtllm_ragged;
   trtllm_ragged.name = "TRTLLM_RAGGED";
@@ -48,8 +53,6 @@ std::vector<PrefillBackend> make_prefill_backends() {
   return {aiter, flash_attn, detail::with_fp8_queries(trtllm_ragged),
           detail::with_fp8_queries(flashinfer), detail::with_fp8_queries(tokenspeed)};
 }
-
-// Decode.
 
 // Decode. What each backend reads, and with which queries, is what its class in vLLM@cda3868f5
 // (2026-08-21; vllm/v1/attention/backends/mla/) answers: supported_dtypes,
@@ -84,15 +87,11 @@ DecodeBackend make_backend(const char* name, std::vector<DecodePair> pairs) {
 // In the order of vllm/platforms/cuda.py for capability 10.x and rocm.py. On other devices that
 // order is the same but for rows that do not run there.
 std::vector<DecodeBackend> make_decode_backends() {
-  // Those that were asked about. Of newer ones nothing is known.
-  const DeviceRange from_8_0 = {cuda(8, 0), cuda(12, 9)};
-  const DeviceRange from_8_9 = {cuda(8, 9), cuda(12, 9)};
-  const DeviceRange cdna = {rocm("gfx90a"), rocm("gfx950")};
   const Devices hopper = {cuda_family(9)};
   const Devices blackwell = {cuda_family(10)};
 
   // Queries are E4M3 with E5M2, too.
-  DecodePair aiter_fp8 = plain_fp8(DecodeQueries::fp8, {cdna});
+  DecodePair aiter_fp8 = plain_fp8(DecodeQueries::fp8, {cdna()});
   aiter_fp8.kv_cache_dtypes.emplace_back("fp8_e5m2");
 
   DecodeBackend cutlass = make_backend(
@@ -100,7 +99,7 @@ std::vector<DecodeBackend> make_decode_backends() {
   cutlass.needs_unit_scales = true;  // vllm#37054
 
   return {
-      make_backend("ROCM_AITER_MLA", {unquantized({cdna}), aiter_fp8}),
+      make_backend("ROCM_AITER_MLA", {unquantized({cdna()}), aiter_fp8}),
       make_backend("FLASHINFER_MLA",
                    {unquantized(blackwell), plain_fp8(DecodeQueries::fp8, blackwell)}),
       make_backend("TOKENSPEED_MLA", {plain_fp8(DecodeQueries::fp8, blackwell)}),
@@ -108,22 +107,29 @@ std::vector<DecodeBackend> make_decode_backends() {
       make_backend("FLASH_ATTN_MLA", {unquantized(hopper)}),
       make_backend("FLASHMLA", {unquantized(hopper), plain_fp8(DecodeQueries::fp8, hopper)}),
       // Dequantizes as it loads (vllm#34597): FP8 from capability 8.9 on (vllm#47060).
-      make_backend("TRITON_MLA", {unquantized({from_8_0, cdna}),
-                                  plain_fp8(DecodeQueries::model, {from_8_9, cdna})}),
+      make_backend("TRITON_MLA", {unquantized({cuda_from(8, 0), cdna()}),
+                                  plain_fp8(DecodeQueries::model, {cuda_from(8, 9), cdna()})}),
   };
 }
 
 }  // namespace
 
 // Never destroyed: an engine may ask while it shuts down.
-const std::vector<PrefillBackend>& vllm_prefill_backends() {
-  static const auto& backends = *new const std::vector<PrefillBackend>(make_prefill_backends());
-  return backends;
+const EngineProfile& vllm_engine() {
+  static const auto& engine =
+      *new const EngineProfile{"vLLM",
+                               "cda3868f5, 2026-08-21",
+                               make_prefill_backends(),
+                               make_decode_backends(),
+                               BackendSelection::first_usable,  // selector.py; vllm#50181
+                               {}};
+  return engine;
 }
 
-const std::vector<DecodeBackend>& vllm_decode_backends() {
-  static const auto& backends = *new const std::vector<DecodeBackend>(make_decode_backends());
-  return backends;
+const std::vector<PrefillBackend>& vllm_prefill_backends() {
+  return vllm_engine().prefill_backends;
 }
+
+const std::vector<DecodeBackend>& vllm_decode_backends() { return vllm_engine().decode_backends; }
 
 }  // namespace mla_dtype

@@ -148,7 +148,7 @@ PrefillBackendSelection explain_selection(const PrefillQuestion& question) {
   const Selection selection = make_selection(question);
   PrefillBackendSelection result{};
   result.name = name_of(selection.selected);
-  result.chosen = name_of(question.chosen);
+  if (question.is_chosen_by_name()) result.chosen = name_of(question.chosen);
   result.takes_fp8_queries = selection.takes_fp8;
   for (const auto& [row, blockers] : selection.rejected) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();

@@ -7,7 +7,7 @@ namespace mla_dtype::testing {
 
 inline constexpr MlaDimensions deepseek = {128, 64, 128};
 inline constexpr MlaDimensions wide = {192, 64, 256};
-/// That no kernel is for.
-inline constexpr MlaDimensions odd = {64, 32, 64};
+/// That no FP8 kernel is for.
+inline constexpr MlaDimensions odd = {64, 64, 128};
 
 }  // namespace mla_dtype::testing

@@ -52,7 +52,8 @@ TEST(Tool, Row2) {
          " Prefill backend ROCM_AITER_FA does not take FP8 queries. On this device (gfx942)"},
         {"--device none",
          " The KV cache is not quantized: the KV-cache dtype is \"auto\". Prefill backend "
-         "FLASH_ATTN does not take FP8 queries. On this device (no CUDA or ROCm device)"}}) {
+         "TRTLLM_RAGGED does not run on this device (no CUDA or ROCm device), only on CUDA "
+         "capability 10.x. On this device (no CUDA or ROCm device)"}}) {
     const Result result = run(flag + arguments);
     EXPECT_EQ(result.exit_code, 0);
     EXPECT_THAT(result.out, StartsWith("data type: bfloat16\noutcome: request_refused\n"));

@@ -222,7 +222,7 @@ TEST(PrefillQuery, TwoModelsInOneProcessAreEachHeard) {
   Environment draft = make_environment(cuda(10, 0), "FLASH_ATTN");
   draft.log = log;
   EngineConfig odd = make_config("fp8", true);
-  odd.mla_dimensions = {64, 32, 64};
+  odd.mla_dimensions = {64, 64, 128};
   for (int layer = 0; layer < 3; ++layer) {
     EXPECT_EQ(
         determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, target),

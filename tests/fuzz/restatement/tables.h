@@ -182,11 +182,14 @@ inline const Device gfx942 = {Device::rocm, 9, 4, 2};
 inline const Device gfx950 = {Device::rocm, 9, 5, 0};
 
 inline std::vector<Row> vllm_rows() {
-  std::vector<Row> rows = {{"ROCM_AITER_FA", {alone(gfx942), alone(gfx950)}},
-                           {"FLASH_ATTN"},
-                           fp8_row("TRTLLM_RAGGED", {family(10)}),
-                           fp8_row("FLASHINFER", {family(10)}, /*writes_all=*/false),
-                           fp8_row("TOKENSPEED_MLA", {family(10)})};
+  std::vector<Row> rows = {
+      {"ROCM_AITER_FA", {alone(gfx942), alone(gfx950)}},
+      {"FLASH_ATTN",
+       {{{Device::cuda, 8, 0}, {Device::cuda, 12, 9}}, {{Device::rocm, 9, 0, 10}, gfx950}}},
+      fp8_row("TRTLLM_RAGGED", {family(10)}),
+      fp8_row("FLASHINFER", {family(10)}, /*writes_all=*/false),
+      fp8_row("TOKENSPEED_MLA", {family(10)})};
+  rows[1].dimensions = {deepseek, wide, {64, 64, 128}};
   rows[0].ignores_flag_on = {alone(gfx950)};
   rows[2].dimensions = {deepseek, wide};
   rows[2].preferred_dimensions = {wide};
