@@ -26,7 +26,9 @@ enum class KvCacheScales : std::uint8_t {
 /// What a KV-cache dtype string means.
 struct KvCacheFormat {
   std::string_view name = {};  ///< as an operator spells it; static
-  bool quantized = false;      ///< stored in fewer bits than the model dtype. Not a synonym of FP8.
+  /// What is_quantized_kv_cache() answers. No synonym of FP8; and false of the four `turboquant_*`,
+  /// although they are packed.
+  bool quantized = false;
 
   /// The elements of the cache tensor; none for `auto`, which the model dtype or the checkpoint
   /// decides. A packed format's elements are bytes: uint8. float8_e4m3fn stands for the platform's
@@ -55,8 +57,8 @@ struct KvCacheFormat {
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
     std::string_view cache_dtype) noexcept;
 
-/// Whether a KV cache of this dtype string is quantized: every known string but `auto`, `float16`
-/// and `bfloat16`. An unknown string: std::invalid_argument, naming the nearest known one.
+/// Whether a KV cache of this dtype string is quantized, as vLLM decides it: every known string but
+/// `auto`, `float16`, `bfloat16` and the four `turboquant_*` (vllm/utils/torch_utils.py). An unknown string: std::invalid_argument, naming the nearest known one.
 /// Takes no lock and does not allocate, unless it throws.
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 

@@ -12,7 +12,8 @@ constexpr auto e5m2 = DataType::float8_e5m2;
 constexpr auto bytes = DataType::uint8;
 
 // The names are those of vllm/config/cache.py, CacheDType; the scales and what is packed those of
-// vllm/v1/kv_cache_interface.py, KVQuantMode.
+// vllm/v1/kv_cache_interface.py, KVQuantMode; what counts as quantized that of
+// vllm/utils/torch_utils.py, is_quantized_kv_cache, which vLLM decides with.
 constexpr std::array<KvCacheFormat, 18> formats = {{
     // name, quantized, data type, packed, scales
     {"auto", false, std::nullopt, false, Scales::none},
@@ -29,10 +30,10 @@ constexpr std::array<KvCacheFormat, 18> formats = {{
     {"nvfp4", true, bytes, true, Scales::packed},
     {"nvfp4_4over6", true, bytes, true, Scales::packed},
     {"nvfp4_ds_mla", true, bytes, true, Scales::packed},
-    {"turboquant_k8v4", true, bytes, true, Scales::packed},
-    {"turboquant_4bit_nc", true, bytes, true, Scales::packed},
-    {"turboquant_k3v4_nc", true, bytes, true, Scales::packed},
-    {"turboquant_3bit_nc", true, bytes, true, Scales::packed},
+    {"turboquant_k8v4", false, bytes, true, Scales::packed},
+    {"turboquant_4bit_nc", false, bytes, true, Scales::packed},
+    {"turboquant_k3v4_nc", false, bytes, true, Scales::packed},
+    {"turboquant_3bit_nc", false, bytes, true, Scales::packed},
 }};
 
 // vllm/utils/torch_utils.py, MODELOPT_TO_VLLM_KV_CACHE_DTYPE_MAP.

@@ -81,7 +81,7 @@ TEST(PackedPlan, KvCacheDtypesAreNumbered) {
                                "turboquant_k3v4_nc",
                                "turboquant_3bit_nc"};
   for (std::size_t i = 1; i < std::size(names); ++i) {
-    const bool quantized = i > 2;
+    const bool quantized = is_quantized_kv_cache(names[i]);
     InjectedPlan injected(quantized, true, true);
     const std::uint64_t number = pack(injected.plan(make_config(names[i], false))) >> 32 & 0xff;
     EXPECT_EQ(number, i == 4 ? 3 : i) << names[i] << ": fp8_e4m3 is another name for fp8";

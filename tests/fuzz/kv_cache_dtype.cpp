@@ -13,7 +13,13 @@ namespace {
 using mla_dtype::DataType;
 using mla_dtype::fuzz::is_refused;
 
-constexpr std::string_view unquantized[] = {"auto", "float16", "bfloat16"};
+constexpr std::string_view unquantized[] = {"auto",
+                                            "float16",
+                                            "bfloat16",
+                                            "turboquant_k8v4",
+                                            "turboquant_4bit_nc",
+                                            "turboquant_k3v4_nc",
+                                            "turboquant_3bit_nc"};
 constexpr std::string_view quantized[] = {"fp8",
                                           "fp8_e4m3",
                                           "fp8_e5m2",
@@ -22,10 +28,6 @@ constexpr std::string_view quantized[] = {"fp8",
                                           "nvfp4",
                                           "nvfp4_4over6",
                                           "nvfp4_ds_mla",
-                                          "turboquant_k8v4",
-                                          "turboquant_4bit_nc",
-                                          "turboquant_k3v4_nc",
-                                          "turboquant_3bit_nc",
                                           "fp8_per_token_head",
                                           "int8_per_token_head",
                                           "int4_per_token_head"};
@@ -45,9 +47,11 @@ void check_format(std::string_view name) {
   CHECK(format->name == name);
   CHECK(format->quantized == is_quantized);
   CHECK(is_quantized == holds(quantized, name));
-  CHECK((format->scales == mla_dtype::KvCacheScales::none) == !is_quantized);
+  // Packed, and not called quantized.
+  const bool is_turboquant = name.substr(0, 10) == "turboquant";
+  CHECK((format->scales != mla_dtype::KvCacheScales::none) == (is_quantized || is_turboquant));
   CHECK(format->data_type.has_value() == (name != "auto"));
-  if (format->packed) CHECK(is_quantized && format->data_type == DataType::uint8);
+  if (format->packed) CHECK(format->data_type == DataType::uint8);
 }
 
 std::string in_upper_case(std::string_view text) {

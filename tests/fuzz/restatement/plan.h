@@ -119,7 +119,9 @@ inline Plan plan(const World& world, const Setting& setting) {
   const auto rope = static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
   const bool one_scale = cache_dtype.substr(0, 3) == "fp8" && cache != nullptr &&
                          cache_dtype != "fp8_per_token_head" && result.view != byte_type;
-  if (!quantized || one_scale) result.cache_bytes = (rank + rope) * bits(result.storage) / 8;
+  const bool is_turboquant = cache_dtype.substr(0, 10) == "turboquant";
+  if ((!quantized && !is_turboquant) || one_scale)
+    result.cache_bytes = (rank + rope) * bits(result.storage) / 8;
   // DeepSeek's layout: a byte for each element of the latent, a float32 scale for each 128 of them,
   // and the rotary part in bfloat16.
   if (quantized && cache_dtype == "fp8_ds_mla") {

@@ -107,10 +107,10 @@ inline constexpr Cache caches[] = {
     {"nvfp4", true, byte_type, byte_type},
     {"nvfp4_4over6", true, byte_type, byte_type},
     {"nvfp4_ds_mla", true, byte_type, byte_type},
-    {"turboquant_k8v4", true, byte_type, byte_type},
-    {"turboquant_4bit_nc", true, byte_type, byte_type},
-    {"turboquant_k3v4_nc", true, byte_type, byte_type},
-    {"turboquant_3bit_nc", true, byte_type, byte_type},
+    {"turboquant_k8v4", false, byte_type, byte_type},
+    {"turboquant_4bit_nc", false, byte_type, byte_type},
+    {"turboquant_k3v4_nc", false, byte_type, byte_type},
+    {"turboquant_3bit_nc", false, byte_type, byte_type},
 };
 
 inline const Cache* find_cache(std::string_view name) {
