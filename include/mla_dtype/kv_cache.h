@@ -58,8 +58,9 @@ struct KvCacheFormat {
     std::string_view cache_dtype) noexcept;
 
 /// Whether a KV cache of this dtype string is quantized, as vLLM decides it: every known string but
-/// `auto`, `float16`, `bfloat16` and the four `turboquant_*` (vllm/utils/torch_utils.py). An unknown string: std::invalid_argument, naming the nearest known one.
-/// Takes no lock and does not allocate, unless it throws.
+/// `auto`, `float16`, `bfloat16` and the four `turboquant_*` (vllm/utils/torch_utils.py). An
+/// unknown string: std::invalid_argument, naming the nearest known one. Takes no lock and does not
+/// allocate, unless it throws.
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 
 /// What a KV-cache dtype string comes to.
