@@ -25,7 +25,7 @@ Rows readers(const PrefillQuestion& question) {
   const auto fits = [&](const PrefillRow* row) { return would_take_fp8(*row, question); };
   const PrefillRow* const chosen = question.chosen;
   if (chosen != nullptr && fits(chosen)) return {chosen};
-  const Rows fitting = those(all, fits);
+  Rows fitting = those(all, fits);
   if (!fitting.empty()) return fitting;
   if (chosen != nullptr && is_fp8_backend(chosen)) return {chosen};
   return those(all, is_fp8_backend);
@@ -45,8 +45,7 @@ Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
   const Rows all = rows_in_order(question);
   const auto fits = [&](const PrefillRow* row) { return would_take_fp8(*row, question); };
   if (std::any_of(all.begin(), all.end(), fits)) return {};
-  const Rows possible =
-      those(all, [](const PrefillRow* row) { return !row->on_device.has(of_device); });
+  Rows possible = those(all, [](const PrefillRow* row) { return !row->on_device.has(of_device); });
   if (!possible.empty()) return possible;
   if (evaluation.choice.row != nullptr) return {evaluation.choice.row};
   auto nearest = std::find_if(all.begin(), all.end(), [](const PrefillRow* row) {
