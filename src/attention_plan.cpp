@@ -7,6 +7,7 @@
 
 #include "decision/attention_types.h"
 #include "facts/kv_cache_formats.h"
+#include "log/keyed_log.h"
 #include "prefill_answers.h"
 #include "words/check_input.h"
 #include "words/invalid_argument.h"
@@ -170,9 +171,8 @@ bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
   for (const auto& record : detail::records_of(plan.prefill.outcome, plan.prefill.prediction)) {
     if (!record) continue;
     const std::string text = detail::compose(*record, plan.prefill, env.spellings);
-    written |= detail::level_of(*record, env) == LogLevel::warning
-                   ? log.warning_once(LogScope::local, text)
-                   : log.info_once(LogScope::local, text);
+    written |= detail::KeyedLog::say_once(log, LogScope::local, detail::level_of(*record, env),
+                                          /*key=*/0, text);
   }
   for (const Caution& caution : plan.cautions) {
     written |= log.warning_once(LogScope::local, caution.sentence);

@@ -81,6 +81,13 @@ PrefillQueryDecision decision_of(const PrefillQuestion& question, const Evaluati
   return result;
 }
 
+// One that is not known, without a predicate of the engine's own, counts as quantized.
+bool is_kv_cache_quantized(const PrefillQuestion& question) {
+  const auto& predicate = question.env.is_quantized_kv_cache;
+  if (predicate) return predicate(question.cache_dtype);
+  return question.format == nullptr || question.format->quantized;
+}
+
 Environment environment_of(const Platform& platform, detail::PrefillTable table) {
   Environment env;
   table.fingerprint = detail::fingerprint(table);
@@ -118,9 +125,8 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
                     bool would_it) {
   check(config, model_dtype, env);
   PrefillQuestion question = make_question(config, model_dtype, env);
-  question.kv_cache_quantized = env.is_quantized_kv_cache
-                                    ? env.is_quantized_kv_cache(question.cache_dtype)
-                                    : known_kv_cache_format(question.cache_dtype).quantized;
+  if (!env.is_quantized_kv_cache) known_kv_cache_format(question.cache_dtype);
+  question.kv_cache_quantized = is_kv_cache_quantized(question);
   question.prediction = predict(config, env);
   question.requested = is_requested(question);
   if (question.table == nullptr && (question.kv_cache_quantized || would_it)) {
@@ -207,9 +213,7 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
     return env.backend_supports_prefill_query_quantization(config, model_dtype);
   }
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
-  question.kv_cache_quantized = env.is_quantized_kv_cache
-                                    ? env.is_quantized_kv_cache(question.cache_dtype)
-                                    : question.format == nullptr || question.format->quantized;
+  question.kv_cache_quantized = is_kv_cache_quantized(question);
   // Whether it pays is not the backend's to say.
   question.requested =
       question.config.attention_config.prefill_query_mode == PrefillQueryMode::automatic ||
@@ -239,9 +243,9 @@ Environment make_environment(const Platform& platform, std::string_view prefill_
 Environment make_environment(const Platform& platform,
                              const std::vector<PrefillBackend>& prefill_backends,
                              const PrefillBackendAvailability& is_available) {
-  detail::check_prefill_backends(prefill_backends);
-  return environment_of(platform,
-                        detail::make_prefill_table(platform, prefill_backends, is_available));
+  EngineProfile engine;
+  engine.prefill_backends = prefill_backends;
+  return make_environment(platform, engine, is_available);
 }
 
 Environment make_environment(const Platform& platform, const EngineProfile& engine,
@@ -287,8 +291,8 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
 bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
   OnceLog& log = detail::log_of(env);
   const std::string text = detail::compose(selection);
-  bool written = selection.name.empty() ? log.warning_once(LogScope::local, text)
-                                        : log.info_once(LogScope::local, text);
+  const LogLevel level = selection.name.empty() ? LogLevel::warning : LogLevel::info;
+  bool written = detail::KeyedLog::say_once(log, LogScope::local, level, /*key=*/0, text);
   if (!selection.hint.empty()) written |= log.warning_once(LogScope::local, selection.hint);
   return written;
 }

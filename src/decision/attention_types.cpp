@@ -30,18 +30,16 @@ unsigned number(const PlannedDataType& planned) {
   return static_cast<unsigned>(planned.data_type);
 }
 
-// What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
-// be.
 DecodeQueries reads(const DecodeTable& table, const PrefillQuestion& question,
                     std::string_view cache_dtype) {
   const auto ask = [&](std::string_view name) {
     return decode_queries(table.backend, table.platform, name, question.model_dtype);
   };
   DecodeQueries queries = ask(cache_dtype);
+  if (queries != DecodeQueries::none || !question.is_from_checkpoint) return queries;
   for (const KvCacheFormat& format : kv_cache_formats()) {
-    const bool is_twin = question.is_from_checkpoint && format.name != cache_dtype &&
-                         storage_name(format.name) == storage_name(cache_dtype);
-    if (queries == DecodeQueries::none && is_twin) queries = ask(format.name);
+    const bool is_accepted = (accepted_kv_caches(question) & bit_of(format)) != 0;
+    if (is_accepted && queries == DecodeQueries::none) queries = ask(format.name);
   }
   return queries;
 }

@@ -6,15 +6,11 @@
 namespace mla_dtype::detail {
 namespace {
 
-// What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
-// be.
 bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
   if (question.format == nullptr) {
     return !row.lists_own_kv_caches || holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype);
   }
-  const unsigned accepted =
-      question.is_from_checkpoint ? bits_stored_like(*question.format) : bit_of(*question.format);
-  return (row.kv_caches & accepted) != 0;
+  return (row.kv_caches & accepted_kv_caches(question)) != 0;
 }
 
 bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {

@@ -90,6 +90,11 @@ PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheForm
   return changed;
 }
 
+unsigned accepted_kv_caches(const PrefillQuestion& question) {
+  return question.is_from_checkpoint ? bits_stored_like(*question.format)
+                                     : bit_of(*question.format);
+}
+
 bool is_requested(const PrefillQuestion& question) {
   const AttentionConfig& attention = question.config.attention_config;
   switch (attention.prefill_query_mode) {

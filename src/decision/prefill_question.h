@@ -93,6 +93,10 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
 /// The question with that KV cache chosen by the operator.
 PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheFormat& format);
 
+/// The bits of the KV caches that a row may list for that of the question, which is known: what an
+/// operator typed has to be listed; where the checkpoint says it, what is stored alike may be.
+unsigned accepted_kv_caches(const PrefillQuestion& question);
+
 /// Whether FP8 queries are asked for.
 bool is_requested(const PrefillQuestion& question);
 

@@ -18,10 +18,10 @@ struct KeyedLog {
   [[nodiscard]] static bool may_say(OnceLog& log, LogScope scope, LogLevel level,
                                     std::uint64_t key);
 
-  /// Says the text unless it was said, in whatever way. True if this call wrote it; text and key
-  /// then count as said at one stroke, so that a reset() forgets both. The key of a text that was
-  /// said before counts as said, too; that of one held back or being written by another call does
-  /// not.
+  /// Says the text unless it was said, in whatever way; `key` 0: there is none. True if this call
+  /// wrote it; text and key then count as said at one stroke, so that a reset() forgets both. The
+  /// key of a text that was said before counts as said, too; that of one held back or being written
+  /// by another call does not.
   static bool say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
                        std::string_view text);
 };
