@@ -15,10 +15,12 @@
 
 #include "support/backend_names.h"
 #include "support/engine_config.h"
+#include "support/follow.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::follow;
 using ::testing::IsEmpty;
 using testing::make_config;
 using testing::make_platform;
@@ -53,14 +55,6 @@ Engine make_engine(const std::string& device, const std::vector<PrefillBackend>&
           make_decode_environment(platform, decode_backend)};
 }
 
-EngineConfig with(EngineConfig config, const Remedy& remedy) {
-  AttentionConfig& attention = config.attention_config;
-  attention.use_prefill_query_quantization |= remedy.request;
-  if (!remedy.cache_dtype.empty()) config.cache_config.cache_dtype = remedy.cache_dtype;
-  if (!remedy.prefill_backend.empty()) attention.mla_prefill_backend = remedy.prefill_backend;
-  return config;
-}
-
 // The number of remedies.
 int check(const Engine& engine, const EngineConfig& config, DataType model_dtype) {
   const auto explanation = engine.explanation(config, model_dtype);
@@ -68,7 +62,7 @@ int check(const Engine& engine, const EngineConfig& config, DataType model_dtype
   for (const Remedy& remedy : explanation->remedies) {
     SCOPED_TRACE(remedy.spelling);
     try {
-      const auto plan = engine.plan(with(config, remedy), model_dtype);
+      const auto plan = engine.plan(follow(config, remedy), model_dtype);
       EXPECT_TRUE(is_fp8(plan.prefill_query.data_type));
       EXPECT_EQ(plan.prefill.outcome, PrefillQueryOutcome::quantized);
     } catch (const std::runtime_error& refused) {

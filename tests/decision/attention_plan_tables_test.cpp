@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "support/follow.h"
 #include "support/plan_question.h"
 
 namespace mla_dtype {
@@ -173,11 +174,7 @@ void check(const Question& question) {
   // What is advised is no plan that would be refused.
   for (const Remedy& remedy : plan.prefill.remedies) {
     Question remedied = question;
-    auto& attention = remedied.config.attention_config;
-    attention.use_prefill_query_quantization |= remedy.request;
-    if (!remedy.cache_dtype.empty()) {
-      remedied.config.cache_config.cache_dtype = remedy.cache_dtype;
-    }
+    remedied.config = testing::follow(question.config, remedy);
     if (!remedy.prefill_backend.empty()) remedied.prefill_backend = remedy.prefill_backend;
     EXPECT_TRUE(is_fp8(remedied.plan().prefill_query.data_type)) << remedy.spelling;
   }

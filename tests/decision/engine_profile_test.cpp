@@ -14,6 +14,7 @@
 #include "support/dimensions.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
+#include "support/follow.h"
 #include "support/record_texts.h"
 #include "support/recording_sink.h"
 #include "support/records_of.h"
@@ -107,12 +108,8 @@ TEST(EngineProfile, EachRemedyWorksAndWhatHelpsIsTold) {
           const auto explanation = explain_prefill_query_data_type(config, bf16, env);
           EXPECT_EQ(explanation.blockers.empty(), is_fp8(explanation.data_type));
           for (const Remedy& remedy : explanation.remedies) {
-            EngineConfig changed = config;
-            AttentionConfig& attention = changed.attention_config;
-            attention.use_prefill_query_quantization |= remedy.request;
-            if (!remedy.cache_dtype.empty()) changed.cache_config.cache_dtype = remedy.cache_dtype;
-            attention.mla_prefill_backend = remedy.prefill_backend;
-            EXPECT_EQ(evaluate_prefill_query(changed, bf16, env).outcome,
+            const EngineConfig followed_config = testing::follow(config, remedy);
+            EXPECT_EQ(evaluate_prefill_query(followed_config, bf16, env).outcome,
                       PrefillQueryOutcome::quantized)
                 << device << ' ' << format.name << ' ' << remedy.spelling;
             ++followed;

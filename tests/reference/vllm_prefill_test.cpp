@@ -7,18 +7,19 @@
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_query.h>
 
-#include <fstream>
 #include <map>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "support/csv.h"
 #include "support/engine_config.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
 namespace {
+
+using testing::split;
 
 // What differs on purpose.
 enum class Kind {
@@ -33,16 +34,7 @@ struct Row {
   std::string backend, query, log;
 };
 
-std::vector<std::string> split(const std::string& text, char separator) {
-  std::vector<std::string> result;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, separator);) result.push_back(part);
-  return result;
-}
-
-Row read_row(const std::string& line) {
-  const auto fields = split(line, ',');
-  EXPECT_EQ(fields.size(), 9U) << line;
+Row to_row(const std::vector<std::string>& fields) {
   const auto all = [&](std::size_t i) { return split(fields.at(i), '|'); };
   return {all(0), all(1), all(2), all(3), all(4), all(5), fields.at(6), fields.at(7), fields.at(8)};
 }
@@ -117,13 +109,10 @@ class VllmPrefill : public ::testing::Test {
 };
 
 TEST_F(VllmPrefill, ProfileIsVllms) {
-  std::ifstream file(MLA_DTYPE_REFERENCE_DIR "/vllm_prefill.csv");
-  std::string line;
-  std::getline(file, line);
-  ASSERT_EQ(line.substr(0, 15), "devices,chosen,");
-  while (std::getline(file, line)) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    const Row row = read_row(line);
+  for (const auto& fields :
+       testing::read_csv(MLA_DTYPE_REFERENCE_DIR "/vllm_prefill.csv",
+                         "devices,chosen,cache_dtypes,flags,model_dtypes,dims,backend,query,log")) {
+    const Row row = to_row(fields);
     for (const std::string& device : row.devices) check(row, device);
     if (HasFailure()) return;  // one row is enough to read
   }
