@@ -9,7 +9,7 @@ namespace {
 bool runs_on(const DecodePair& pair, const Platform& platform) {
   const bool has_fp8 = fp8_data_type(platform).has_value();
   if (pair.queries == DecodeQueries::fp8 && !has_fp8) return false;
-  return pair.devices.empty() || detail::contains(pair.devices, platform);
+  return detail::accepts(pair.devices, platform);
 }
 
 }  // namespace
@@ -20,8 +20,7 @@ DecodeQueries decode_queries(const DecodeBackend& backend, const Platform& platf
     const bool reads_cache = kv_cache_dtype.empty()
                                  ? pair.kv_cache_dtypes.empty()
                                  : detail::holds(pair.kv_cache_dtypes, kv_cache_dtype);
-    const bool takes_model =
-        pair.model_dtypes.empty() || detail::holds(pair.model_dtypes, model_dtype);
+    const bool takes_model = detail::accepts(pair.model_dtypes, model_dtype);
     if (reads_cache && takes_model && runs_on(pair, platform)) return pair.queries;
   }
   return DecodeQueries::none;

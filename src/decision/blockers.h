@@ -23,6 +23,15 @@ inline bool contains(const std::vector<DeviceRange>& ranges, const Platform& dev
                      [&](const DeviceRange& range) { return range.contains(device); });
 }
 
+/// Whether a row takes it. An empty list stands for all.
+template <class Items, class Item>
+bool accepts(const Items& items, const Item& item) {
+  return items.empty() || holds(items, item);
+}
+inline bool accepts(const std::vector<DeviceRange>& ranges, const Platform& device) {
+  return ranges.empty() || contains(ranges, device);
+}
+
 /// A set of BlockerKinds, as bits.
 class Blockers {
  public:

@@ -36,9 +36,9 @@ bool advises_change(const PrefillQuestion& question, PrefillQueryOutcome outcome
 Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   const PrefillBackend& backend = row.backend;
   Blockers result = row.on_device;
-  const bool is_of_model = (row.model_dtypes & bit(question.model_dtype)) != 0;
+  const bool is_of_model = holds(backend.model_dtypes, question.model_dtype);
   if (!is_of_model) result.add(BlockerKind::model_dtype);
-  if (!backend.dimensions.empty() && !holds(backend.dimensions, question.config.mla_dimensions)) {
+  if (!accepts(backend.dimensions, question.config.mla_dimensions)) {
     result.add(BlockerKind::dimensions);
   }
   // Most rows take any number of heads, and to divide takes as long as all the rest.
@@ -47,10 +47,10 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
     result.add(BlockerKind::head_count);
   }
   if (backend.fp8_queries == Fp8Queries::never) return result;
-  if (is_of_model && (row.fp8_model_dtypes & bit(question.model_dtype)) == 0) {
+  if (is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype)) {
     result.add(BlockerKind::output_dtype);
   }
-  if ((row.fp8_kv_scales & bit(question.config.cache_config.kv_scales)) == 0) {
+  if (!accepts(backend.fp8_kv_scales, question.config.cache_config.kv_scales)) {
     result.add(BlockerKind::dynamic_kv_scales);
   }
   if (question.config.parallel_config.decode_context_parallel_size > 1 &&

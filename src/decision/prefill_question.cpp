@@ -10,21 +10,12 @@
 namespace mla_dtype::detail {
 namespace {
 
-// An empty list stands for `all`.
-template <class Enum>
-unsigned bits_of(const std::vector<Enum>& values, unsigned all) {
-  unsigned bits = values.empty() ? all : 0;
-  for (const Enum value : values) bits |= bit(value);
-  return bits;
-}
-
 Blockers on_device(const PrefillBackend& backend, const Platform& platform) {
-  if (!backend.devices.empty() && !contains(backend.devices, platform)) {
-    return BlockerKind::backend_device;
-  }
+  if (!accepts(backend.devices, platform)) return BlockerKind::backend_device;
   if (backend.fp8_queries == Fp8Queries::never) return BlockerKind::backend_without_fp8;
-  const bool takes_fp8 = backend.fp8_devices.empty() || contains(backend.fp8_devices, platform);
-  if (!takes_fp8 || !fp8_data_type(platform)) return BlockerKind::fp8_device;
+  if (!accepts(backend.fp8_devices, platform) || !fp8_data_type(platform)) {
+    return BlockerKind::fp8_device;
+  }
   return {};
 }
 
@@ -44,10 +35,9 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
   for (PrefillBackend& backend : backends) {
     PrefillRow row;
     row.on_device = on_device(backend, platform);
-    row.model_dtypes =
-        bits_of(backend.model_dtypes, bit(DataType::float16) | bit(DataType::bfloat16));
-    row.fp8_model_dtypes = bits_of(backend.fp8_model_dtypes, ~0U);
-    row.fp8_kv_scales = bits_of(backend.fp8_kv_scales, ~0U);
+    if (backend.model_dtypes.empty()) {
+      backend.model_dtypes = {DataType::float16, DataType::bfloat16};
+    }
     if (is_available != nullptr) row.available = is_available(backend.name);
     if (!row.available.supported) row.on_device.add(BlockerKind::backend_unavailable);
     for (const std::string& name : backend.fp8_kv_cache_dtypes) {

@@ -12,22 +12,14 @@
 
 namespace mla_dtype::detail {
 
-/// One prefill backend on the engine's device. Its lists are bits here, one for each enumerator.
+/// One prefill backend on the engine's device.
 struct PrefillRow {
   PrefillBackend backend;
   Support available = true;
-  Blockers on_device = {};  ///< what can be said before there is a model
-  unsigned model_dtypes = 0;
-  unsigned fp8_model_dtypes = 0;
-  unsigned fp8_kv_scales = 0;
-  unsigned kv_caches = 0;            ///< ... for each KvCacheFormat that FP8 queries go with
+  Blockers on_device = {};           ///< what can be said before there is a model
+  unsigned kv_caches = 0;            ///< a bit for each KvCacheFormat that FP8 queries go with
   bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
 };
-
-template <class Enum>
-constexpr unsigned bit(Enum value) {
-  return 1U << static_cast<unsigned>(value);
-}
 
 /// The prefill backends of an engine on its device, in its order. Never changes once it is made:
 /// one serves any number of threads.
