@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/plan_question.h"
@@ -21,6 +22,9 @@ namespace mla_dtype {
 namespace {
 
 using ::testing::AllOf;
+using testing::bf16;
+using testing::bytes;
+using testing::e4m3;
 using ::testing::ElementsAre;
 using testing::expect_invalid;
 using ::testing::HasSubstr;
@@ -30,10 +34,6 @@ using testing::make_config;
 using testing::RecordingLogger;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto e4m3 = DataType::float8_e4m3fn;
-constexpr auto bytes = DataType::uint8;
 
 TEST(AttentionPlan, AsksInjectedPredicatesOnce) {
   InjectedPlan yes(true, true, true);

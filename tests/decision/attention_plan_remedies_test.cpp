@@ -14,18 +14,18 @@
 #include <vector>
 
 #include "support/backend_names.h"
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/follow.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using testing::follow;
 using ::testing::IsEmpty;
 using testing::make_config;
 using testing::make_platform;
-
-constexpr auto bf16 = DataType::bfloat16;
 
 // One device with one table of backends.
 struct Engine {

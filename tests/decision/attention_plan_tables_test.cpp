@@ -13,21 +13,21 @@
 #include <string>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/follow.h"
 #include "support/plan_question.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
+using testing::bytes;
+using testing::e4m3;
+using testing::fp16;
 using testing::Question;
 
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp16 = DataType::float16;
-constexpr auto e4m3 = DataType::float8_e4m3fn;
-constexpr auto bytes = DataType::uint8;
-
 // The rules once more, as tables; nothing where the plan has to be refused.
-struct Expected {
+struct ExpectedPlan {
   DataType storage, view, prefill;
   std::optional<DataType> workspace;
   DataType decode;
@@ -119,7 +119,7 @@ bool prefill_is_fp8(const Question& question) {
   return question.model_dtype == bf16 || backend != "FLASHINFER";
 }
 
-std::optional<Expected> expected_plan(const Question& question) {
+std::optional<ExpectedPlan> expected_plan(const Question& question) {
   const std::string& cache = question.config.cache_config.cache_dtype;
   const Pair pair = decode_pair(question);
   if (!prefill_runs(question) || pair == Pair::none) return std::nullopt;
@@ -130,7 +130,7 @@ std::optional<Expected> expected_plan(const Question& question) {
   }
   const bool fnuz = question.device == "gfx942";
   const DataType fp8 = fnuz ? DataType::float8_e4m3fnuz : e4m3;
-  Expected expected{};
+  ExpectedPlan expected{};
   for (const CacheRow& row : cache_rows) {
     if (row.name != cache) continue;
     expected.storage = row.storage.value_or(question.model_dtype);

@@ -9,14 +9,19 @@
 #include <optional>
 #include <string>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/plan_question.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
+using testing::bytes;
 using testing::deepseek_v3;
+using testing::e4m3;
 using testing::expect_refused;
+using testing::fp16;
 using ::testing::HasSubstr;
 using testing::InjectedPlan;
 using ::testing::IsEmpty;
@@ -25,11 +30,6 @@ using testing::Question;
 using testing::RecordingLogger;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp16 = DataType::float16;
-constexpr auto e4m3 = DataType::float8_e4m3fn;
-constexpr auto bytes = DataType::uint8;
 
 TEST(AttentionPlan, MemoryIsWhatIsPublished) {
   Question question = deepseek_v3();

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/h100.h"
@@ -19,6 +20,8 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
+using testing::e4m3;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using testing::expect_invalid;
@@ -33,8 +36,6 @@ using ::testing::SizeIs;
 using ::testing::StartsWith;
 using testing::with_isl;
 
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
 using Mode = PrefillQueryMode;
 using Outcome = PrefillQueryOutcome;
 
@@ -44,7 +45,7 @@ TEST(Automatic, IsDecidedByTheModel) {
     for (const std::int64_t isl : {std::int64_t{1}, even - 1, even, std::int64_t{131072}}) {
       H100 h100;
       EXPECT_EQ(h100.determine(with_isl(make_config("fp8", flag), isl, Mode::automatic)),
-                isl < even ? bf16 : fp8)
+                isl < even ? bf16 : e4m3)
           << isl;
     }
   }
@@ -147,7 +148,7 @@ TEST(Automatic, RemediesWorkWithoutTheFlag) {
     EngineConfig changed = config;
     if (!remedy.cache_dtype.empty()) changed.cache_config.cache_dtype = remedy.cache_dtype;
     changed.attention_config.mla_prefill_backend = remedy.prefill_backend;
-    EXPECT_EQ(explain_prefill_query_data_type(changed, bf16, h100.env).data_type, fp8)
+    EXPECT_EQ(explain_prefill_query_data_type(changed, bf16, h100.env).data_type, e4m3)
         << remedy.spelling;
   }
 }

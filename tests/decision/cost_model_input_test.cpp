@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/cost_models.h"
+#include "support/data_types.h"
 #include "support/dimensions.h"
 #include "support/expect_invalid.h"
 
@@ -20,14 +21,13 @@ namespace mla_dtype {
 namespace {
 
 using ::testing::AllOf;
+using testing::bf16;
 using testing::deepseek;
+using testing::e4m3;
 using testing::expect_invalid;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using testing::three_numbers;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double inf = std::numeric_limits<double>::infinity();
@@ -80,7 +80,7 @@ TEST(BadCostModel, Dimensions) {
       refused);
   expect_invalid([&] { return break_even_isl(three_numbers, config.mla_dimensions); }, refused);
   expect_invalid([&] { return make_prefill_speedup_predictor(three_numbers)(config, 1); }, refused);
-  expect_invalid([&] { PrefillQuerySelector(three_numbers, config, bf16, fp8); }, refused);
+  expect_invalid([&] { PrefillQuerySelector(three_numbers, config, bf16, e4m3); }, refused);
 }
 
 TEST(BadPrefill, IsRefused) {
@@ -115,7 +115,7 @@ TEST(CostModel, IsFiniteAtTheEndsOfWhatIsAccepted) {
          {deepseek, MlaDimensions{largest, largest, largest}, MlaDimensions{1, 1, largest}}) {
       EngineConfig config;
       config.mla_dimensions = dimensions;
-      const PrefillQuerySelector selector(model, config, bf16, fp8);
+      const PrefillQuerySelector selector(model, config, bf16, e4m3);
       for (const std::int64_t query : {std::int64_t{1}, longest}) {
         for (const std::int64_t context : {std::int64_t{0}, longest}) {
           const double speedup = predicted_prefill_speedup(model, query, context, dimensions);

@@ -12,26 +12,26 @@
 #include <variant>
 
 #include "support/cost_models.h"
+#include "support/data_types.h"
 #include "support/dimensions.h"
 #include "support/expect_invalid.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using testing::bf16_ns;
 using testing::deepseek;
+using testing::e4m3;
 using testing::expect_invalid;
 using testing::for_each_prefill;
 using testing::fp8_ns;
 using testing::fused;
 using testing::random_models;
-using testing::slow;
+using testing::slower_in_fp8;
 using ::testing::StartsWith;
 using testing::three_numbers;
 using testing::wide;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
 
 TEST(Throughput, SpeedupIsTheRatioOfTheTimes) {
   const auto& throughput = std::get<PrefillThroughput>(three_numbers.costs);
@@ -106,7 +106,7 @@ TEST(Curve, EndsConservatively) {
 TEST(BreakEven, OfTheH100Curve) {
   EXPECT_EQ(break_even_isl(h100_prefill_cost_model()), 2366);
   EXPECT_EQ(break_even_isl(fused), 256) << "the shortest that was measured";
-  EXPECT_EQ(break_even_isl(slow), std::nullopt);
+  EXPECT_EQ(break_even_isl(slower_in_fp8), std::nullopt);
   EXPECT_EQ(break_even_isl({PrefillCurve{{1000, 1, 0.9}, {2000, 1, 1.1}}}), std::nullopt)
       << "not from there on";
   EXPECT_EQ(break_even_isl({PrefillCurve{{1000, 1, 1.5}, {2048, 1, 1}, {4000, 1, 0.9}}}), 2049)
@@ -133,11 +133,11 @@ TEST(BreakEven, OfWholeLengths) {
       EngineConfig config;
       config.mla_dimensions = dimensions;
       for (const PrefillCostModel& model : {curve, numbers}) {
-        const PrefillQuerySelector selector(model, config, bf16, fp8);
+        const PrefillQuerySelector selector(model, config, bf16, e4m3);
         const auto found = break_even_isl(model, dimensions);
         ASSERT_TRUE(found);
         EXPECT_NEAR(static_cast<double>(*found), isl + 1, 1);
-        EXPECT_EQ(selector.choose(*found, 0), fp8);
+        EXPECT_EQ(selector.choose(*found, 0), e4m3);
         EXPECT_EQ(selector.choose(*found - 1, 0), bf16);
         EXPECT_NEAR(predicted_prefill_speedup(model, even, 0, dimensions), 1, 1e-12);
       }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "support/backend_names.h"
+#include "support/data_types.h"
 #include "support/dimensions.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
@@ -22,6 +23,7 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using ::testing::ElementsAre;
 using testing::expect_invalid;
 using ::testing::HasSubstr;
@@ -36,8 +38,6 @@ using testing::row_2;
 using testing::set_backend;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-constexpr auto bf16 = DataType::bfloat16;
 
 Environment vllm_on(const std::string& device) {
   return make_environment(make_platform(device), vllm_engine());

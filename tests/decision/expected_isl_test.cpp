@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/h100.h"
@@ -27,6 +28,8 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
+using testing::e4m3;
 using ::testing::ElementsAre;
 using testing::expect_invalid;
 using testing::H100;
@@ -46,8 +49,6 @@ using ::testing::StartsWith;
 using testing::warning;
 using testing::with_isl;
 
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
 using Mode = PrefillQueryMode;
 using Outcome = PrefillQueryOutcome;
 
@@ -80,7 +81,7 @@ TEST(ExpectedIsl, EveryModeFlagFactAndPrediction) {
 
             const bool requested = mode == Mode::automatic ? speedup > 1 : flag;
             const Outcome outcome = decide_prefill_query({quantized, requested, supports});
-            const DataType type = outcome == Outcome::quantized ? fp8 : bf16;
+            const DataType type = outcome == Outcome::quantized ? e4m3 : bf16;
             std::vector<std::string> expected_asked = {"kv_cache fp8"};
             if (speedup) expected_asked.emplace_back("speedup at 3000");
             if (quantized) expected_asked.emplace_back("backend fp8 bfloat16");
@@ -155,7 +156,7 @@ TEST(ExpectedIsl, WhatCannotRunOtherwiseIsNotAdvisedAgainst) {
   env.log = std::make_shared<OnceLog>(output.logger);
   env.predict_prefill_speedup = make_prefill_speedup_predictor(h100_prefill_cost_model());
   EXPECT_EQ(determine_prefill_query_data_type(with_isl(make_config("fp8", true), 256), bf16, env),
-            fp8);
+            e4m3);
   EXPECT_THAT(output.sink->records(), ElementsAre(info(row_1)));
 
   // The mode `automatic` is a plain rule: predicted to be slower, FP8 is not asked for.
@@ -165,7 +166,7 @@ TEST(ExpectedIsl, WhatCannotRunOtherwiseIsNotAdvisedAgainst) {
   EXPECT_THAT(explain_prefill_query_data_type(automatic, bf16, env).remedies, IsEmpty());
   automatic = with_isl(make_config("fp8", false), 32768, Mode::automatic);
   EXPECT_EQ(select_prefill_backend(automatic, bf16, env).name, "AITER_ASM");
-  EXPECT_EQ(determine_prefill_query_data_type(automatic, bf16, env), fp8);
+  EXPECT_EQ(determine_prefill_query_data_type(automatic, bf16, env), e4m3);
 
   PrefillBackend other;
   other.name = "OTHER";
@@ -181,7 +182,7 @@ TEST(ExpectedIsl, RequiredAsksForNoPrediction) {
   h100.env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) -> double {
     throw std::logic_error("asked");
   };
-  EXPECT_EQ(h100.determine(with_isl(make_config("fp8", false), 256, Mode::required)), fp8);
+  EXPECT_EQ(h100.determine(with_isl(make_config("fp8", false), 256, Mode::required)), e4m3);
   EXPECT_THAT(h100.records(), ElementsAre(info(row_1)));
 }
 

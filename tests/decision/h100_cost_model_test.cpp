@@ -19,28 +19,28 @@
 #include <vector>
 
 #include "support/cost_models.h"
+#include "support/data_types.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
+using testing::e4m3;
 using ::testing::HasSubstr;
 using testing::three_numbers;
 
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
-
-struct Row {
+struct Timing {
   int heads, batch;
   std::int64_t isl;
   double bf16_ms, fp8_ms;
 };
 
-std::vector<Row> h100_rows() {
+std::vector<Timing> h100_rows() {
   std::ifstream file(MLA_DTYPE_H100_TIMINGS);
-  std::vector<Row> rows;
+  std::vector<Timing> rows;
   for (std::string line; std::getline(file, line);) {
     std::istringstream fields(line);
-    Row row{};
+    Timing row{};
     char comma = 0;
     if (fields >> row.heads >> comma >> row.batch >> comma >> row.isl >> comma >> row.bf16_ms >>
         comma >> row.fp8_ms) {
@@ -53,7 +53,7 @@ std::vector<Row> h100_rows() {
 TEST(H100, IsTheMeasuredOne) {
   const auto& curve = std::get<PrefillCurve>(h100_prefill_cost_model().costs);
   std::size_t found = 0;
-  for (const Row& row : h100_rows()) {
+  for (const Timing& row : h100_rows()) {
     for (const PrefillTiming& point : curve) {
       found += row.heads == 128 && row.isl == point.isl &&
                row.bf16_ms / row.batch == point.bf16_ms && row.fp8_ms / row.batch == point.fp8_ms;
@@ -73,10 +73,10 @@ TEST(H100, IsFoundByItsName) {
 // What a policy loses against always choosing the faster of the two, over every measurement: as a
 // factor, in the geometric mean and in the worst row.
 template <class Chooses>
-std::pair<double, double> loss(Chooses chooses_fp8, const std::vector<Row>& rows) {
+std::pair<double, double> loss(Chooses chooses_fp8, const std::vector<Timing>& rows) {
   double logarithms = 0;
   double worst = 1;
-  for (const Row& row : rows) {
+  for (const Timing& row : rows) {
     const double time = chooses_fp8(row.isl) ? row.fp8_ms : row.bf16_ms;
     const double factor = time / std::min(row.bf16_ms, row.fp8_ms);
     logarithms += std::log(factor);
@@ -86,14 +86,14 @@ std::pair<double, double> loss(Chooses chooses_fp8, const std::vector<Row>& rows
 }
 
 auto policy(const PrefillCostModel& model) {
-  return [selector = PrefillQuerySelector(model, EngineConfig(), bf16, fp8)](std::int64_t isl) {
-    return selector.choose(isl, 0) == fp8;
+  return [selector = PrefillQuerySelector(model, EngineConfig(), bf16, e4m3)](std::int64_t isl) {
+    return selector.choose(isl, 0) == e4m3;
   };
 }
 
 // The figures in README.
 TEST(Policies, LossOnAnH100) {
-  const std::vector<Row> rows = h100_rows();
+  const std::vector<Timing> rows = h100_rows();
   ASSERT_EQ(rows.size(), 32U);
   const auto expect = [&](auto chooses_fp8, double mean, double worst) {
     const auto [actual_mean, actual_worst] = loss(chooses_fp8, rows);
@@ -109,7 +109,7 @@ TEST(Policies, LossOnAnH100) {
 
 // Three points know the other measurements, those of 16 heads and of small batches among them.
 TEST(Policies, ThreePointsAreEnough) {
-  const std::vector<Row> rows = h100_rows();
+  const std::vector<Timing> rows = h100_rows();
   const auto& measured = std::get<PrefillCurve>(h100_prefill_cost_model().costs);
   int tried = 0;
   for (const PrefillTiming& a : measured) {
@@ -118,8 +118,8 @@ TEST(Policies, ThreePointsAreEnough) {
         // One well below the break-even, one around it, one well above.
         if (a.isl > 1024 || b.isl < 2048 || b.isl > 8192 || c.isl < 16384) continue;
         ++tried;
-        std::vector<Row> unused;
-        std::copy_if(rows.begin(), rows.end(), std::back_inserter(unused), [&](const Row& row) {
+        std::vector<Timing> unused;
+        std::copy_if(rows.begin(), rows.end(), std::back_inserter(unused), [&](const Timing& row) {
           const double fp8_ms = row.fp8_ms / row.batch;
           return fp8_ms != a.fp8_ms && fp8_ms != b.fp8_ms && fp8_ms != c.fp8_ms;
         });

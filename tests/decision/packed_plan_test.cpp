@@ -11,6 +11,7 @@
 #include <iterator>
 
 #include "support/backend_names.h"
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/plan_question.h"
@@ -18,17 +19,16 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using testing::deepseek_v3;
 using testing::expect_invalid;
+using testing::fp16;
 using testing::InjectedPlan;
 using testing::make_config;
 using testing::names;
 using testing::Question;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp16 = DataType::float16;
 
 TEST(PackedPlan, IsPinned) {
   Question question = deepseek_v3();

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "support/backend_names.h"
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/record_texts.h"
@@ -25,8 +26,11 @@ namespace mla_dtype {
 namespace {
 
 using testing::all_devices;
+using testing::bf16;
+using testing::e4m3;
 using ::testing::ElementsAre;
 using testing::expect_invalid;
+using testing::fp16;
 using ::testing::HasSubstr;
 using testing::info;
 using ::testing::IsEmpty;
@@ -41,10 +45,6 @@ using testing::set_backend;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 using testing::warning;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp16 = DataType::float16;
-constexpr auto e4m3 = DataType::float8_e4m3fn;
 
 PrefillBackend fp8_row(const char* name, std::vector<std::string> kv_cache_dtypes) {
   PrefillBackend backend;

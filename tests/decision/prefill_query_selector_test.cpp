@@ -13,26 +13,26 @@
 #include <vector>
 
 #include "support/cost_models.h"
+#include "support/data_types.h"
 #include "support/dimensions.h"
 #include "support/expect_invalid.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using testing::bf16_ns;
 using testing::deepseek;
+using testing::e4m3;
 using testing::expect_invalid;
 using testing::for_each_prefill;
 using testing::fp8_ns;
 using testing::fused;
 using testing::random_models;
-using testing::slow;
+using testing::slower_in_fp8;
 using ::testing::StartsWith;
 using testing::three_numbers;
 using testing::wide;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
 
 static_assert(noexcept(std::declval<const PrefillQuerySelector&>().choose(1, 0)));
 static_assert(std::is_trivially_copyable_v<PrefillQuerySelector>);
@@ -43,11 +43,11 @@ TEST(Selector, ChoosesWhatIsPredictedToBeFaster) {
     for (const MlaDimensions& dimensions : {deepseek, wide}) {
       EngineConfig config;
       config.mla_dimensions = dimensions;
-      const PrefillQuerySelector selector(model, config, bf16, fp8);
+      const PrefillQuerySelector selector(model, config, bf16, e4m3);
       const auto break_even = break_even_isl(model, dimensions);
       for_each_prefill([&](std::int64_t query, std::int64_t context) {
         const double speedup = predicted_prefill_speedup(model, query, context, dimensions);
-        const bool is_fp8 = selector.choose(query, context) == fp8;
+        const bool is_fp8 = selector.choose(query, context) == e4m3;
         chosen += is_fp8;
         // Before the last crossing FP8 is not chosen, even where it is a little faster.
         if (is_fp8) {
@@ -66,7 +66,7 @@ TEST(Selector, ChoosesWhatIsPredictedToBeFaster) {
 }
 
 TEST(Selector, SumsUpABatch) {
-  const PrefillQuerySelector selector(three_numbers, EngineConfig(), bf16, fp8);
+  const PrefillQuerySelector selector(three_numbers, EngineConfig(), bf16, e4m3);
   const auto& throughput = std::get<PrefillThroughput>(three_numbers.costs);
   const std::vector<std::pair<std::int64_t, std::int64_t>> batches[] = {
       {{4096, 0}},
@@ -103,7 +103,7 @@ TEST(Selector, WhatBlocksFp8AtInitBlocksItInEveryBatch) {
 TEST(Selector, WhatIsRequiredIsGivenToEveryBatch) {
   EngineConfig config;
   config.attention_config.prefill_query_mode = PrefillQueryMode::required;
-  const PrefillQuerySelector required(slow, config, bf16, DataType::float8_e4m3fnuz);
+  const PrefillQuerySelector required(slower_in_fp8, config, bf16, DataType::float8_e4m3fnuz);
   for_each_prefill([&](std::int64_t query, std::int64_t context) {
     EXPECT_EQ(required.choose(query, context), DataType::float8_e4m3fnuz);
     EXPECT_GT(required.gain(query, context), 0);
@@ -111,8 +111,8 @@ TEST(Selector, WhatIsRequiredIsGivenToEveryBatch) {
 }
 
 TEST(Selector, NothingIsNotFaster) {
-  for (const PrefillCostModel& model : {three_numbers, fused, slow}) {
-    const PrefillQuerySelector selector(model, EngineConfig(), bf16, fp8);
+  for (const PrefillCostModel& model : {three_numbers, fused, slower_in_fp8}) {
+    const PrefillQuerySelector selector(model, EngineConfig(), bf16, e4m3);
     EXPECT_EQ(selector.choose(0, 0), bf16);
     EXPECT_EQ(selector.choose(0, 1000), bf16);
     EXPECT_EQ(selector.gain(0, 0), 0);
@@ -121,7 +121,7 @@ TEST(Selector, NothingIsNotFaster) {
 
 TEST(Selector, BadDataTypesAreRefused) {
   const EngineConfig config;
-  expect_invalid([&] { PrefillQuerySelector(fused, config, DataType::int8, fp8); },
+  expect_invalid([&] { PrefillQuerySelector(fused, config, DataType::int8, e4m3); },
                  StartsWith("model_dtype: \"int8\" is not accepted"));
   expect_invalid([&] { PrefillQuerySelector(fused, config, bf16, DataType::float16); },
                  StartsWith("determined: \"float16\" is not accepted; accepted: the model dtype"));

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/exactly_once.h"
 #include "support/record_texts.h"
@@ -26,6 +27,7 @@ namespace mla_dtype {
 namespace {
 
 using ::testing::AllOf;
+using testing::bf16;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::info;
@@ -37,8 +39,6 @@ using testing::row_2;
 using testing::row_3;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
-
-constexpr auto bf16 = DataType::bfloat16;
 
 class SaidByDecision : public ::testing::Test {
  protected:

@@ -17,14 +17,14 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct Row {
+struct TypeRow {
   DataType type;
   const char* name;
   std::size_t bytes;
   bool fp8;
 };
 
-constexpr Row rows[] = {
+constexpr TypeRow type_rows[] = {
     {DataType::float32, "float32", 4, false},
     {DataType::float16, "float16", 2, false},
     {DataType::bfloat16, "bfloat16", 2, false},
@@ -40,7 +40,7 @@ static_assert(is_fp8(DataType::float8_e4m3fn) && size_in_bytes(DataType::bfloat1
               to_string(DataType::int8) == "int8");
 
 TEST(DataType, EveryTypeHasItsNameSizeAndKind) {
-  for (const Row& row : rows) {
+  for (const TypeRow& row : type_rows) {
     EXPECT_EQ(to_string(row.type), row.name);
     EXPECT_EQ(std::strlen(to_string(row.type).data()), to_string(row.type).size()) << row.name;
     EXPECT_EQ(parse_data_type(row.name), row.type);

@@ -8,28 +8,22 @@
 #include <mla_dtype/kv_cache.h>
 
 #include <set>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
+#include "support/vllm_decode_backend.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using ::testing::ElementsAre;
+using testing::fp16;
+using testing::fp32;
 using testing::make_platform;
-
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp16 = DataType::float16;
-constexpr auto fp32 = DataType::float32;
-
-const DecodeBackend& find(const std::string& name) {
-  for (const DecodeBackend& backend : vllm_decode_backends()) {
-    if (backend.name == name) return backend;
-  }
-  throw std::out_of_range(name);
-}
+using testing::vllm_decode_backend;
 
 TEST(DecodeBackends, TheTableIsVllms) {
   std::vector<std::string> names;
@@ -70,7 +64,7 @@ TEST(DecodeBackends, TheLegalPairs) {
       for (const DataType model : {bf16, fp16, fp32}) {
         SCOPED_TRACE(name + ' ' + device + ' ' + std::string(to_string(model)));
         const auto ask = [&](std::string_view cache) {
-          return decode_queries(find(name), make_platform(device), cache, model);
+          return decode_queries(vllm_decode_backend(name), make_platform(device), cache, model);
         };
         const auto has = [&](const Devices& devices) {
           return model != fp32 && devices.count(device) == 1;

@@ -15,20 +15,21 @@
 #include <utility>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
+#include "support/record_texts.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using ::testing::ElementsAre;
 using testing::info;
 using testing::make_config;
-using testing::Record;
 using testing::RecordingLogger;
+using testing::row_1;
 using ::testing::SizeIs;
-
-const Record enabled = info("FP8 prefill attention enabled: query data type is FP8");
 
 enum class Predicate { kv_cache, prefill_backend, decode_backend };
 
@@ -68,38 +69,39 @@ struct Question {
   std::string (*ask)(const Engine&);
 };
 
-const EngineConfig config = make_config("fp8", true);
-constexpr DataType model = DataType::bfloat16;
+const EngineConfig asks_for_fp8 = make_config("fp8", true);
 
 const Question questions[] = {
     {"determine",
      {Predicate::kv_cache, Predicate::prefill_backend},
      true,
      [](const Engine& engine) {
-       return std::string(to_string(determine_prefill_query_data_type(config, model, engine.env)));
+       return std::string(
+           to_string(determine_prefill_query_data_type(asks_for_fp8, bf16, engine.env)));
      }},
     {"evaluate",
      {Predicate::kv_cache, Predicate::prefill_backend},
      false,
      [](const Engine& engine) {
-       return std::string(to_string(evaluate_prefill_query(config, model, engine.env).data_type));
+       return std::string(
+           to_string(evaluate_prefill_query(asks_for_fp8, bf16, engine.env).data_type));
      }},
     {"explain",
      {Predicate::kv_cache, Predicate::prefill_backend},
      false,
      [](const Engine& engine) {
-       return to_string(explain_prefill_query_data_type(config, model, engine.env));
+       return to_string(explain_prefill_query_data_type(asks_for_fp8, bf16, engine.env));
      }},
     {"plan",
      {Predicate::kv_cache, Predicate::prefill_backend, Predicate::decode_backend},
      false,
      [](const Engine& engine) {
-       return to_string(plan_attention_data_types(config, model, engine.env, engine.decode));
+       return to_string(plan_attention_data_types(asks_for_fp8, bf16, engine.env, engine.decode));
      }},
     {"select", {Predicate::kv_cache}, false, [](const Engine& engine) {
        Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
        env.is_quantized_kv_cache = engine.env.is_quantized_kv_cache;
-       return select_prefill_backend(config, model, env).name;
+       return select_prefill_backend(asks_for_fp8, bf16, env).name;
      }}};
 
 struct NotStd {};
@@ -120,7 +122,7 @@ bool escapes(const std::function<void()>& call) {
   return false;
 }
 
-const Fault faults[] = {
+const Fault all_faults[] = {
     {[] { throw std::runtime_error("driver gone"); }, escapes<std::runtime_error>},
     {[] { throw std::bad_alloc(); }, escapes<std::bad_alloc>},
     {[] { throw NotStd{}; }, escapes<NotStd>},
@@ -131,7 +133,7 @@ TEST(Predicates, MayThrowAtAnyCallFromAnywhere) {
   for (const Question& question : questions) {
     const std::string expected = question.ask(Engine());
     for (const Predicate predicate : question.asks) {
-      for (const Fault& fault : faults) {
+      for (const Fault& fault : all_faults) {
         for (const int bad_call : {1, 2}) {
           SCOPED_TRACE(::testing::Message()
                        << question.name << ", predicate " << static_cast<int>(predicate)
@@ -160,7 +162,7 @@ TEST(Predicates, MayThrowAtAnyCallFromAnywhere) {
 TEST(Predicates, AvailabilityMayThrowAtAnyBackend) {
   const auto& backends = vllm_prefill_backends();
   for (std::size_t bad_row = 1; bad_row <= backends.size(); ++bad_row) {
-    for (const Fault& fault : faults) {
+    for (const Fault& fault : all_faults) {
       std::size_t asked = 0;
       const auto is_available = [&](std::string_view) -> Support {
         if (++asked == bad_row) fault.raise();
@@ -170,7 +172,7 @@ TEST(Predicates, AvailabilityMayThrowAtAnyBackend) {
           fault.escapes([&] { return make_environment(cuda(10, 0), backends, is_available); }));
       asked = 0;
       EXPECT_TRUE(fault.escapes([&] {
-        return select_prefill_backend(config, model, cuda(10, 0), backends, is_available);
+        return select_prefill_backend(asks_for_fp8, bf16, cuda(10, 0), backends, is_available);
       }));
       EXPECT_EQ(asked, bad_row) << "nobody is asked after that";
     }
@@ -211,12 +213,12 @@ TEST(Predicates, MayLogThemselves) {
   engine.asked = [&](Predicate) {
     ++asked;
     log.info_once(LogScope::local, "asked");
-    log.info_once(LogScope::local, enabled.text);  // the record that is to come
+    log.info_once(LogScope::local, row_1);  // the record that is to come
     engine.output.logger->info("asked, time {}", asked);
   };
   for (int call = 0; call < 2; ++call) questions[0].ask(engine);
   EXPECT_THAT(engine.output.sink->records(),
-              ElementsAre(info("asked"), enabled, info("asked, time 1"), info("asked, time 2"),
+              ElementsAre(info("asked"), info(row_1), info("asked, time 1"), info("asked, time 2"),
                           info("asked, time 3"), info("asked, time 4")));
 }
 
@@ -224,7 +226,7 @@ TEST(Predicates, MayResetTheLog) {
   Engine engine;
   engine.asked = [&](Predicate) { engine.env.log->reset(); };
   for (int call = 0; call < 2; ++call) questions[0].ask(engine);
-  EXPECT_THAT(engine.output.sink->records(), ElementsAre(enabled, enabled));
+  EXPECT_THAT(engine.output.sink->records(), ElementsAre(info(row_1), info(row_1)));
   engine.asked = [](Predicate) {};
   questions[0].ask(engine);
   EXPECT_THAT(engine.output.sink->records(), SizeIs(2));
@@ -246,14 +248,14 @@ TEST(Predicates, ThatTakeTheirTimeHoldNobodyUp) {
       inside.get_future().wait();
       const Engine other(slow.env.log);
       for (const Question& any : questions) EXPECT_EQ(any.ask(other), any.ask(Engine()));
-      EXPECT_THAT(slow.output.sink->records(), ElementsAre(enabled));
+      EXPECT_THAT(slow.output.sink->records(), ElementsAre(info(row_1)));
       slow.env.log->set_rank({});
       slow.env.log->reset();
-      EXPECT_TRUE(slow.env.log->info_once(LogScope::local, enabled.text));
+      EXPECT_TRUE(slow.env.log->info_once(LogScope::local, row_1));
       go_on.set_value();
       waiting.join();
       EXPECT_EQ(answer, question.ask(Engine()));
-      EXPECT_THAT(slow.output.sink->records(), ElementsAre(enabled, enabled));
+      EXPECT_THAT(slow.output.sink->records(), ElementsAre(info(row_1), info(row_1)));
     }
   }
 }

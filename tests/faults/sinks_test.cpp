@@ -16,20 +16,21 @@
 #include <utility>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
+#include "support/record_texts.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using ::testing::ElementsAre;
 using testing::info;
 using testing::make_config;
-using testing::Record;
 using testing::RecordingSink;
+using testing::row_1;
 using ::testing::SizeIs;
-
-constexpr DataType model = DataType::bfloat16;
 
 // An engine whose sink does what the test wants, and then records.
 class Sinks : public ::testing::Test {
@@ -76,18 +77,18 @@ TEST_F(Sinks, ThatThrowKeepNoAnswerBack) {
       if (!healthy) fault();
     };
     const auto determine = [&](const char* prefill_backend, bool requested) {
-      return determine_prefill_query_data_type(make_config("fp8", requested), model,
+      return determine_prefill_query_data_type(make_config("fp8", requested), bf16,
                                                make_env(prefill_backend));
     };
-    const auto selection = select_prefill_backend(make_config("fp8", false), model, cuda(10, 0));
+    const auto selection = select_prefill_backend(make_config("fp8", false), bf16, cuda(10, 0));
     const auto plan =
-        plan_attention_data_types(make_config("fp8", true), model, make_env(),
+        plan_attention_data_types(make_config("fp8", true), bf16, make_env(),
                                   make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
     for (int call = 0; call < 4; ++call) {
       healthy = call >= 2;
       EXPECT_EQ(determine("FLASHINFER", true), DataType::float8_e4m3fn);
-      EXPECT_EQ(determine("FLASH_ATTN", true), model);
-      EXPECT_EQ(determine("FLASHINFER", false), model);
+      EXPECT_EQ(determine("FLASH_ATTN", true), bf16);
+      EXPECT_EQ(determine("FLASHINFER", false), bf16);
       EXPECT_EQ(log_prefill_backend(selection, make_env()), call == 2);
       EXPECT_EQ(log_attention_plan(plan, make_env()), call == 2);
       // Three rows of the decision, the selection and its hint, a caution.
@@ -100,12 +101,11 @@ TEST_F(Sinks, MaySayThroughTheLogThatTheyServe) {
   on_log = [&](const std::string& text) {
     EXPECT_FALSE(say(text)) << "it is being said";
     EXPECT_EQ(say("B"), text == "A");
-    EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), model, make_env()),
+    EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), bf16, make_env()),
               DataType::float8_e4m3fn);
   };
   EXPECT_TRUE(say("A"));
-  const Record enabled = info("FP8 prefill attention enabled: query data type is FP8");
-  EXPECT_THAT(sink->records(), ElementsAre(enabled, info("B"), info("A")));
+  EXPECT_THAT(sink->records(), ElementsAre(info(row_1), info("B"), info("A")));
   EXPECT_FALSE(say("B"));
 }
 
@@ -115,7 +115,7 @@ TEST_F(Sinks, ThatBlockHoldNobodyElseUp) {
   std::thread writer([&] { EXPECT_TRUE(say("A")); });
   inside.get_future().wait();
   EXPECT_TRUE(say("B"));
-  EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), model, make_env()),
+  EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), bf16, make_env()),
             DataType::float8_e4m3fn);
   EXPECT_FALSE(say("A")) << "it is being said";
   log->set_rank({});

@@ -20,6 +20,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/exactly_once.h"
 #include "support/recording_sink.h"
@@ -27,10 +28,10 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using testing::make_config;
 
 constexpr int thread_count = 64;
-constexpr DataType model = DataType::bfloat16;
 
 std::chrono::seconds duration() {
   const char* const seconds = std::getenv("MLA_DTYPE_STRESS_SECONDS");
@@ -87,15 +88,15 @@ struct Layer {
 };
 
 DataType determine(const Layer& layer, const Environment& env) {
-  return determine_prefill_query_data_type(layer.config, model, env);
+  return determine_prefill_query_data_type(layer.config, bf16, env);
 }
 
 std::string explain(const Layer& layer) {
-  return to_string(explain_prefill_query_data_type(layer.config, model, layer.env));
+  return to_string(explain_prefill_query_data_type(layer.config, bf16, layer.env));
 }
 
 std::uint64_t plan_and_log(const Layer& layer, const Environment& env) {
-  const auto plan = plan_attention_data_types(layer.config, model, env, layer.decode);
+  const auto plan = plan_attention_data_types(layer.config, bf16, env, layer.decode);
   log_attention_plan(plan, env);
   return pack(plan);
 }

@@ -8,33 +8,28 @@
 #include <mla_dtype/kv_cache.h>
 
 #include <map>
-#include <stdexcept>
 #include <string>
 
 #include "support/csv.h"
+#include "support/vllm_decode_backend.h"
 
 namespace mla_dtype {
 namespace {
+
+using testing::vllm_decode_backend;
 
 struct Cell {
   std::string device, backend, cache_dtype, model_dtype, legal, query;
 };
 
 // What differs on purpose.
-enum class Kind {
+enum class DecodeDifference {
   equal,
   other_16_bits,  ///< vLLM's list has both 16-bit KV caches for both model dtypes; a kernel that
                   ///< reads one with queries of the other nobody has shown
   no_fp8,         ///< vLLM asks no gfx architecture; gfx90a computes in no FP8
   unlisted,
 };
-
-const DecodeBackend& find(const std::string& name) {
-  for (const DecodeBackend& backend : vllm_decode_backends()) {
-    if (backend.name == name) return backend;
-  }
-  throw std::out_of_range(name);
-}
 
 DecodeQueries vllms_answer(const Cell& cell) {
   if (cell.legal == "0") return DecodeQueries::none;
@@ -44,28 +39,30 @@ DecodeQueries vllms_answer(const Cell& cell) {
 DecodeQueries answer(const Cell& cell) {
   const DataType model_dtype = parse_model_data_type(cell.model_dtype);
   const bool is_model = cell.cache_dtype == "auto" || cell.cache_dtype == cell.model_dtype;
-  return decode_queries(find(cell.backend), parse_platform(cell.device),
+  return decode_queries(vllm_decode_backend(cell.backend), parse_platform(cell.device),
                         is_model ? std::string() : cell.cache_dtype, model_dtype);
 }
 
-Kind compare(const Cell& cell) {
+DecodeDifference compare(const Cell& cell) {
   const DecodeQueries actual = answer(cell);
-  if (actual == vllms_answer(cell)) return Kind::equal;
-  if (actual != DecodeQueries::none) return Kind::unlisted;
+  if (actual == vllms_answer(cell)) return DecodeDifference::equal;
+  if (actual != DecodeQueries::none) return DecodeDifference::unlisted;
   const auto format = parse_kv_cache_dtype(cell.cache_dtype);
-  if (format && !format->quantized && cell.cache_dtype != "auto") return Kind::other_16_bits;
-  return cell.device == "gfx90a" && cell.query == "fp8" ? Kind::no_fp8 : Kind::unlisted;
+  if (format && !format->quantized && cell.cache_dtype != "auto")
+    return DecodeDifference::other_16_bits;
+  return cell.device == "gfx90a" && cell.query == "fp8" ? DecodeDifference::no_fp8
+                                                        : DecodeDifference::unlisted;
 }
 
 TEST(Reference, DecodeRowsAreVllms) {
-  std::map<Kind, int> kinds;
+  std::map<DecodeDifference, int> kinds;
   for (const auto& fields :
        testing::read_csv(MLA_DTYPE_REFERENCE_DIR "/vllm_decode.csv",
                          "device,decode_backend,cache_dtype,model_dtype,legal,query")) {
     const Cell cell = {fields.at(0), fields.at(1), fields.at(2),
                        fields.at(3), fields.at(4), fields.size() > 5 ? fields[5] : std::string()};
-    const Kind kind = compare(cell);
-    EXPECT_NE(kind, Kind::unlisted)
+    const DecodeDifference kind = compare(cell);
+    EXPECT_NE(kind, DecodeDifference::unlisted)
         << cell.device << ' ' << cell.backend << ' ' << cell.cache_dtype << ' ' << cell.model_dtype;
     ++kinds[kind];
   }
@@ -73,8 +70,8 @@ TEST(Reference, DecodeRowsAreVllms) {
   for (const auto& [kind, count] : kinds) cells += count;
   EXPECT_EQ(cells, 2160);
   // A kind that no longer occurs is not listed any more.
-  EXPECT_GT(kinds[Kind::other_16_bits], 0);
-  EXPECT_GT(kinds[Kind::no_fp8], 0);
+  EXPECT_GT(kinds[DecodeDifference::other_16_bits], 0);
+  EXPECT_GT(kinds[DecodeDifference::no_fp8], 0);
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ namespace {
 using testing::split;
 
 // What differs on purpose.
-enum class Kind {
+enum class PrefillDifference {
   equal,
   other_format,  ///< vLLM casts whatever it calls quantized; FP8 attention reads plain E4M3 alone
   other_output,  ///< FLASHINFER writes bfloat16 into a float16 output (flashinfer@fb28d724)
@@ -65,16 +65,17 @@ Answer answer(const EngineConfig& config, DataType model_dtype, Environment env)
   return result;
 }
 
-Kind compare(const Row& row, const Answer& actual, const EngineConfig& config,
-             DataType model_dtype) {
+PrefillDifference compare(const Row& row, const Answer& actual, const EngineConfig& config,
+                          DataType model_dtype) {
   const std::string& cache_dtype = config.cache_config.cache_dtype;
-  if (actual.backend != row.backend) return Kind::unlisted;
-  if (actual.query == row.query && actual.log == row.log) return Kind::equal;
-  if (actual.query != "model" || row.query == "-") return Kind::unlisted;
+  if (actual.backend != row.backend) return PrefillDifference::unlisted;
+  if (actual.query == row.query && actual.log == row.log) return PrefillDifference::equal;
+  if (actual.query != "model" || row.query == "-") return PrefillDifference::unlisted;
   const bool is_plain = cache_dtype == "fp8" || cache_dtype == "fp8_e4m3";
-  if (!is_plain) return Kind::other_format;
-  return row.backend == "FLASHINFER" && model_dtype == DataType::float16 ? Kind::other_output
-                                                                         : Kind::unlisted;
+  if (!is_plain) return PrefillDifference::other_format;
+  return row.backend == "FLASHINFER" && model_dtype == DataType::float16
+             ? PrefillDifference::other_output
+             : PrefillDifference::unlisted;
 }
 
 class VllmPrefill : public ::testing::Test {
@@ -91,8 +92,8 @@ class VllmPrefill : public ::testing::Test {
               config.mla_dimensions = to_dimensions(dimensions);
               const DataType model_dtype = parse_model_data_type(model);
               const Answer actual = answer(config, model_dtype, env);
-              const Kind kind = compare(row, actual, config, model_dtype);
-              EXPECT_NE(kind, Kind::unlisted)
+              const PrefillDifference kind = compare(row, actual, config, model_dtype);
+              EXPECT_NE(kind, PrefillDifference::unlisted)
                   << device << ' ' << chosen << ' ' << cache_dtype << ' ' << flag << ' ' << model
                   << ' ' << dimensions << ": " << actual.backend << ' ' << actual.query << ' '
                   << actual.log << " instead of " << row.backend << ' ' << row.query << ' '
@@ -105,7 +106,7 @@ class VllmPrefill : public ::testing::Test {
     }
   }
 
-  std::map<Kind, int> kinds_;
+  std::map<PrefillDifference, int> kinds_;
 };
 
 TEST_F(VllmPrefill, ProfileIsVllms) {
@@ -120,8 +121,8 @@ TEST_F(VllmPrefill, ProfileIsVllms) {
   for (const auto& [kind, count] : kinds_) cells += count;
   EXPECT_EQ(cells, 20736);
   // A kind that no longer occurs is not listed any more.
-  EXPECT_GT(kinds_[Kind::other_format], 0);
-  EXPECT_GT(kinds_[Kind::other_output], 0);
+  EXPECT_GT(kinds_[PrefillDifference::other_format], 0);
+  EXPECT_GT(kinds_[PrefillDifference::other_output], 0);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ inline const PrefillCostModel three_numbers{
 inline const PrefillCostModel fused{PrefillCurve{{256, 1.0, 0.9}, {4096, 10.0, 7.0}}};
 
 /// Where FP8 is slower at every length.
-inline const PrefillCostModel slow{PrefillThroughput{500, 400, 0.1}};
+inline const PrefillCostModel slower_in_fp8{PrefillThroughput{500, 400, 0.1}};
 
 /// Prefills from one token to many, without context and with more of it than anything new.
 template <class Visit>

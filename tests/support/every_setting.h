@@ -31,8 +31,8 @@ inline bool can_have_fp8(const std::string& device, const std::string& backend,
   const MlaDimensions& dimensions = model.mla_dimensions;
   const bool dynamic = model.cache_config.kv_scales == KvScales::dynamic;
   const bool spread = model.parallel_config.decode_context_parallel_size > 1;
-  const bool deepseek = dimensions == MlaDimensions{128, 64, 128};
-  const bool wide = dimensions == MlaDimensions{192, 64, 256};
+  const bool is_deepseek = dimensions == MlaDimensions{128, 64, 128};
+  const bool is_wide = dimensions == MlaDimensions{192, 64, 256};
   if (backend == "E5M2_ONLY" && cache_dtype == "fp8_e5m2") {
     return model_dtype == DataType::bfloat16 && (device == "12.0" || device == "10.0") && !dynamic;
   }
@@ -40,15 +40,15 @@ inline bool can_have_fp8(const std::string& device, const std::string& backend,
   if (model_dtype == DataType::float32) return false;
   if (backend == "E5M2_ONLY") return false;
   if (backend == "NEEDS_FP8")
-    return deepseek && model_dtype == DataType::bfloat16 && device == "gfx950" && !spread;
+    return is_deepseek && model_dtype == DataType::bfloat16 && device == "gfx950" && !spread;
   const bool writes_bfloat16_only = backend == "TRTLLM_FMHA" || backend == "FLASHINFER";
   if (writes_bfloat16_only && model_dtype != DataType::bfloat16) return false;
   if (backend == "TRTLLM_FMHA") {
     return std::set<std::string>{"9.0", "10.0", "10.3", "12.0", "12.1"}.count(device) == 1;
   }
   if (device.substr(0, 3) != "10.") return false;
-  if (backend == "TRTLLM_RAGGED") return deepseek || wide;
-  return deepseek && (backend == "FLASHINFER" || backend == "TOKENSPEED_MLA");
+  if (backend == "TRTLLM_RAGGED") return is_deepseek || is_wide;
+  return is_deepseek && (backend == "FLASHINFER" || backend == "TOKENSPEED_MLA");
 }
 
 /// The operator leaves the prefill backend open.

@@ -21,7 +21,7 @@
 
 namespace mla_dtype::testing {
 
-using detail::Record;
+using RecordKind = detail::Record;
 
 // All that a decision is made from.
 struct Case {
@@ -65,7 +65,7 @@ struct Case {
 };
 
 struct Said {
-  Record record;
+  RecordKind record;
   LogLevel level;
   std::string text;
   std::uint64_t key;
@@ -90,7 +90,8 @@ inline std::vector<Said> said_of(const Case& asked) {
 inline std::uint64_t refused_key(const Case& asked) {
   const Environment env = asked.make();
   const detail::PrefillQuestion question = detail::ask(asked.config, asked.model_dtype, env);
-  return detail::record_key(question, detail::evaluate(question), Record::refused, LogLevel::info);
+  return detail::record_key(question, detail::evaluate(question), RecordKind::refused,
+                            LogLevel::info);
 }
 
 struct Alteration {
@@ -247,13 +248,13 @@ inline Alterations all_changes() {
 }
 
 struct Base {
-  Record record;
+  RecordKind record;
   Case asked;
 };
 
 inline std::vector<Base> bases() {
   std::vector<Base> result;
-  const auto add = [&](Record record, auto change) {
+  const auto add = [&](RecordKind record, auto change) {
     Case asked;
     change(asked);
     result.push_back({record, std::move(asked)});
@@ -262,18 +263,18 @@ inline std::vector<Base> bases() {
     c.config.attention_config.expected_isl = 2048;
     c.speedup = speedup;
   };
-  add(Record::enabled, [](Case&) {});
-  add(Record::enabled, [&](Case& c) {
+  add(RecordKind::enabled, [](Case&) {});
+  add(RecordKind::enabled, [&](Case& c) {
     predicts(c, 1.25);
     c.config.attention_config.prefill_query_mode = PrefillQueryMode::automatic;
   });
-  add(Record::does_not_pay, [&](Case& c) { predicts(c, 0.75); });
-  add(Record::refused,
+  add(RecordKind::does_not_pay, [&](Case& c) { predicts(c, 0.75); });
+  add(RecordKind::refused,
       [](Case& c) { c.config.attention_config.mla_prefill_backend = "FLASH_ATTN"; });
-  add(Record::refused, [](Case& c) { c.config.cache_config.cache_dtype = "auto"; });
-  add(Record::refused, [](Case& c) { c.engines_answer = {false, "Not today."}; });
-  add(Record::refused, [](Case& c) { c.named = "FLASH_ATTN"; });
-  add(Record::refused, [&](Case& c) {
+  add(RecordKind::refused, [](Case& c) { c.config.cache_config.cache_dtype = "auto"; });
+  add(RecordKind::refused, [](Case& c) { c.engines_answer = {false, "Not today."}; });
+  add(RecordKind::refused, [](Case& c) { c.named = "FLASH_ATTN"; });
+  add(RecordKind::refused, [&](Case& c) {
     predicts(c, 1.25);
     c.platform = cuda(9, 0);
     c.config.attention_config.prefill_query_mode = PrefillQueryMode::automatic;
@@ -282,16 +283,16 @@ inline std::vector<Base> bases() {
     c.config.attention_config.use_prefill_query_quantization = false;
     c.rows.erase(c.rows.begin() + 1);  // TRTLLM_RAGGED runs
   };
-  add(Record::available, off);
-  add(Record::available, [&](Case& c) {
+  add(RecordKind::available, off);
+  add(RecordKind::available, [&](Case& c) {
     off(c);
     c.config.attention_config.mla_prefill_backend = "FLASHINFER";
   });
-  add(Record::available, [&](Case& c) {
+  add(RecordKind::available, [&](Case& c) {
     off(c);
     predicts(c, 1.25);
   });
-  add(Record::automatically_off, [&](Case& c) {
+  add(RecordKind::automatically_off, [&](Case& c) {
     off(c);
     predicts(c, 0.75);
     c.config.attention_config.prefill_query_mode = PrefillQueryMode::automatic;

@@ -21,22 +21,23 @@ struct NumberOption {
   std::string before, name;
 };
 
-const std::string plan =
+const std::string plan_options =
     "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHINFER_MLA --json ";
-const std::string prediction = "--device 10.0 --kv-cache-dtype fp8 --cost-model h100 --json ";
+const std::string prediction_options =
+    "--device 10.0 --kv-cache-dtype fp8 --cost-model h100 --json ";
 
 const NumberOption number_options[] = {
     {"--matrix --device 10.0 --json ", "--qk-nope-head-dim"},
     {"--matrix --device 10.0 --json ", "--qk-rope-head-dim"},
     {"--matrix --device 10.0 --json ", "--v-head-dim"},
-    {plan, "--kv-lora-rank"},
-    {plan, "--num-attention-heads"},
-    {plan, "--decode-context-parallel-size"},
-    {prediction + "--expected-isl 32768 ", "--max-num-batched-tokens"},
-    {prediction, "--expected-isl"},
+    {plan_options, "--kv-lora-rank"},
+    {plan_options, "--num-attention-heads"},
+    {plan_options, "--decode-context-parallel-size"},
+    {prediction_options + "--expected-isl 32768 ", "--max-num-batched-tokens"},
+    {prediction_options, "--expected-isl"},
     {"--curve --cost-model h100 --json ", "--context-tokens"},
-    {plan, "--local-rank"},
-    {plan, "--global-rank"},
+    {plan_options, "--local-rank"},
+    {plan_options, "--global-rank"},
 };
 
 TEST(Tool, ANumberIsDecimalHoweverManyZerosItBeginsWith) {
@@ -57,7 +58,7 @@ TEST(Tool, ANumberIsDecimalHoweverManyZerosItBeginsWith) {
   const Json curve = parse(run("--curve --cost-model h100 --json --context-tokens 010"));
   EXPECT_EQ(curve.at("context_tokens"), 10);
   EXPECT_EQ(run("--curve --context-tokens 000").out, run("--curve").out);
-  EXPECT_EQ(run(plan + "--local-rank 00 --global-rank 00").out, run(plan).out);
+  EXPECT_EQ(run(plan_options + "--local-rank 00 --global-rank 00").out, run(plan_options).out);
 }
 
 TEST(Tool, WhatIsNoDecimalNumberIsRefusedAsWhatItIs) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/plan_question.h"
@@ -21,6 +22,7 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using testing::deepseek_v3;
 using testing::expect_invalid;
 using ::testing::HasSubstr;
@@ -34,8 +36,6 @@ using testing::row_1;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 using testing::warning;
-
-constexpr auto bf16 = DataType::bfloat16;
 
 TEST(AttentionPlan, AnswersInLines) {
   EXPECT_EQ(

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/h100.h"
 #include "support/record_texts.h"
@@ -17,6 +18,8 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
+using testing::e4m3;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using testing::H100;
@@ -32,8 +35,6 @@ using ::testing::StartsWith;
 using testing::warning;
 using testing::with_isl;
 
-constexpr auto bf16 = DataType::bfloat16;
-constexpr auto fp8 = DataType::float8_e4m3fn;
 using Mode = PrefillQueryMode;
 
 TEST(ExpectedIsl, TheAdviceCarriesTheFigure) {
@@ -45,7 +46,7 @@ TEST(ExpectedIsl, TheAdviceCarriesTheFigure) {
 TEST(ExpectedIsl, TheOppositeMistakeIsToldToo) {
   H100 h100;
   h100.env.spellings.request_fp8 = "--fp8-prefill";
-  EXPECT_EQ(h100.determine(with_isl(make_config("fp8", true), 1024)), fp8);
+  EXPECT_EQ(h100.determine(with_isl(make_config("fp8", true), 1024)), e4m3);
   EXPECT_THAT(h100.records(),
               ElementsAre(info(row_1),
                           warning("FP8 prefill queries are enabled, but do not pay. " +

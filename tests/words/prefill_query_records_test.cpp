@@ -221,15 +221,15 @@ TEST(PrefillQuery, TwoModelsInOneProcessAreEachHeard) {
   target.log = log;
   Environment draft = make_environment(cuda(10, 0), "FLASH_ATTN");
   draft.log = log;
-  EngineConfig odd = make_config("fp8", true);
-  odd.mla_dimensions = {64, 64, 128};
+  EngineConfig odd_model = make_config("fp8", true);
+  odd_model.mla_dimensions = {64, 64, 128};
   for (int layer = 0; layer < 3; ++layer) {
     EXPECT_EQ(
         determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, target),
         DataType::float8_e4m3fn);
     EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), DataType::float16, draft),
               DataType::float16);
-    EXPECT_EQ(determine_prefill_query_data_type(odd, DataType::bfloat16, draft),
+    EXPECT_EQ(determine_prefill_query_data_type(odd_model, DataType::bfloat16, draft),
               DataType::bfloat16);
   }
   EXPECT_THAT(

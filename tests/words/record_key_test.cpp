@@ -31,6 +31,7 @@ using testing::bases;
 using testing::Case;
 using testing::changes_of_question;
 using testing::changes_of_row;
+using testing::RecordKind;
 using testing::refused_key;
 using testing::Said;
 using testing::said_of;
@@ -64,7 +65,7 @@ class SaidByKey {
 };
 
 TEST(RecordKey, TheBasesAreOfEveryRecord) {
-  std::map<Record, int> seen;
+  std::map<RecordKind, int> seen;
   for (const Base& base : bases()) {
     const auto said = said_of(base.asked);
     EXPECT_TRUE(std::any_of(said.begin(), said.end(), [&](const Said& each) {
@@ -197,7 +198,7 @@ TEST(RecordKey, TheEvaluationChangesTheKey) {
   const PrefillQuestion question = ask(base.config, base.model_dtype, env);
   const Evaluation evaluation = evaluate(question);
   ASSERT_TRUE(evaluation.prediction);
-  const auto key = [&](const Evaluation& asked, Record record = Record::refused,
+  const auto key = [&](const Evaluation& asked, RecordKind record = RecordKind::refused,
                        LogLevel level = LogLevel::info) {
     return record_key(question, asked, record, level);
   };
@@ -218,12 +219,13 @@ TEST(RecordKey, TheEvaluationChangesTheKey) {
   expect("decides", [](E& e) { e.prediction->decides = !e.prediction->decides; });
   expect("advises", [](E& e) { e.prediction->advises_change = !e.prediction->advises_change; });
   std::set<std::uint64_t> of_records;
-  for (const Record record : {Record::enabled, Record::does_not_pay, Record::refused,
-                              Record::available, Record::automatically_off}) {
+  for (const RecordKind record :
+       {RecordKind::enabled, RecordKind::does_not_pay, RecordKind::refused, RecordKind::available,
+        RecordKind::automatically_off}) {
     of_records.insert(key(evaluation, record));
   }
   EXPECT_EQ(of_records.size(), 5U);
-  EXPECT_NE(before, key(evaluation, Record::refused, LogLevel::warning));
+  EXPECT_NE(before, key(evaluation, RecordKind::refused, LogLevel::warning));
   EXPECT_EQ(before, key(evaluation));
 }
 

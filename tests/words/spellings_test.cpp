@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/h100.h"
 #include "support/record_texts.h"
@@ -23,6 +24,7 @@ namespace mla_dtype {
 namespace {
 
 using testing::all_devices;
+using testing::bf16;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -38,8 +40,6 @@ using testing::row_3_before_flag;
 using ::testing::StartsWith;
 using testing::warning;
 using testing::with_isl;
-
-constexpr auto bf16 = DataType::bfloat16;
 
 const Spellings own = {"--fp8-prefill", "--cache=%", "--prefill %", "--decode %"};
 const std::string own_row_2 =

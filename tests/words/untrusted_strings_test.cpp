@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/injected_engine.h"
 #include "support/recording_sink.h"
@@ -22,6 +23,7 @@
 namespace mla_dtype {
 namespace {
 
+using testing::bf16;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using testing::injected_environment;
@@ -29,8 +31,6 @@ using testing::make_config;
 using testing::RecordingLogger;
 using ::testing::SizeIs;
 using testing::unfit_characters;
-
-constexpr DataType model = DataType::bfloat16;
 
 std::vector<std::string> hostile_strings() {
   return {
@@ -106,7 +106,7 @@ EngineConfig with_backend(const std::string& name, bool requested) {
 }
 
 AttentionPlan plan(const EngineConfig& config, const Environment& env) {
-  return plan_attention_data_types(config, model, env,
+  return plan_attention_data_types(config, bf16, env,
                                    make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
 }
 
@@ -115,7 +115,7 @@ AttentionPlan plan_with_own_decode(const EngineConfig& config, const Environment
   DecodeEnvironment decode;
   decode.decode_backend_supports_quantized_query =
       [support](const EngineConfig&, DataType) -> Support { return support; };
-  return plan_attention_data_types(config, model, env, decode);
+  return plan_attention_data_types(config, bf16, env, decode);
 }
 
 // Every message that a user's string can reach.
@@ -130,42 +130,42 @@ std::vector<Message> messages() {
       {"is_quantized_kv_cache",
        [](String s) { return error_of([&] { return is_quantized_kv_cache(s); }); }},
       {"resolve_kv_cache_dtype",
-       [](String s) { return error_of([&] { return resolve_kv_cache_dtype(s, model); }); }},
+       [](String s) { return error_of([&] { return resolve_kv_cache_dtype(s, bf16); }); }},
       {"resolve_kv_cache_dtype, checkpoint",
-       [](String s) { return error_of([&] { return resolve_kv_cache_dtype("auto", model, s); }); }},
+       [](String s) { return error_of([&] { return resolve_kv_cache_dtype("auto", bf16, s); }); }},
       {"determine, KV-cache dtype",
        [](String s) {
          return error_of([&] {
-           determine_prefill_query_data_type(make_config(s, true), model, table_environment());
+           determine_prefill_query_data_type(make_config(s, true), bf16, table_environment());
          });
        }},
       {"determine, checkpoint",
        [](String s) {
          return error_of([&] {
-           determine_prefill_query_data_type(with_checkpoint(s), model, table_environment());
+           determine_prefill_query_data_type(with_checkpoint(s), bf16, table_environment());
          });
        }},
       {"determine, prefill backend",
        [](String s) {
          return error_of([&] {
-           determine_prefill_query_data_type(with_backend(s, true), model, table_environment());
+           determine_prefill_query_data_type(with_backend(s, true), bf16, table_environment());
          });
        }},
       {"explain, KV-cache dtype",
        [](String s) {
          return error_of([&] {
-           return explain_prefill_query_data_type(make_config(s, true), model, table_environment());
+           return explain_prefill_query_data_type(make_config(s, true), bf16, table_environment());
          });
        }},
       {"select, KV-cache dtype",
        [](String s) {
          return error_of(
-             [&] { return select_prefill_backend(make_config(s, true), model, cuda(9, 0)); });
+             [&] { return select_prefill_backend(make_config(s, true), bf16, cuda(9, 0)); });
        }},
       {"select, prefill backend",
        [](String s) {
          return error_of(
-             [&] { return select_prefill_backend(with_backend(s, true), model, cuda(9, 0)); });
+             [&] { return select_prefill_backend(with_backend(s, true), bf16, cuda(9, 0)); });
        }},
       {"plan, KV-cache dtype",
        [](String s) { return error_of([&] { plan(make_config(s, true), table_environment()); }); }},
@@ -194,7 +194,7 @@ std::vector<Message> messages() {
          return record_of([&](auto log) {
            Environment env = injected_environment(false, true);
            env.log = log;
-           determine_prefill_query_data_type(make_config(s, true), model, env);
+           determine_prefill_query_data_type(make_config(s, true), bf16, env);
          });
        }},
       {"record, table",
@@ -205,7 +205,7 @@ std::vector<Message> messages() {
            Environment env = make_environment(cuda(10, 0), {row});
            env.is_quantized_kv_cache = [](std::string_view) { return true; };
            env.log = log;
-           determine_prefill_query_data_type(make_config(s, true), model, env);
+           determine_prefill_query_data_type(make_config(s, true), bf16, env);
          });
        }},
       {"required, own predicates",
@@ -213,12 +213,12 @@ std::vector<Message> messages() {
          EngineConfig config = make_config(s, true);
          config.attention_config.prefill_query_mode = PrefillQueryMode::required;
          return error_of([&] {
-           determine_prefill_query_data_type(config, model, injected_environment(false, true));
+           determine_prefill_query_data_type(config, bf16, injected_environment(false, true));
          });
        }},
       {"explanation",
        [](String s) {
-         return to_string(explain_prefill_query_data_type(make_config(s, true), model,
+         return to_string(explain_prefill_query_data_type(make_config(s, true), bf16,
                                                           injected_environment(false, true)));
        }},
       {"plan that is refused",
@@ -233,7 +233,7 @@ std::vector<Message> messages() {
       {"explanation, prefill backend, own predicate",
        [](String s) {
          return error_of([&] {
-           return explain_prefill_query_data_type(with_backend(s, false), model,
+           return explain_prefill_query_data_type(with_backend(s, false), bf16,
                                                   injected_environment(true, true));
          });
        }},
@@ -266,7 +266,7 @@ TEST(UntrustedStrings, OfAnEnginePassInItsRecords) {
     const auto determine = [](const EngineConfig& config, Environment env) {
       return record_of([&](auto log) {
         env.log = log;
-        determine_prefill_query_data_type(config, model, env);
+        determine_prefill_query_data_type(config, bf16, env);
       });
     };
     EXPECT_THAT(determine(make_config("fp8", true), injected_environment(true, {false, string})),
@@ -288,7 +288,7 @@ TEST(UntrustedStrings, OfAnEnginePassInItsRecords) {
     env = make_environment(cuda(10, 0), vllm_prefill_backends(), [&](std::string_view) -> Support {
       return {false, string};
     });
-    const auto selection = select_prefill_backend(make_config("fp8", true), model, env);
+    const auto selection = select_prefill_backend(make_config("fp8", true), bf16, env);
     EXPECT_THAT(record_of([&](auto log) {
                   env.log = log;
                   log_prefill_backend(selection, env);
@@ -306,7 +306,7 @@ TEST(UntrustedStrings, OfAnEngineAreOneLineWhereLinesCount) {
     const Environment harmless = injected_environment(true, {false, "No."});
     const EngineConfig config = make_config("fp8", true);
     const auto explain = [&](const Environment& environment) {
-      return to_string(explain_prefill_query_data_type(config, model, environment));
+      return to_string(explain_prefill_query_data_type(config, bf16, environment));
     };
     const auto plan_lines = [&](const Environment& environment, const std::string& reason) {
       return to_string(plan_with_own_decode(config, environment, {false, reason}));
