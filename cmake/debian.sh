@@ -38,6 +38,9 @@ install_missing() {
 library="g++=${CXX:-c++} cmake=cmake ninja-build=ninja make=make libspdlog-dev libfmt-dev"
 advice=
 
+# Sources that are compiled in one go parse their headers once.
+several_at_a_time='-DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8'
+
 quietly() { # <command>...: shows what it printed only if it failed
   log=$(mktemp)
   if ! "$@" >"$log" 2>&1; then

@@ -10,7 +10,8 @@ cd "$(dirname "$0")/.."
 install_missing $library libcli11-dev libgtest-dev libgmock-dev nlohmann-json3-dev \
   pkg-config=pkg-config
 echo "Building build/test-it"
-quietly cmake -S . -B build/test-it -G Ninja -DCMAKE_BUILD_TYPE=Release \
+# shellcheck disable=SC2086  # several options
+quietly cmake -S . -B build/test-it -G Ninja $several_at_a_time -DCMAKE_BUILD_TYPE=Release \
   -DMLA_DTYPE_BUILD_TESTS=ON -DMLA_DTYPE_BUILD_TOOL=ON
 quietly cmake --build build/test-it
 ctest --test-dir build/test-it --output-on-failure --no-tests=error -j "$(nproc)"

@@ -29,8 +29,10 @@ function(expect condition_text)
   endif()
 endfunction()
 
+# How the library is consumed is what they test; that each of its files compiles alone, others do.
 set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
-    -DCMAKE_BUILD_TYPE=Release -DFETCHCONTENT_FULLY_DISCONNECTED=ON)
+    -DCMAKE_BUILD_TYPE=Release -DFETCHCONTENT_FULLY_DISCONNECTED=ON
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0)
 
 # build(<source> <build> <CMake argument>...): from scratch.
 function(build source build)
