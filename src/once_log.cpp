@@ -63,90 +63,73 @@ bool without_exceptions(Speak speak) {
 
 }  // namespace
 
-// The records go to the logger itself, not to a copy of its sinks: so its level, sinks and error
-// handler hold when they are changed later, and an async logger stays async.
-class OnceLog::Impl {
- public:
-  Impl(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
-      : logger_(std::move(logger)), spoken_scopes_(detail::spoken_scopes(rank)) {
-    // So that the end is noticed also by one who first speaks then.
-    if (logger_ == nullptr) default_logger();
+struct OnceLog::Impl {
+  // What was said in the scope; null where this rank does not speak in it.
+  detail::SaidSet* said_in(LogScope scope) {
+    const bool speaks = detail::speaks(rank.load(std::memory_order_relaxed), scope);
+    return speaks ? &said[static_cast<std::size_t>(scope)] : nullptr;
   }
 
-  bool may_say(LogScope scope, spdlog::level::level_enum level, std::uint64_t decision) const {
-    const std::size_t index = detail::index_of(scope);
-    if (!speaks(index) || said_[index].contains(decision)) return false;
-    return without_exceptions([&] { return open_logger(level) != nullptr; });
-  }
-
-  // `decision` is 0 where there is none.
-  bool say_once(LogScope scope, spdlog::level::level_enum level, std::uint64_t decision,
-                std::string_view message) {
-    const std::size_t index = detail::index_of(scope);
-    if (!speaks(index)) return false;
-    detail::SaidSet& said = said_[index];
-    const std::uint64_t text = detail::said_key(level, message);
-    if (decision == 0 && said.contains(text)) return false;
-    return without_exceptions([&] {
-      const auto logger = open_logger(level);
-      return logger != nullptr && said.once(text, decision, [&] {
-        logger->log(level, spdlog::string_view_t(message.data(), message.size()));
-        // The logger tests the levels once more. If another thread closed them meanwhile, nobody
-        // knows whether the record got through: rather said again than lost.
-        return lets_through(*logger, level);
-      });
-    });
-  }
-
-  void set_rank(RankInfo rank) {
-    spoken_scopes_.store(detail::spoken_scopes(rank), std::memory_order_relaxed);
-  }
-
-  void reset() {
-    for (detail::SaidSet& said : said_) said.reset();
-  }
-
- private:
-  bool speaks(std::size_t scope) const {
-    return (spoken_scopes_.load(std::memory_order_relaxed) >> scope & 1U) != 0;
-  }
-
-  // The logger, or null where nothing of this level gets through.
+  // The logger, or null where nothing of this level gets through. It is the logger itself, no copy
+  // of its sinks: so its level, sinks and error handler hold when they are changed later, and an
+  // async logger stays async.
   std::shared_ptr<spdlog::logger> open_logger(spdlog::level::level_enum level) const {
-    auto logger = logger_ != nullptr ? logger_ : default_logger();
-    if (logger != nullptr && !lets_through(*logger, level)) logger = nullptr;
-    return logger;
+    auto open = logger != nullptr ? logger : default_logger();
+    if (open != nullptr && !lets_through(*open, level)) open = nullptr;
+    return open;
   }
 
-  const std::shared_ptr<spdlog::logger> logger_;
-  std::atomic<unsigned> spoken_scopes_;
-  std::array<detail::SaidSet, detail::scope_count> said_;
+  const std::shared_ptr<spdlog::logger> logger;  // null: the default one
+  std::atomic<RankInfo> rank;
+  std::array<detail::SaidSet, 3> said = {};  // in each LogScope
 };
 
+bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
+  const SaidSet* const said = log.impl_->said_in(scope);
+  if (said == nullptr || said->contains(key)) return false;
+  return without_exceptions([&] { return log.impl_->open_logger(to_spdlog(level)) != nullptr; });
+}
+
+bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel log_level, std::uint64_t key,
+                                std::string_view message) {
+  SaidSet* const said = log.impl_->said_in(scope);
+  if (said == nullptr) return false;
+  const auto level = to_spdlog(log_level);
+  const std::uint64_t text = said_key(level, message);
+  if (key == 0 && said->contains(text)) return false;
+  return without_exceptions([&] {
+    const auto logger = log.impl_->open_logger(level);
+    return logger != nullptr && said->once(text, key, [&] {
+      logger->log(level, spdlog::string_view_t(message.data(), message.size()));
+      // The logger tests the levels once more. If another thread closed them meanwhile, nobody
+      // knows whether the record got through: rather said again than lost.
+      return lets_through(*logger, level);
+    });
+  });
+}
+
 OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
-    : impl_(std::make_unique<Impl>(std::move(logger), rank)) {}
+    : impl_(new Impl{std::move(logger), detail::checked(rank)}) {
+  // So that the end is noticed also by one who first speaks then.
+  if (impl_->logger == nullptr) default_logger();
+}
 
 OnceLog::~OnceLog() = default;
 
 bool OnceLog::info_once(LogScope scope, std::string_view message) {
-  return impl_->say_once(scope, spdlog::level::info, 0, message);
+  return detail::KeyedLog::say_once(*this, scope, LogLevel::info, /*key=*/0, message);
 }
 
 bool OnceLog::warning_once(LogScope scope, std::string_view message) {
-  return impl_->say_once(scope, spdlog::level::warn, 0, message);
+  return detail::KeyedLog::say_once(*this, scope, LogLevel::warning, /*key=*/0, message);
 }
 
-void OnceLog::set_rank(RankInfo rank) { impl_->set_rank(rank); }
-
-void OnceLog::reset() { impl_->reset(); }
-
-bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
-  return log.impl_->may_say(scope, to_spdlog(level), key);
+void OnceLog::set_rank(RankInfo rank) {
+  impl_->rank.store(detail::checked(rank), std::memory_order_relaxed);
 }
 
-bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
-                                std::string_view text) {
-  return log.impl_->say_once(scope, to_spdlog(level), key, text);
+void OnceLog::reset() {
+  for (detail::SaidSet& said : impl_->said) said.reset();
 }
 
 OnceLog& default_once_log() {

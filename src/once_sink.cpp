@@ -35,12 +35,12 @@ void for_each_sink(const std::vector<spdlog::sink_ptr>& sinks, Action action) {
 }
 
 std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
-  constexpr std::string_view accepted = "one or more sinks, none of them null";
-  if (sinks.empty()) detail::throw_invalid_argument("sinks", "an empty list", accepted);
   const auto null = std::find(sinks.begin(), sinks.end(), nullptr);
-  if (null != sinks.end()) {
-    detail::throw_invalid_argument("sinks", fmt::format("null at index {}", null - sinks.begin()),
-                                   accepted);
+  if (sinks.empty() || null != sinks.end()) {
+    detail::throw_invalid_argument(
+        "sinks",
+        sinks.empty() ? "an empty list" : fmt::format("null at index {}", null - sinks.begin()),
+        "one or more sinks, none of them null");
   }
   return sinks;
 }
@@ -49,23 +49,20 @@ std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
 
 OnceSink::OnceSink(std::vector<spdlog::sink_ptr> sinks, LogScope scope, RankInfo rank)
     : sinks_(checked(std::move(sinks))),
-      speaks_((detail::spoken_scopes(rank) >> detail::index_of(scope) & 1U) != 0),
+      speaks_(detail::speaks(detail::checked(rank), scope)),
       said_(std::make_unique<detail::SaidSet>()) {}
 
 OnceSink::~OnceSink() = default;
 
 void OnceSink::log(const spdlog::details::log_msg& msg) {
-  if (!speaks_) return;
-  const bool wanted =
-      std::any_of(sinks_.begin(), sinks_.end(),
-                  [&](const spdlog::sink_ptr& wrapped) { return wrapped->should_log(msg.level); });
-  if (!wanted) return;
-  const std::uint64_t key =
-      detail::said_key(msg.level, std::string_view(msg.payload.data(), msg.payload.size()));
+  const auto wants_it = [&](const auto& wrapped) { return wrapped->should_log(msg.level); };
+  if (!speaks_ || std::none_of(sinks_.begin(), sinks_.end(), wants_it)) return;
+  const std::string_view text(msg.payload.data(), msg.payload.size());
+  const std::uint64_t key = detail::said_key(msg.level, text);
   if (said_->contains(key)) return;
   said_->once(key, /*decision=*/0, [&] {
     bool written = false;
-    for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) {
+    for_each_sink(sinks_, [&](auto& wrapped) {
       if (!wrapped.should_log(msg.level)) return;
       wrapped.log(msg);
       written = true;
@@ -75,17 +72,15 @@ void OnceSink::log(const spdlog::details::log_msg& msg) {
 }
 
 void OnceSink::flush() {
-  for_each_sink(sinks_, [](spdlog::sinks::sink& wrapped) { wrapped.flush(); });
+  for_each_sink(sinks_, [](auto& wrapped) { wrapped.flush(); });
 }
 
 void OnceSink::set_pattern(const std::string& pattern) {
-  for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) { wrapped.set_pattern(pattern); });
+  for_each_sink(sinks_, [&](auto& wrapped) { wrapped.set_pattern(pattern); });
 }
 
 void OnceSink::set_formatter(std::unique_ptr<spdlog::formatter> sink_formatter) {
-  for_each_sink(sinks_, [&](spdlog::sinks::sink& wrapped) {
-    wrapped.set_formatter(sink_formatter->clone());
-  });
+  for_each_sink(sinks_, [&](auto& wrapped) { wrapped.set_formatter(sink_formatter->clone()); });
 }
 
 void OnceSink::reset() { said_->reset(); }

@@ -88,7 +88,7 @@ class MLA_DTYPE_EXPORT OnceLog {
 
  private:
   friend struct detail::KeyedLog;
-  class Impl;
+  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

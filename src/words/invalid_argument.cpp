@@ -109,6 +109,10 @@ void check_name(std::string_view field, std::string_view name) {
   }
 }
 
+void check_not_negative(std::string_view field, std::int64_t value) {
+  if (value < 0) throw_invalid_argument(field, fmt::to_string(value), "0 and above");
+}
+
 void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {
   throw_invalid_argument(field, fmt::format("{}({})", type, value),
                          fmt::format("the enumerators of {}", type));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,16 +24,24 @@ std::string one_line(std::string_view text);
 /// `-` and `.` are.
 void check_name(std::string_view field, std::string_view name);
 
-/// The same for a value of the enumeration `type` that is none of its enumerators.
+/// Throws it for a number below 0.
+void check_not_negative(std::string_view field, std::int64_t value);
+
+/// Throws it for a value of the enumeration `type` that is none of its enumerators.
 [[noreturn]] void throw_out_of_range(std::string_view field, std::string_view type, unsigned value);
 
-/// The enumerator's name; std::invalid_argument for a value of `type` that is out of range.
+/// Throws the same for a value beyond the last enumerator.
+template <class Enum>
+void check_enumerator(std::string_view field, std::string_view type, Enum value, Enum last) {
+  if (value > last) throw_out_of_range(field, type, static_cast<unsigned>(value));
+}
+
+/// The enumerator's name; throws the same for a value that has none.
 template <class Enum, std::size_t count>
 std::string_view enumerator_name(const std::string_view (&names)[count], std::string_view field,
                                  std::string_view type, Enum value) {
-  const auto number = static_cast<std::size_t>(value);
-  if (number >= count) throw_out_of_range(field, type, static_cast<unsigned>(number));
-  return names[number];
+  check_enumerator(field, type, value, static_cast<Enum>(count - 1));
+  return names[static_cast<std::size_t>(value)];
 }
 
 /// The same where the accepted values have names. The one nearest to `value`, if one is near, comes
