@@ -3,7 +3,6 @@
 #include <mla_dtype/platform.h>
 
 #include <string>
-#include <tuple>
 
 #include "facts/devices.h"
 #include "words/invalid_argument.h"
@@ -11,10 +10,8 @@
 namespace mla_dtype {
 namespace {
 
-constexpr std::string_view rocm_forms = "a ROCm device like gfx942 or gfx942:sramecc+:xnack-";
-constexpr std::string_view all_forms =
-    "a CUDA device like 10.3, sm_103, sm_103a or compute_103, "
-    "a ROCm device like gfx942 or gfx942:sramecc+:xnack-";
+constexpr char rocm_forms[] = "a ROCm device like gfx942 or gfx942:sramecc+:xnack-";
+constexpr char cuda_forms[] = "a CUDA device like 10.3, sm_103, sm_103a or compute_103";
 
 }  // namespace
 
@@ -23,36 +20,24 @@ Platform cuda(int major, int minor) {
     detail::throw_invalid_argument("device", fmt::format("CUDA capability {}.{}", major, minor),
                                    "a major from 1 on and a minor from 0 to 9");
   }
-  Platform platform;
-  platform.runtime_ = Platform::Runtime::cuda;
-  platform.major_ = major;
-  platform.minor_ = minor;
-  return platform;
+  return {Platform::Runtime::cuda, {major, minor}};
 }
 
 Platform rocm(std::string_view gfx_arch) {
-  const auto version = detail::parse_rocm(gfx_arch);
-  if (!version) {
-    detail::throw_unknown_name("device", gfx_arch,
-                               {"gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201", "gfx1250"},
-                               rocm_forms);
-  }
-  Platform platform;
-  platform.runtime_ = Platform::Runtime::rocm;
-  platform.major_ = version->major;
-  platform.minor_ = version->minor;
-  platform.stepping_ = version->stepping;
-  return platform;
+  if (const auto version = detail::parse_rocm(gfx_arch)) return {Platform::Runtime::rocm, *version};
+  detail::throw_unknown_name("device", gfx_arch,
+                             {"gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1201", "gfx1250"},
+                             rocm_forms);
 }
 
 Platform parse_platform(std::string_view device) {
-  if (const auto version = detail::parse_cuda(device)) return cuda(version->major, version->minor);
+  if (const auto version = detail::parse_cuda(device)) return cuda(version->first, version->second);
   if (detail::parse_rocm(device)) return rocm(device);
   detail::throw_unknown_name(
       "device", device,
       {"sm_80", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121", "gfx90a",
        "gfx942", "gfx950", "gfx1100", "gfx1201", "gfx1250"},
-      all_forms);
+      fmt::format("{}, {}", cuda_forms, rocm_forms));
 }
 
 bool is_capability_family(const Platform& platform, int major) noexcept {
@@ -60,15 +45,10 @@ bool is_capability_family(const Platform& platform, int major) noexcept {
 }
 
 std::string to_string(const Platform& platform) {
-  switch (platform.runtime_) {
-    case Platform::Runtime::none:
-      break;
-    case Platform::Runtime::cuda:
-      return fmt::format("sm_{}{}", platform.major_, platform.minor_);
-    case Platform::Runtime::rocm:
-      return fmt::format("gfx{}{:x}{:x}", platform.major_, platform.minor_, platform.stepping_);
-  }
-  return "none";
+  if (platform == Platform{}) return "none";
+  const bool is_cuda = platform.runtime_ == Platform::Runtime::cuda;
+  return is_cuda ? fmt::format("sm_{}{}", platform.major_, platform.minor_)
+                 : fmt::format("gfx{}{:02x}", platform.major_, platform.minor_);
 }
 
 DeviceRange::DeviceRange(const Platform& device) : DeviceRange(device, device) {}
@@ -82,11 +62,8 @@ DeviceRange::DeviceRange(const Platform& first, const Platform& last) : first_(f
 }
 
 bool DeviceRange::contains(const Platform& platform) const noexcept {
-  const auto version = [](const Platform& device) {
-    return std::tie(device.major_, device.minor_, device.stepping_);
-  };
   return platform.runtime_ == first_.runtime_ && platform.runtime_ == last_.runtime_ &&
-         version(first_) <= version(platform) && version(platform) <= version(last_);
+         first_.version() <= platform.version() && platform.version() <= last_.version();
 }
 
 bool DeviceRange::contains(const DeviceRange& other) const noexcept {
@@ -98,8 +75,7 @@ DeviceRange cuda_family(int major) { return {cuda(major, 0), cuda(major, 9)}; }
 std::string to_string(const DeviceRange& range) {
   if (range.first_ == range.last_) return to_string(range.first_);
   const int major = range.first_.major_;
-  if (is_capability_family(range.last_, major) && range.first_.minor_ == 0 &&
-      range.last_.minor_ == 9) {
+  if (range.first_.minor_ == 0 && range.last_ == cuda(major, 9)) {
     return fmt::format("CUDA capability {}.x", major);
   }
   return fmt::format("{} to {}", to_string(range.first_), to_string(range.last_));

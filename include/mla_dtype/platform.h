@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace mla_dtype {
 
@@ -17,9 +18,9 @@ class DeviceRange;
 /// (a default-made Platform). A value of a few bytes, made by cuda(), rocm() or parse_platform();
 /// whether anything is known about the device is a matter of the functions that take it.
 struct Platform {
+  constexpr Platform() = default;
   friend constexpr bool operator==(const Platform& a, const Platform& b) noexcept {
-    return a.runtime_ == b.runtime_ && a.major_ == b.major_ && a.minor_ == b.minor_ &&
-           a.stepping_ == b.stepping_;
+    return a.runtime_ == b.runtime_ && a.version() == b.version();
   }
   friend constexpr bool operator!=(const Platform& a, const Platform& b) noexcept {
     return !(a == b);
@@ -36,10 +37,14 @@ struct Platform {
  private:
   enum class Runtime : std::uint8_t { none, cuda, rocm };
 
+  constexpr Platform(Runtime runtime, const std::pair<int, int>& version)
+      : runtime_(runtime), major_(version.first), minor_(version.second) {}
+
+  constexpr std::pair<int, int> version() const noexcept { return {major_, minor_}; }
+
   Runtime runtime_ = Runtime::none;
-  int major_ = 0;     // sm_103: 10, gfx942: 9
-  int minor_ = 0;     // sm_103: 3, gfx942: 4
-  int stepping_ = 0;  // gfx942: 2, gfx90a: 10
+  int major_ = 0;  // sm_103: 10, gfx942: 9
+  int minor_ = 0;  // sm_103: 3, gfx942: 0x42
 };
 
 /// The CUDA device of compute capability `major`.`minor`, as cudaGetDeviceProperties() reports it.

@@ -5,17 +5,15 @@
 
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace mla_dtype::detail {
 
-struct DeviceVersion {
-  int major, minor, stepping;
-};
+/// The major, and what follows it, of a CUDA device as compilers and runtimes spell it: `10.3`,
+/// `sm_103`, `sm_103a`, `compute_103`.
+std::optional<std::pair<int, int>> parse_cuda(std::string_view text);
 
-/// A CUDA device as compilers and runtimes spell it: `10.3`, `sm_103`, `sm_103a`, `compute_103`.
-std::optional<DeviceVersion> parse_cuda(std::string_view text);
-
-/// A ROCm device as `gcnArchName` has it: `gfx942`, `gfx942:sramecc+:xnack-`.
-std::optional<DeviceVersion> parse_rocm(std::string_view text);
+/// The same of a ROCm device as `gcnArchName` has it: `gfx942`, `gfx942:sramecc+:xnack-`.
+std::optional<std::pair<int, int>> parse_rocm(std::string_view text);
 
 }  // namespace mla_dtype::detail
