@@ -67,22 +67,24 @@ double pair_size(const MlaDimensions& dimensions) {
          dimensions.v_head_dim;
 }
 
-// Those that are cast for a new token: its query, too.
-double token_size(const MlaDimensions& dimensions) {
-  return pair_size(dimensions) + dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim;
+// The latter as a share of what is cast of a new token: of its query, too.
+double context_share(const MlaDimensions& dimensions) {
+  const double pair = pair_size(dimensions);
+  return pair / (pair + dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim);
+}
+
+// How long a prefill in the model's dimensions is like one of ISL 1 in these.
+double isl_scale(const PrefillCostModel& model, const MlaDimensions& dimensions) {
+  if (dimensions == model.dimensions) return 1;  // with no rounding
+  return context_share(dimensions) / context_share(model.dimensions);
 }
 
 double isl_of(const PrefillTiming& point) { return static_cast<double>(point.isl); }
-
-bool is_fp8_faster(const PrefillTiming& point) { return point.fp8_ms < point.bf16_ms; }
 
 // What a token costs more in FP8, in ms.
 double cost_of_token(const PrefillTiming& point) {
   return (point.fp8_ms - point.bf16_ms) / isl_of(point);
 }
-
-// Before the first point of a curve, by one token and more.
-bool is_before(const PrefillTiming& first, double isl) { return isl <= isl_of(first) - 1; }
 
 // What quantizing takes for a token, as a share of what BF16 attention takes for one of ISL 1.
 double quantize_share(const PrefillThroughput& costs, const MlaDimensions& dimensions) {
@@ -96,8 +98,8 @@ double time_ratio(const PrefillThroughput& costs, const MlaDimensions& dimension
 }
 
 double time_ratio(const PrefillCurve& curve, const MlaDimensions&, double isl) {
-  const PrefillTiming& first = curve.front();
-  if (is_before(first, isl)) return std::max(first.fp8_ms / first.bf16_ms, 1.0);
+  const PrefillTiming& first = curve.front();  // before it: by a token and more
+  if (isl <= isl_of(first) - 1) return std::max(first.fp8_ms / first.bf16_ms, 1.0);
   const auto right = std::find_if(curve.begin() + 1, curve.end() - 1,
                                   [&](const auto& point) { return isl <= isl_of(point); });
   const PrefillTiming& a = right[-1];
@@ -117,7 +119,8 @@ std::optional<double> crossing(const PrefillThroughput& costs, const MlaDimensio
 }
 
 std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) {
-  const auto slower = std::find_if_not(curve.rbegin(), curve.rend(), is_fp8_faster);
+  const auto slower = std::find_if(curve.rbegin(), curve.rend(),
+                                   [](const auto& point) { return cost_of_token(point) >= 0; });
   if (slower == curve.rbegin()) return std::nullopt;
   if (slower == curve.rend()) return isl_of(curve.front()) - 1;
   const PrefillTiming& a = *slower;
@@ -126,51 +129,21 @@ std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) 
   return isl_of(a) + share * (isl_of(b) - isl_of(a));
 }
 
-// Prefill of some sequence, in one piece or in several.
-struct Work {
-  double pairs;           // of a query and a key, twice
-  double query_tokens;    // to cast as queries, keys and values
-  double context_tokens;  // to cast as keys and values
-};
-
-Work work_of(std::int64_t query_tokens, std::int64_t context_tokens) {
-  const auto query = static_cast<double>(query_tokens);
-  const auto context = static_cast<double>(context_tokens);
-  return {query * (query + 2 * context), query, context};
-}
-
-// What is cast of a token of the context, as a share of what is cast of a new one.
-double context_share(const MlaDimensions& dimensions) {
-  return pair_size(dimensions) / token_size(dimensions);
-}
-
-// How long a prefill in the model's dimensions is like one of ISL 1 in these.
-double isl_scale(const PrefillCostModel& model, const MlaDimensions& dimensions) {
-  if (dimensions == model.dimensions) return 1;  // with no rounding
-  return context_share(dimensions) / context_share(model.dimensions);
-}
-
-// What the work comes to: without context, in the dimensions of the model, a prefill of this ISL
-// has as much attention for each element that is cast. So it has the same ratio.
-double equivalent_isl(const PrefillCostModel& model, const MlaDimensions& dimensions,
-                      const Work& work) {
-  return isl_scale(model, dimensions) * work.pairs /
-         (work.query_tokens + context_share(dimensions) * work.context_tokens);
-}
-
-// The same for the model in either form.
-double time_ratio(const PrefillCostModel& model, double isl) {
-  return std::visit([&](const auto& costs) { return time_ratio(costs, model.dimensions, isl); },
-                    model.costs);
-}
-
 std::optional<double> crossing(const PrefillCostModel& model) {
   return std::visit([&](const auto& costs) { return crossing(costs, model.dimensions); },
                     model.costs);
 }
 
-double speedup(const PrefillCostModel& model, const MlaDimensions& dimensions, const Work& work) {
-  return 1 / time_ratio(model, equivalent_isl(model, dimensions, work));
+// Of a prefill in one piece or in several: `pairs` of a query and a key, counted twice; tokens to
+// cast as queries, keys and values; tokens to cast as keys and values. Without context, in the
+// dimensions of the model, a prefill of some ISL has as much attention for each element that is
+// cast: so it has the same ratio.
+double speedup(const PrefillCostModel& model, const MlaDimensions& dimensions, double pairs,
+               double query_tokens, double context_tokens) {
+  const double isl = isl_scale(model, dimensions) * pairs /
+                     (query_tokens + context_share(dimensions) * context_tokens);
+  return 1 / std::visit([&](const auto& costs) { return time_ratio(costs, model.dimensions, isl); },
+                        model.costs);
 }
 
 }  // namespace
@@ -180,10 +153,10 @@ double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t que
   check_model(model);
   detail::check_dimensions(dimensions);
   detail::check_positive("query_tokens", query_tokens);
-  if (context_tokens < 0) {
-    detail::throw_invalid_argument("context_tokens", fmt::to_string(context_tokens), "0 and above");
-  }
-  return speedup(model, dimensions, work_of(query_tokens, context_tokens));
+  detail::check_not_negative("context_tokens", context_tokens);
+  const auto query = static_cast<double>(query_tokens);
+  const auto context = static_cast<double>(context_tokens);
+  return speedup(model, dimensions, query * (query + 2 * context), query, context);
 }
 
 std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
@@ -207,15 +180,16 @@ std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill
   return [model = std::move(model)](const EngineConfig& config, std::int64_t isl) {
     detail::check_positive("isl", isl);
     detail::check_config(config);
-    Work work = work_of(isl, 0);
+    const auto tokens = static_cast<double>(isl);
+    double context = 0;
     const SchedulerConfig& scheduler = config.scheduler_config;
     if (scheduler.enable_chunked_prefill && scheduler.max_num_batched_tokens) {
       // The context of a chunk is all chunks before it.
       const auto chunk = static_cast<double>(*scheduler.max_num_batched_tokens);
-      const double chunks = std::ceil(work.query_tokens / chunk);
-      work.context_tokens = chunk * chunks * (chunks - 1) / 2;
+      const double chunks = std::ceil(tokens / chunk);
+      context = chunk * chunks * (chunks - 1) / 2;
     }
-    return speedup(model, config.mla_dimensions, work);
+    return speedup(model, config.mla_dimensions, tokens * tokens, tokens, context);
   };
 }
 
