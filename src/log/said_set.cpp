@@ -32,12 +32,14 @@ bool SaidSet::contains(std::uint64_t key) const noexcept {
 SaidSet::Claim::Claim(SaidSet& owner, std::uint64_t text_key, std::uint64_t decision_key)
     : set(owner), text(text_key), decision(decision_key) {
   const std::lock_guard lock(set.mutex_);
-  set.take_table();
+  if (set.slots_.load(std::memory_order_relaxed) == nullptr) {
+    set.slots_.store(new Slot[slot_count](), std::memory_order_release);
+  }
+  Claim*& claim = set.claim_of(text);
   if (set.contains(text)) {
     set.enter(decision, set.decisions_, decision_quota);
-  } else if (!set.is_claimed(text)) {
-    next = set.claims_;
-    set.claims_ = this;
+  } else if (claim == nullptr) {
+    claim = this;
     granted = true;
   }
 }
@@ -45,7 +47,10 @@ SaidSet::Claim::Claim(SaidSet& owner, std::uint64_t text_key, std::uint64_t deci
 SaidSet::Claim::~Claim() {
   if (!granted) return;
   const std::lock_guard lock(set.mutex_);
-  if (!set.unlink(*this) || !written) return;
+  Claim*& claim = set.claim_of(text);
+  if (claim != this) return;  // a reset() was quicker
+  claim = next;
+  if (!written) return;
   set.enter(text, set.texts_, text_quota);
   set.enter(decision, set.decisions_, decision_quota);
 }
@@ -59,25 +64,10 @@ void SaidSet::reset() noexcept {
   for (std::size_t i = 0; i < slot_count; ++i) slots[i].store(0, std::memory_order_relaxed);
 }
 
-void SaidSet::take_table() {
-  if (slots_.load(std::memory_order_relaxed) != nullptr) return;
-  slots_.store(new Slot[slot_count](), std::memory_order_release);
-}
-
-bool SaidSet::is_claimed(std::uint64_t text) const noexcept {
-  for (const Claim* claim = claims_; claim != nullptr; claim = claim->next) {
-    if (claim->text == text) return true;
-  }
-  return false;
-}
-
-bool SaidSet::unlink(Claim& claim) noexcept {
-  for (Claim** link = &claims_; *link != nullptr; link = &(*link)->next) {
-    if (*link != &claim) continue;
-    *link = claim.next;
-    return true;
-  }
-  return false;
+SaidSet::Claim*& SaidSet::claim_of(std::uint64_t text) noexcept {
+  Claim** link = &claims_;
+  while (*link != nullptr && (*link)->text != text) link = &(*link)->next;
+  return *link;
 }
 
 void SaidSet::enter(std::uint64_t key, std::size_t& count, std::size_t quota) noexcept {

@@ -64,10 +64,9 @@ class SaidSet {
     bool written = false;
   };
 
-  // All of these with mutex_ held.
-  void take_table();
-  bool is_claimed(std::uint64_t text) const noexcept;
-  bool unlink(Claim& claim) noexcept;  // false if a reset() was quicker
+  // Both with mutex_ held.
+  Claim*& claim_of(
+      std::uint64_t text) noexcept;  // its link in claims_; at the end if there is none
   void enter(std::uint64_t key, std::size_t& count, std::size_t quota) noexcept;
 
   std::mutex mutex_;
