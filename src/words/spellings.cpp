@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "words/prefill_query.h"
 
@@ -45,27 +47,20 @@ std::string merged(const std::string& a, const std::string& b) {
   return a.substr(0, a.size() - object_end.size()) + ", " + b.substr(option_of(b).size());
 }
 
-// A setting; its text is as if it were given.
-struct Part {
-  bool is_changed, is_kept, in_words;
+// An option to give, with all keys that it sets.
+struct Option {
   std::string text;
-  std::string option = std::string(option_of(text));
+  bool is_changed, in_words;
 };
-using Parts = std::array<Part, 3>;
 
-Parts make_parts(const Spellings& spellings, const Settings& changes, const Settings& kept) {
-  const auto part = [](const std::string& spelling, std::string_view in_words,
-                       std::string_view changed, std::string_view before) {
-    return Part{!changed.empty(), !before.empty(), spelling.empty(),
-                with_value(spelling, in_words, changed.empty() ? before : changed)};
-  };
-  const std::string& flag = spellings.request_fp8;
-  const std::string request(flag.empty() ? flag_name(spellings) : flag);
-  return {{part(spellings.kv_cache_dtype, "KV-cache dtype", changes.kv_cache_dtype,
-                kept.kv_cache_dtype),
-           Part{changes.request_fp8, kept.request_fp8, flag.empty(), request},
-           part(spellings.prefill_backend, "prefill backend", changes.prefill_backend,
-                kept.prefill_backend)}};
+void add(std::vector<Option>& options, const Option& setting) {
+  const std::string_view name = option_of(setting.text);
+  const auto same = std::find_if(options.begin(), options.end(), [&](const Option& option) {
+    return !name.empty() && option_of(option.text) == name;
+  });
+  if (same == options.end()) return options.push_back(setting);
+  same->text = merged(same->text, setting.text);
+  same->is_changed = same->is_changed || setting.is_changed;
 }
 
 }  // namespace
@@ -79,27 +74,30 @@ std::string_view kv_cache_option(const Spellings& spellings) {
 }
 
 std::string spell(const Spellings& spellings, const Settings& changes, const Settings& kept) {
-  Parts parts = make_parts(spellings, changes, kept);
-  for (Part& part : parts) {
-    bool is_given = part.is_changed;
-    Part* first = &part;  // that gives the option
-    for (Part& other : parts) {
-      if (part.option.empty() || other.option != part.option) continue;
-      is_given = is_given || (other.is_changed && part.is_kept);
-      if (&other < &part && !other.text.empty()) first = &other;
-    }
-    if (is_given && first == &part) continue;
-    if (is_given) first->text = merged(first->text, part.text);
-    part.text.clear();
+  std::vector<Option> options;
+  const auto add_value = [&](const std::string& spelling, std::string_view in_words,
+                             std::string_view changed, std::string_view before) {
+    const std::string_view value = changed.empty() ? before : changed;
+    if (value.empty()) return;
+    add(options, {with_value(spelling, in_words, value), !changed.empty(), spelling.empty()});
+  };
+  add_value(spellings.kv_cache_dtype, "KV-cache dtype", changes.kv_cache_dtype,
+            kept.kv_cache_dtype);
+  if (changes.request_fp8 || kept.request_fp8) {
+    const std::string& flag = spellings.request_fp8;
+    add(options, {flag.empty() ? std::string(flag_name(spellings)) : flag, changes.request_fp8,
+                  flag.empty()});
   }
-  std::string text;
+  add_value(spellings.prefill_backend, "prefill backend", changes.prefill_backend,
+            kept.prefill_backend);
+  std::vector<std::string_view> given;  // what is kept alone is not
   bool in_words = false;
-  for (const Part& part : parts) in_words = in_words || (part.in_words && !part.text.empty());
-  for (const Part& part : parts) {
-    if (!text.empty() && !part.text.empty()) text += in_words ? " and " : " ";
-    text += part.text;
+  for (const Option& option : options) {
+    if (!option.is_changed) continue;
+    given.push_back(option.text);
+    in_words = in_words || option.in_words;
   }
-  return text;
+  return fmt::format("{}", fmt::join(given, in_words ? " and " : " "));
 }
 
 }  // namespace mla_dtype::detail
