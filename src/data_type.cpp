@@ -19,9 +19,8 @@ std::optional<DataType> parse_data_type(std::string_view name) noexcept {
 }
 
 DataType parse_model_data_type(std::string_view name) {
-  for (const DataType type : {DataType::bfloat16, DataType::float16, DataType::float32}) {
-    if (to_string(type) == name) return type;
-  }
+  const auto type = parse_data_type(name);
+  if (type && detail::is_model_data_type(*type)) return *type;
   detail::throw_unknown_name("model_dtype", name, {"bfloat16", "float16", "float32"});
 }
 

@@ -23,18 +23,14 @@ std::string in_lower_case(std::string_view text) {
 // The name as people mean it: in lower case, without separators, and `float` as short as KV-cache
 // dtypes have it, so that `BF16` is near to `bfloat16` and `float8` to `fp8`.
 std::string canonical(std::string_view name) {
-  std::string result = in_lower_case(name);
-  result.erase(std::remove_if(result.begin(), result.end(),
-                              [](char c) { return separators.find(c) != separators.npos; }),
-               result.end());
+  std::string result;
+  for (const char c : in_lower_case(name)) {
+    if (separators.find(c) == separators.npos) result += c;
+  }
   if (const auto at = result.find("float"); at != std::string::npos) {
     result.replace(at, 5, at == 0 ? "fp" : "f");
   }
   return result;
-}
-
-bool begins_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
 }
 
 // Whether the value is the name, which is canonical, and further words.
@@ -70,8 +66,8 @@ std::string_view longer_or_shorter(std::string_view value,
   std::string_view shorter;
   for (const std::string_view name : names) {
     const std::string known = canonical(name);
-    if (begins_with(known, meant)) return name;
-    const bool is_shorter = begins_with(meant, known) && !adds_words(value, known);
+    if (known.rfind(meant, 0) == 0) return name;  // it begins with it
+    const bool is_shorter = meant.rfind(known, 0) == 0 && !adds_words(value, known);
     if (is_shorter && name.size() > shorter.size()) shorter = name;
   }
   return shorter;

@@ -22,12 +22,6 @@ constexpr char available_text[] =
     "workloads (ISL >= 4K), enabling FP8 prefill attention can significantly optimize prefill "
     "latency. To enable, add: {}";
 
-constexpr char required_text[] =
-    "FP8 prefill queries are required (prefill_query_mode), and not possible.";
-constexpr char not_paying_text[] = "FP8 prefill queries are enabled, but do not pay. ";
-constexpr char automatically_off_text[] =
-    "FP8 prefill attention is possible, and not enabled: prefill_query_mode is automatic. ";
-
 // Which conditions failed; what about the device misleads; what would help; what is predicted.
 std::string why(const PrefillQueryExplanation& explanation) {
   std::string text;
@@ -42,24 +36,11 @@ std::string why(const PrefillQueryExplanation& explanation) {
   if (is_automatic) add("prefill_query_mode is automatic.");
   add(explanation.nothing_helps);
   const bool helps = may_advise(prediction) && !explanation.remedies.empty();
-  if (helps) {
-    add("To enable FP8 prefill attention, set: " + explanation.remedies.front().spelling);
-  }
+  if (helps) add("To enable FP8 prefill attention, set: " + explanation.remedies.front().spelling);
   if (is_automatic || !may_advise(prediction)) {
     const std::string sentence = predicted(*prediction);
     add(helps ? '(' + sentence + ')' : sentence);
   }
-  return text;
-}
-
-std::string available(const PrefillQueryExplanation& explanation, const Spellings& spellings) {
-  const std::string request = spell(spellings, {true, {}, {}}, {});
-  std::string text = fmt::format(available_text, request);
-  if (!explanation.remedies.empty() && explanation.remedies.front().spelling != request) {
-    text += fmt::format(" (or, to keep what is set already: {})",
-                        explanation.remedies.front().spelling);
-  }
-  if (explanation.prediction) text += fmt::format(" ({})", predicted(*explanation.prediction));
   return text;
 }
 
@@ -74,29 +55,36 @@ bool is_of_another_device(const RejectedPrefillBackend& backend) {
 std::string compose(Record record, const PrefillQueryExplanation& explanation,
                     const Spellings& spellings) {
   const auto& prediction = explanation.prediction;
+  const std::string sentence = prediction ? predicted(*prediction) : std::string();
+  const std::string_view flag = flag_name(spellings);
   switch (record) {
     case Record::enabled:
-      if (!prediction || !prediction->decides) return enabled_text;
-      return std::string(enabled_text) + ". " + predicted(*prediction);
-    case Record::does_not_pay: {
+      return enabled_text + (prediction && prediction->decides ? ". " + sentence : "");
+    case Record::does_not_pay:
       // Where it is one key among others of an option, the option is not removed.
-      const bool is_an_option = flag_name(spellings) == spellings.request_fp8;
-      return fmt::format("{}{} To disable, {}: {}", not_paying_text, predicted(*prediction),
-                         is_an_option ? "remove" : "turn off", flag_name(spellings));
-    }
+      return fmt::format("FP8 prefill queries are enabled, but do not pay. {} To disable, {}: {}",
+                         sentence, flag == spellings.request_fp8 ? "remove" : "turn off", flag);
     case Record::refused:
-      return fmt::format(refused_text, flag_name(spellings), kv_cache_option(spellings)) +
-             why(explanation);
-    case Record::available:
-      return available(explanation, spellings);
+      return fmt::format(refused_text, flag, kv_cache_option(spellings)) + why(explanation);
+    case Record::available: {
+      const std::string request = spell(spellings, {true, {}, {}}, {});
+      const auto& remedies = explanation.remedies;
+      std::string text = fmt::format(available_text, request);
+      if (!remedies.empty() && remedies[0].spelling != request) {
+        text += fmt::format(" (or, to keep what is set already: {})", remedies[0].spelling);
+      }
+      return prediction ? fmt::format("{} ({})", text, sentence) : text;
+    }
     case Record::automatically_off:
       break;
   }
-  return automatically_off_text + predicted(*prediction);
+  return "FP8 prefill attention is possible, and not enabled: prefill_query_mode is automatic. " +
+         sentence;
 }
 
 std::string compose_refusal(const PrefillQueryExplanation& explanation) {
-  return required_text + why(explanation);
+  return "FP8 prefill queries are required (prefill_query_mode), and not possible." +
+         why(explanation);
 }
 
 std::string compose(const PrefillBackendSelection& selection) {
@@ -135,12 +123,9 @@ std::string in_lines(const PrefillQueryExplanation& explanation) {
   for (const Remedy& remedy : explanation.remedies) add("remedy", remedy.spelling);
   add("note", explanation.nothing_helps);
   add("note", explanation.hint);
-  if (explanation.prediction) {
-    std::string sentence = predicted(*explanation.prediction);
-    if (!explanation.remedies.empty() && !may_advise(explanation.prediction)) {
-      sentence += " The remedies do not pay.";
-    }
-    add("prediction", sentence);
+  if (const auto& prediction = explanation.prediction) {
+    const bool is_vain = !explanation.remedies.empty() && !may_advise(prediction);
+    add("prediction", predicted(*prediction) + (is_vain ? " The remedies do not pay." : ""));
   }
   return text;
 }
