@@ -15,11 +15,9 @@
 
 namespace mla_dtype {
 
-// From which input length do FP8 prefill queries, keys and values pay? FP8 attention alone is
-// faster at every length, where it is faster at all; but the queries, keys and values have to be
-// quantized first. Attention grows with the square of the length, quantizing with the length: so
-// there may be a length from which FP8 is faster as a whole. It depends on the device, its kernels,
-// and how they quantize.
+// From which input length do FP8 prefill queries, keys and values pay? They have to be quantized
+// first, which grows with the length, and attention with its square: so there may be a length from
+// which FP8 is faster as a whole. It depends on the device, its kernels, and how they quantize.
 
 /// A cost model in three numbers. Each from 1e-9 to 1e9.
 struct PrefillThroughput {
@@ -28,19 +26,18 @@ struct PrefillThroughput {
   double quantize_ns = 0;  ///< to quantize the query, key and value of one token and head, in ns
 };
 
-/// A measurement: a causal prefill without context.
+/// A measurement: a causal prefill without context. Each time is that of one sequence, in ms, from
+/// 1e-9 to 1e9: that of a batch of equal sequences is divided by their number.
 struct PrefillTiming {
   std::int64_t isl = 0;  ///< tokens of the sequence, 1 to 10^9
-  double bf16_ms = 0;    ///< attention in BF16, in ms for one sequence, from 1e-9 to 1e9: the time
-                         ///< of a batch of equal sequences is divided by their number
+  double bf16_ms = 0;    ///< attention in BF16
   double fp8_ms = 0;     ///< the same in FP8, with quantizing
 };
 
 /// A cost model as it was measured: two points or more, in ascending order of ISL, all with the
-/// same heads. Between two points the times of a token are interpolated. They should reach from
-/// below the break-even to beyond it, since no gain is predicted that was not measured: beyond the
-/// last point the speedup is that of the last one, before the first one that of the first, but not
-/// above 1.
+/// same heads. Between two the times of a token are interpolated. They should reach from below the
+/// break-even to beyond it, since no gain is predicted that was not measured: beyond the last point
+/// the speedup is that of the last one, before the first that of the first, but not above 1.
 using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
@@ -54,8 +51,7 @@ struct PrefillCostModel {
 /// more at a time; the fastest BF16 kernel against the fastest FP8 kernel with three static
 /// per-tensor quantize kernels. Measured again, ratios differ by 5 %; with 16 heads, or with one
 /// short sequence at a time, by up to 20 %, and break-even is at up to ISL 3400. Other kernels, and
-/// other devices of the same compute capability, need a model of their own: an H20 computes several
-/// times slower. The model does not change while the program runs.
+/// other devices of its compute capability, as the much slower H20, need a model of their own.
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
 
 /// The built-in model of a device, by the name that cudaGetDeviceProperties() reports
@@ -65,9 +61,9 @@ struct PrefillCostModel {
 
 /// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its
 /// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
-/// as chunked prefill and prefix-cache hits leave them: the queries attend to these, too, and their
-/// keys and values are cast again. std::invalid_argument: a bad model (see its members), an empty
-/// prefill, a dimension below 1. Thread-safe; takes time for each point of a curve.
+/// as chunked prefill and prefix-cache hits leave them: these are attended to, too, and cast again.
+/// std::invalid_argument: a bad model (see its members), an empty prefill, a dimension below 1.
+/// Thread-safe; takes time for each point of a curve.
 ///
 ///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
 [[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
@@ -75,17 +71,17 @@ struct PrefillCostModel {
     const MlaDimensions& dimensions = {});
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
-/// faster in FP8; none where there is no such length. A curve may have shorter ones, too, where FP8
-/// is faster: before its last crossing they do not count. Errors as above.
+/// faster in FP8; none where there is no such length. What is faster before a curve's last crossing
+/// does not count. Errors as above.
 ///
 ///     break_even_isl(h100_prefill_cost_model())  // 2366
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
     const PrefillCostModel& model, const MlaDimensions& dimensions = {});
 
 /// What Environment::predict_prefill_speedup takes: the prediction of a whole input of this ISL,
-/// with the dimensions of the configuration; in chunks, if it says how long they are
-/// (SchedulerConfig). Chunks cost, since each casts the keys and values before it again.
-/// std::invalid_argument, at once, for a bad model.
+/// with the dimensions of the configuration; in chunks, each of which casts the keys and values
+/// before it again, if it says how long they are (SchedulerConfig). std::invalid_argument, at once,
+/// for a bad model.
 ///
 ///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
 [[nodiscard]] MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>
@@ -103,10 +99,9 @@ make_prefill_speedup_predictor(PrefillCostModel model);
 class PrefillQuerySelector {
  public:
   /// `determined`: what determine_prefill_query_data_type() gave at init, with FP8 prefill queries
-  /// requested by the flag, and without an expected ISL: what it says of one length is not true of
-  /// every batch. Where it is the model dtype, whatever the reason, every batch gets that; where
-  /// FP8 is required (PrefillQueryMode), every batch gets FP8. Errors as above, and a `determined`
-  /// that is neither `model_dtype` nor FP8.
+  /// requested by the flag, and without an expected ISL: one length does not stand for every batch.
+  /// If it is the model dtype, every batch gets that; if FP8 is required (PrefillQueryMode), every
+  /// batch gets FP8. Errors as above, and a `determined` that is neither `model_dtype` nor FP8.
   MLA_DTYPE_EXPORT PrefillQuerySelector(const PrefillCostModel& model, const EngineConfig& config,
                                         DataType model_dtype, DataType determined);
 

@@ -10,10 +10,8 @@
 
 namespace mla_dtype {
 
-/// The data type of a tensor's elements, under torch's names.
-///
-/// The FP8 types differ in more than their range: `fnuz` types (AMD gfx94x) have no infinities and
-/// no negative zero, and the same bits mean half the value they mean in the `fn` type.
+/// The data type of a tensor's elements, under torch's names. The `fnuz` types (AMD gfx94x) have no
+/// infinities and no negative zero, and the same bits mean half of what they mean in an `fn` type.
 enum class DataType : std::uint8_t {
   float32,
   float16,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Prints the library's enumerations and values with fmt, and so with spdlog, as to_string() does;
-// string format specs hold: fmt::format("{:>10}", mla_dtype::DataType::int8). Apart from the other
-// headers because of what <fmt/format.h> costs to include.
+// Prints enumerations and values with fmt, and so with spdlog, as to_string() does; format specs of
+// strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8). A header of its own because of
+// what <fmt/format.h> costs to include.
 
 #include <fmt/format.h>
 #include <mla_dtype/attention_plan.h>
@@ -20,12 +20,10 @@ namespace mla_dtype::detail {
 
 template <class T, class... Types>
 inline constexpr bool is_one_of = (std::is_same_v<T, Types> || ...);
-
 template <class T>
 inline constexpr bool is_printed =
     is_one_of<T, DataType, KvCacheScales, Platform, BlockerKind, PrefillQueryOutcome,
               PrefillQueryExplanation, CautionKind, AttentionPlan>;
-
 }  // namespace mla_dtype::detail
 
 /// Explanations and plans take several lines.

@@ -26,41 +26,32 @@ enum class KvCacheScales : std::uint8_t {
 /// What a KV-cache dtype string means.
 struct KvCacheFormat {
   std::string_view name = {};  ///< as an operator spells it; static
-  /// What is_quantized_kv_cache() answers. No synonym of FP8; and false of the four `turboquant_*`,
-  /// although they are packed.
-  bool quantized = false;
-
-  /// The elements of the cache tensor; none for `auto`, which the model dtype or the checkpoint
-  /// decides. A packed format's elements are bytes: uint8. float8_e4m3fn stands for the platform's
-  /// E4M3 type, which is float8_e4m3fnuz on some (platform.h).
+  bool quantized = false;      ///< what is_quantized_kv_cache() answers; no synonym of FP8
+  /// The elements of the cache tensor: uint8 where they are packed; none for `auto`. float8_e4m3fn
+  /// stands for the platform's E4M3 type, which is float8_e4m3fnuz on some (platform.h).
   std::optional<DataType> data_type = {};
-
-  bool packed =
-      false;  ///< an element of the tensor is not a value: 4-bit pairs, or values beside scales
+  bool packed = false;  ///< an element is not a value: 4-bit pairs, or values beside scales
   KvCacheScales scales = KvCacheScales::none;
 };
 
 /// All of them: the 18 strings that vLLM accepts (vllm/config/cache.py).
 [[nodiscard]] MLA_DTYPE_EXPORT const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcept;
 
-/// The format of a KV-cache dtype string, or none if the string is not one of those:
-/// `auto`, `float16`, `bfloat16`, `fp8`, `fp8_e4m3`, ... Letter for
-/// letter. For an engine that knows formats of its own and asks here for the rest:
+/// The format of this name, letter for letter; none if there is none. Takes no lock and does not
+/// allocate. For an engine that knows formats of its own and asks here for the rest:
 ///
 ///     env.is_quantized_kv_cache = [](std::string_view cache_dtype) {
 ///       if (cache_dtype == "my_format") return true;
 ///       const auto format = mla_dtype::parse_kv_cache_dtype(cache_dtype);
 ///       return format && format->quantized;
 ///     };
-///
-/// Takes no lock and does not allocate.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
     std::string_view cache_dtype) noexcept;
 
 /// Whether a KV cache of this dtype string is quantized, as vLLM decides it: every known string but
-/// `auto`, `float16`, `bfloat16` and the four `turboquant_*` (vllm/utils/torch_utils.py). An
-/// unknown string: std::invalid_argument, naming the nearest known one. Takes no lock and does not
-/// allocate, unless it throws.
+/// `auto`, `float16`, `bfloat16` and the four `turboquant_*`, although these are packed
+/// (vllm/utils/torch_utils.py). An unknown string: std::invalid_argument, naming the nearest known
+/// one. Takes no lock and does not allocate, unless it throws.
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 
 /// What a KV-cache dtype string comes to.
@@ -73,9 +64,9 @@ struct KvCacheResolution {
 /// What `auto` comes to: the KV-cache dtype that the checkpoint was quantized for, as its
 /// `kv_cache_quant_algo` names it (`FP8` or `NVFP4`, in any case; empty, and `MIXED_PRECISION`:
 /// none), else the model dtype (vllm/utils/torch_utils.py, resolve_kv_cache_dtype_string). Any
-/// other string comes to itself: an operator's choice outranks the checkpoint, which is not looked
-/// at. std::invalid_argument for a string, a quantization that is looked at (vLLM warns, and falls
-/// back to the model dtype), or a model dtype that is not known.
+/// other string comes to itself, and the checkpoint is not looked at. std::invalid_argument for a
+/// string, a quantization that is looked at (vLLM warns, and falls back to the model dtype), or a
+/// model dtype that is not known.
 [[nodiscard]] MLA_DTYPE_EXPORT KvCacheResolution
 resolve_kv_cache_dtype(std::string_view cache_dtype, DataType model_dtype,
                        std::string_view checkpoint_kv_cache_quant_algo = {});

@@ -9,8 +9,8 @@
 
 namespace mla_dtype {
 
-/// The one of `names` that `value` was probably meant to be; empty where none is near. As this
-/// library's own refusals say it, for an engine that checks the names of its own options:
+/// The one of `names` that `value` was probably meant to be, a view of that element; empty where
+/// none is near. For an engine that refuses names as this library does:
 ///
 ///     nearest_name("max_model_length", {"dtype", "max_model_len"})  // "max_model_len"
 ///
@@ -22,8 +22,8 @@ namespace mla_dtype {
 /// With `max_errors` only typing errors make a name near, at most so many and a third of it, and
 /// separators count: for options of which most are not known here.
 ///
-/// A value of more than 64 bytes is near to nothing, so the time is linear in what `names` hold.
-/// Takes no lock; allocates. What it returns views the element of `names`.
+/// Takes no lock; allocates. A value of more than 64 bytes is near to nothing, so the time is
+/// linear in what `names` hold.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view nearest_name(
     std::string_view value, const std::vector<std::string_view>& names,
     std::size_t max_errors = std::string_view::npos);

@@ -27,8 +27,7 @@ enum class LogScope : std::uint8_t {
 /// How loud a message is.
 enum class LogLevel : std::uint8_t { info, warning };
 
-/// The position of this process among the engine's processes; 0 is the first. By default a process
-/// takes itself for the first one.
+/// The position of this process among the engine's processes; 0 is the first.
 struct RankInfo {
   int global_rank = 0;  ///< among all of the engine's processes
   int local_rank = 0;   ///< among those on this node
@@ -40,25 +39,20 @@ struct RankInfo {
 /// zero times. The scopes do not silence each other, nor do two OnceLogs.
 ///
 /// A call returns true if it wrote the message, and false
-///   - if this rank does not speak in the scope, or the logger's level or all of its sinks' levels
-///     hold the message back, or one is raised during the call: it has not been said, and may be
-///     said by a later call;
-///   - if it was said before;
-///   - if another call is writing it at this moment, which is not waited for;
-///   - if the logger throws, there is no logger, or no memory: it may be said by a later call. What
+///   - if it was said before, or another call is writing it, which is not waited for;
+///   - if this rank does not speak in the scope; if the logger's level or all of its sinks' levels
+///     hold the message back, or one is raised during the call; if the logger throws, there is no
+///     logger, or no memory: then it has not been said, and may be said by a later call. What
 ///     spdlog itself swallows (a std::exception from a sink) counts as said.
 ///
 /// Texts are remembered as 64-bit hashes, at least 4,096 in each scope. Past that a new text still
-/// passes, and may then repeat. The chance that a new text is lost because its hash equals one that
-/// is remembered is about 2e-15, for texts that were not made to collide. Memory is taken when a
-/// scope first speaks, once and for all: 60 KiB for each scope that does.
+/// passes, and may then repeat. A new text is lost to one of the same hash with a probability of
+/// about 2e-15, if they were not made to collide. A scope takes 60 KiB when it first speaks.
 ///
 /// All functions may be called from any thread at any time. A call for what was said takes no lock,
 /// allocates nothing and writes nothing shared; others lock, but never while a record is written.
-/// After fork() the child inherits what was said. As with spdlog's own sinks, fork while no other
-/// thread logs.
-///
-/// A OnceLog over a logger that itself holds a OnceSink cannot see that filter: use one of the two.
+/// A child of fork() inherits what was said; as with spdlog's own sinks, fork while no other thread
+/// logs. Not for a logger that holds a OnceSink, whose filter a OnceLog cannot see.
 ///
 ///     mla_dtype::OnceLog log(engine_logger, rank);
 ///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // true: written
@@ -66,9 +60,9 @@ struct RankInfo {
 class MLA_DTYPE_EXPORT OnceLog {
  public:
   /// Writes to `logger`, whose level, pattern, sinks and name hold, also when changed later; null:
-  /// to spdlog's default logger at the time of each call; also from static destructors, while that
-  /// logger is there (of the thread that runs them; others may not speak through it meanwhile). A
-  /// negative rank: std::invalid_argument.
+  /// to spdlog's default logger at the time of each call, also in static destructors while somebody
+  /// holds it (no other thread may speak through it meanwhile). A negative rank:
+  /// std::invalid_argument.
   explicit OnceLog(std::shared_ptr<spdlog::logger> logger = nullptr, RankInfo rank = {});
   ~OnceLog();
   OnceLog(const OnceLog&) = delete;
@@ -82,8 +76,7 @@ class MLA_DTYPE_EXPORT OnceLog {
   /// For an engine that learns its rank after making the log. Negative: std::invalid_argument.
   void set_rank(RankInfo rank);
 
-  /// Forgets what was said (for tests, or when a model is loaded again), also what is being said at
-  /// this moment.
+  /// Forgets what was said or is being said: for tests, or when a model is loaded again.
   void reset();
 
  private:
@@ -92,9 +85,8 @@ class MLA_DTYPE_EXPORT OnceLog {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The log of those who inject none: over spdlog's default logger, rank 0 until set_rank() is
-/// called. One per process, or one per shared library that links this library statically. Never
-/// destroyed.
+/// The log of those who inject none: over spdlog's default logger, of rank 0 until set_rank(). One
+/// per process, or per shared library that links this library statically. Never destroyed.
 [[nodiscard]] MLA_DTYPE_EXPORT OnceLog& default_once_log();
 
 }  // namespace mla_dtype

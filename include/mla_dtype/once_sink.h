@@ -19,21 +19,19 @@ class SaidSet;
 /// An spdlog sink that lets each distinct (level, text) pass once to the sinks it wraps, unlike
 /// spdlog's dup_filter_sink also when other messages come between and however late. "Once", the
 /// bound, memory, and the cost of a record that is held back are those of one scope of a OnceLog;
-/// on a rank that does not speak in this scope nothing passes.
+/// on a rank that does not speak in this scope nothing passes. As thread-safe as the wrapped sinks:
+/// wrap `_mt` sinks where several threads log.
 ///
-/// A record passes to every wrapped sink whose level lets it through; one that no sink's level lets
-/// through has not been said. If a wrapped sink throws, the others still get the record, then the
-/// first exception is rethrown, so that spdlog's error handler hears of a full disk, and the record
-/// may be said again. Where there is no memory to remember it: std::bad_alloc, nothing is written.
-///
-/// As thread-safe as the wrapped sinks: wrap `_mt` sinks where several threads log.
+/// A record passes to every wrapped sink whose level lets it through; if there is none, it has not
+/// been said. If one throws, the others still get the record, then the first exception is rethrown,
+/// so that spdlog's error handler hears of a full disk, and the record may be said again. Without
+/// the memory to remember it: std::bad_alloc, and nothing is written.
 ///
 ///     auto sink = std::make_shared<mla_dtype::OnceSink>(engine_logger->sinks());
 ///     auto once = std::make_shared<spdlog::logger>("once", sink);
 class MLA_DTYPE_EXPORT OnceSink final : public spdlog::sinks::sink {
  public:
-  /// No sinks, or a null one, a LogScope that is no enumerator, a negative rank:
-  /// std::invalid_argument.
+  /// std::invalid_argument: no sinks or a null one, no enumerator of LogScope, a negative rank.
   explicit OnceSink(std::vector<spdlog::sink_ptr> sinks, LogScope scope = LogScope::process,
                     RankInfo rank = {});
   ~OnceSink() override;

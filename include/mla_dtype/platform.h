@@ -14,9 +14,9 @@ namespace mla_dtype {
 
 class DeviceRange;
 
-/// Which device this is: CUDA with a compute capability, ROCm with a gfx architecture, or neither
-/// (a default-made Platform). A value of a few bytes, made by cuda(), rocm() or parse_platform();
-/// whether anything is known about the device is a matter of the functions that take it.
+/// Which device this is, known or not: CUDA with a compute capability, ROCm with a gfx
+/// architecture, or none (by default). A value of a few bytes, made by cuda(), rocm() or
+/// parse_platform().
 struct Platform {
   constexpr Platform() = default;
   friend constexpr bool operator==(const Platform& a, const Platform& b) noexcept {
@@ -39,7 +39,6 @@ struct Platform {
 
   constexpr Platform(Runtime runtime, const std::pair<int, int>& version)
       : runtime_(runtime), major_(version.first), minor_(version.second) {}
-
   constexpr std::pair<int, int> version() const noexcept { return {major_, minor_}; }
 
   Runtime runtime_ = Runtime::none;
@@ -48,13 +47,12 @@ struct Platform {
 };
 
 /// The CUDA device of compute capability `major`.`minor`, as cudaGetDeviceProperties() reports it.
-/// Known or not; std::invalid_argument for what no capability can be: a major below 1,
-/// a minor outside 0 to 9.
+/// std::invalid_argument for a major below 1, or a minor outside 0 to 9.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
 
 /// The ROCm device of a gfx architecture, as hipGetDeviceProperties() reports it in `gcnArchName`:
-/// `gfx942` or `gfx942:sramecc+:xnack-` (the features after a colon are checked and ignored). Known
-/// or not; std::invalid_argument for any other form.
+/// `gfx942` or `gfx942:sramecc+:xnack-` (the features after a colon are checked and ignored).
+/// std::invalid_argument for any other form.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
 
 /// The device of any spelling that a runtime or compiler has for it: `10.3`, `sm_103`, `sm_103a`,
@@ -68,10 +66,9 @@ struct Platform {
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform,
                                                          int major) noexcept;
 
-/// The FP8 type that the device computes in; none where the hardware has no FP8.
-///
-/// CUDA: float8_e4m3fn from capability 8.9 on. ROCm: float8_e4m3fnuz on gfx94x, float8_e4m3fn on
-/// gfx95x and from gfx12 on, none before gfx94x and on gfx10xx and gfx11xx (vllm/platforms/rocm.py,
+/// The FP8 type that the device computes in; none where the hardware has no FP8. CUDA:
+/// float8_e4m3fn from capability 8.9 on. ROCm: float8_e4m3fnuz on gfx94x, float8_e4m3fn on gfx95x
+/// and from gfx12 on, none before gfx94x and on gfx10xx and gfx11xx (vllm/platforms/rocm.py,
 /// aiter/utility/dtypes.py). A device newer than these is taken to have what its predecessors have.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
 
