@@ -15,9 +15,9 @@
 namespace mla_dtype {
 namespace {
 
-// The time for a token grows linearly with the ISL: attention does, and quantizing costs the same
-// at each. So curves are interpolated as times for a token. That is exact for a device of constant
-// throughputs; of another, what slows BF16 and FP8 down alike does not move their break-even.
+// The time for a token grows linearly with the ISL, so curves are interpolated as such times. That
+// is exact for a device of constant throughputs; of another, what slows BF16 and FP8 down alike
+// does not move their break-even.
 
 constexpr double largest_number = 1e9;  // what is computed from such numbers stays finite
 constexpr double smallest_number = 1e-9;
@@ -30,13 +30,7 @@ void check_number(const std::string& field, double value) {
   }
 }
 
-void check_costs(const PrefillThroughput& throughput) {
-  check_number("bf16_tflops", throughput.bf16_tflops);
-  check_number("fp8_tflops", throughput.fp8_tflops);
-  check_number("quantize_ns", throughput.quantize_ns);
-}
-
-void check_costs(const PrefillCurve& curve) {
+void check_curve(const PrefillCurve& curve) {
   if (curve.size() < 2) {
     detail::throw_invalid_argument("curve", fmt::format("of {} points", curve.size()),
                                    "2 points and more");
@@ -57,7 +51,11 @@ void check_costs(const PrefillCurve& curve) {
 
 void check_model(const PrefillCostModel& model) {
   detail::check_dimensions(model.dimensions);
-  std::visit([](const auto& costs) { check_costs(costs); }, model.costs);
+  const auto* const costs = std::get_if<PrefillThroughput>(&model.costs);
+  if (costs == nullptr) return check_curve(std::get<PrefillCurve>(model.costs));
+  check_number("bf16_tflops", costs->bf16_tflops);
+  check_number("fp8_tflops", costs->fp8_tflops);
+  check_number("quantize_ns", costs->quantize_ns);
 }
 
 // Elements of a head: those that are multiplied and added for a query and a key, and as many are
@@ -93,11 +91,11 @@ double quantize_share(const PrefillThroughput& costs, const MlaDimensions& dimen
 }
 
 // FP8's time over BF16's for the dimensions of the model.
-double time_ratio(const PrefillThroughput& costs, const MlaDimensions& dimensions, double isl) {
-  return costs.bf16_tflops / costs.fp8_tflops + quantize_share(costs, dimensions) / isl;
-}
-
-double time_ratio(const PrefillCurve& curve, const MlaDimensions&, double isl) {
+double time_ratio(const PrefillCostModel& model, double isl) {
+  if (const auto* const costs = std::get_if<PrefillThroughput>(&model.costs)) {
+    return costs->bf16_tflops / costs->fp8_tflops + quantize_share(*costs, model.dimensions) / isl;
+  }
+  const auto& curve = std::get<PrefillCurve>(model.costs);
   const PrefillTiming& first = curve.front();  // before it: by a token and more
   if (isl <= isl_of(first) - 1) return std::max(first.fp8_ms / first.bf16_ms, 1.0);
   const auto right = std::find_if(curve.begin() + 1, curve.end() - 1,
@@ -112,13 +110,13 @@ double time_ratio(const PrefillCurve& curve, const MlaDimensions&, double isl) {
 }
 
 // The ISL, for the dimensions of the model, beyond which the ratio is below 1.
-std::optional<double> crossing(const PrefillThroughput& costs, const MlaDimensions& dimensions) {
-  const double limit = costs.bf16_tflops / costs.fp8_tflops;
-  if (limit >= 1) return std::nullopt;
-  return quantize_share(costs, dimensions) / (1 - limit);
-}
-
-std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) {
+std::optional<double> crossing(const PrefillCostModel& model) {
+  if (const auto* const costs = std::get_if<PrefillThroughput>(&model.costs)) {
+    const double limit = costs->bf16_tflops / costs->fp8_tflops;
+    if (limit >= 1) return std::nullopt;
+    return quantize_share(*costs, model.dimensions) / (1 - limit);
+  }
+  const auto& curve = std::get<PrefillCurve>(model.costs);
   const auto slower = std::find_if(curve.rbegin(), curve.rend(),
                                    [](const auto& point) { return cost_of_token(point) >= 0; });
   if (slower == curve.rbegin()) return std::nullopt;
@@ -129,11 +127,6 @@ std::optional<double> crossing(const PrefillCurve& curve, const MlaDimensions&) 
   return isl_of(a) + share * (isl_of(b) - isl_of(a));
 }
 
-std::optional<double> crossing(const PrefillCostModel& model) {
-  return std::visit([&](const auto& costs) { return crossing(costs, model.dimensions); },
-                    model.costs);
-}
-
 // Of a prefill in one piece or in several: `pairs` of a query and a key, counted twice; tokens to
 // cast as queries, keys and values; tokens to cast as keys and values. Without context, in the
 // dimensions of the model, a prefill of some ISL has as much attention for each element that is
@@ -142,8 +135,7 @@ double speedup(const PrefillCostModel& model, const MlaDimensions& dimensions, d
                double query_tokens, double context_tokens) {
   const double isl = isl_scale(model, dimensions) * pairs /
                      (query_tokens + context_share(dimensions) * context_tokens);
-  return 1 / std::visit([&](const auto& costs) { return time_ratio(costs, model.dimensions, isl); },
-                        model.costs);
+  return 1 / time_ratio(model, isl);
 }
 
 }  // namespace
