@@ -14,7 +14,7 @@
 #include "log/keyed_log.h"
 #include "log/said_key.h"
 #include "log/said_set.h"
-#include "log_scope.h"
+#include "words/invalid_argument.h"
 
 namespace mla_dtype {
 namespace {
@@ -83,6 +83,18 @@ struct OnceLog::Impl {
   std::atomic<RankInfo> rank;
   std::array<detail::SaidSet, 3> said = {};  // in each LogScope
 };
+
+bool detail::speaks(RankInfo rank, LogScope scope) {
+  check_enumerator("scope", "LogScope", scope, LogScope::global);
+  if (scope == LogScope::process) return true;
+  return (scope == LogScope::local ? rank.local_rank : rank.global_rank) == 0;
+}
+
+RankInfo detail::checked(RankInfo rank) {
+  check_not_negative("global_rank", rank.global_rank);
+  check_not_negative("local_rank", rank.local_rank);
+  return rank;
+}
 
 bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
   const SaidSet* const said = log.impl_->said_in(scope);

@@ -10,9 +10,9 @@
 #include <string_view>
 #include <utility>
 
+#include "log/keyed_log.h"
 #include "log/said_key.h"
 #include "log/said_set.h"
-#include "log_scope.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype {

@@ -8,9 +8,8 @@
 
 namespace mla_dtype::detail {
 
-/// A OnceLog for those who know a record by a key before they compose its text. A key is a hash of
-/// 64 bits, all of them mixed well. Like info_once(), these throw std::invalid_argument for a scope
-/// that is none, and nothing else.
+/// A OnceLog for those who know a record by a key (SaidSet's) before they compose its text. Like
+/// info_once(), these throw std::invalid_argument for a scope that is none, and nothing else.
 struct KeyedLog {
   /// Whether it is worth composing: the rank speaks in the scope, no record of this key was said
   /// there, and the logger's level and a sink's let it through. In this order; the first two take
@@ -19,11 +18,17 @@ struct KeyedLog {
                                     std::uint64_t key);
 
   /// Says the text unless it was said, in whatever way; `key` 0: there is none. True if this call
-  /// wrote it; text and key then count as said at one stroke, so that a reset() forgets both. The
-  /// key of a text that was said before counts as said, too; that of one held back or being written
-  /// by another call does not.
+  /// wrote it; both then count as said at one stroke, so that a reset() forgets both. The key of a
+  /// text that was said before counts as said, too; that of one held back or being written does
+  /// not.
   static bool say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
                        std::string_view text);
 };
+
+/// Whether a process of this rank speaks in the scope; std::invalid_argument for what is none.
+bool speaks(RankInfo rank, LogScope scope);
+
+/// The rank; std::invalid_argument for a negative one.
+RankInfo checked(RankInfo rank);
 
 }  // namespace mla_dtype::detail

@@ -11,13 +11,10 @@ namespace mla_dtype::detail {
 /// Both halves of the 128-bit product and both factors, added without carry. The factors, so that a
 /// factor of 0 does not wipe out the other.
 inline std::uint64_t multiply_fold_portable(std::uint64_t a, std::uint64_t b) noexcept {
-  const std::uint64_t a_low = a & 0xFFFFFFFF;
-  const std::uint64_t a_high = a >> 32;
-  const std::uint64_t b_low = b & 0xFFFFFFFF;
-  const std::uint64_t b_high = b >> 32;
-  const std::uint64_t cross = a_high * b_low + ((a_low * b_low) >> 32);
-  const std::uint64_t middle = a_low * b_high + (cross & 0xFFFFFFFF);
-  const std::uint64_t high = a_high * b_high + (cross >> 32) + (middle >> 32);
+  const auto low = [](std::uint64_t word) { return word & 0xFFFFFFFF; };
+  const std::uint64_t cross = (a >> 32) * low(b) + (low(a) * low(b) >> 32);
+  const std::uint64_t middle = low(a) * (b >> 32) + low(cross);
+  const std::uint64_t high = (a >> 32) * (b >> 32) + (cross >> 32) + (middle >> 32);
   return (a * b) ^ high ^ a ^ b;
 }
 
@@ -32,7 +29,7 @@ inline std::uint64_t multiply_fold(std::uint64_t a, std::uint64_t b) noexcept {
 #endif
 }
 
-// Numbers with no pattern: 64 bits each of the golden ratio and of the square root of 3.
+// Without a pattern: 64 bits each of the golden ratio and of the square root of 3.
 inline constexpr std::uint64_t golden_ratio = 0x9E3779B97F4A7C15;
 inline constexpr std::uint64_t root_of_3 = 0xBB67AE8584CAA73B;
 
@@ -54,7 +51,18 @@ class KeyHash {
     for (; left > 16; at += 16, left -= 16) {
       add(load<std::uint64_t>(at), load<std::uint64_t>(at + 8));
     }
-    add_tail(at, left, text.size() * golden_ratio);
+    // The rest, and the length of the whole. Loads that overlap take fewer branches than a loop.
+    const std::uint64_t length = text.size() * golden_ratio;
+    if (left >= 8) {
+      add(load<std::uint64_t>(at), load<std::uint64_t>(at + left - 8) + length);
+    } else if (left >= 4) {
+      add(load<std::uint32_t>(at), load<std::uint32_t>(at + left - 4) + length);
+    } else if (left > 0) {
+      add(load<std::uint8_t>(at) << 8 | load<std::uint8_t>(at + left / 2),
+          load<std::uint8_t>(at + left - 1) + length);
+    } else {
+      place_ += golden_ratio;
+    }
   }
 
   /// Never 0.
@@ -70,21 +78,6 @@ class KeyHash {
     Word word;
     std::memcpy(&word, from, sizeof word);
     return word;
-  }
-
-  // All of a text of at most 16 bytes, and the length of the whole. Loads that overlap take fewer
-  // branches than a loop.
-  void add_tail(const char* from, std::size_t size, std::uint64_t length) noexcept {
-    if (size >= 8) {
-      add(load<std::uint64_t>(from), load<std::uint64_t>(from + size - 8) + length);
-    } else if (size >= 4) {
-      add(load<std::uint32_t>(from), load<std::uint32_t>(from + size - 4) + length);
-    } else if (size > 0) {
-      add(load<std::uint8_t>(from) << 8 | load<std::uint8_t>(from + size / 2),
-          load<std::uint8_t>(from + size - 1) + length);
-    } else {
-      place_ += golden_ratio;
-    }
   }
 
   std::uint64_t sum_;

@@ -8,11 +8,9 @@
 
 namespace mla_dtype::detail {
 
-/// What has been said in one scope: the one place that knows "once".
-///
-/// It remembers keys of two kinds in one table: those of texts, and those of decisions, which let a
-/// caller ask before there is a text. A key is a hash of 64 bits, all of them mixed well, and not
-/// 0.
+/// What has been said in one scope: the one place that knows "once". One table remembers keys of
+/// two kinds: of texts, and of decisions, which let a caller ask before there is a text. A key is a
+/// hash of 64 bits, all of them mixed well, and not 0.
 ///
 /// The table is read without a lock and changed under one, which nobody holds while a record is
 /// written. So a "yes" of contains() is final; after its "no", once() looks again under the lock.

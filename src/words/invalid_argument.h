@@ -20,8 +20,7 @@ std::string one_line(std::string_view text);
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,
                                          std::string_view accepted);
 
-/// Throws it for a name that is not safe in a record and on a command line: letters, digits, `_`,
-/// `-` and `.` are.
+/// Throws it for a name that is empty, or has other characters than letters, digits, `_`, `-`, `.`.
 void check_name(std::string_view field, std::string_view name);
 
 /// Throws it for a number below 0.
@@ -44,8 +43,8 @@ std::string_view enumerator_name(const std::string_view (&names)[count], std::st
   return names[static_cast<std::size_t>(value)];
 }
 
-/// The same where the accepted values have names. The one nearest to `value`, if one is near, comes
-/// first; then `forms` if there are too many names to list them all, else the other names.
+/// Throws it where the accepted values have names. The one nearest to `value`, if one is near,
+/// comes first; then `forms` if there are too many names to list them all, else the other names.
 [[noreturn]] void throw_unknown_name(std::string_view field, std::string_view value,
                                      const std::vector<std::string_view>& names,
                                      std::string_view forms = {});
