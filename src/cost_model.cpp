@@ -21,7 +21,7 @@ namespace {
 
 constexpr double largest_number = 1e9;  // what is computed from such numbers stays finite
 constexpr double smallest_number = 1e-9;
-constexpr double longest_isl = 1e15;  // exact in a double, and beyond any model
+constexpr std::int64_t longest_isl = 1'000'000'000'000'000;  // exact in a double
 
 void check_number(const std::string& field, double value) {
   // NaN is in no range.
@@ -35,17 +35,16 @@ void check_curve(const PrefillCurve& curve) {
     detail::throw_invalid_argument("curve", fmt::format("of {} points", curve.size()),
                                    "2 points and more");
   }
-  std::int64_t previous = 0;
   for (std::size_t i = 0; i < curve.size(); ++i) {
     const PrefillTiming& point = curve[i];
     const auto field = [&](const char* name) { return fmt::format("curve[{}].{}", i, name); };
+    const std::int64_t previous = i == 0 ? 0 : curve[i - 1].isl;
     if (point.isl <= previous || point.isl > static_cast<std::int64_t>(largest_number)) {
       detail::throw_invalid_argument(field("isl"), fmt::to_string(point.isl),
                                      "1 to 1000000000, in ascending order");
     }
     check_number(field("bf16_ms"), point.bf16_ms);
     check_number(field("fp8_ms"), point.fp8_ms);
-    previous = point.isl;
   }
 }
 
@@ -156,14 +155,15 @@ std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
   EngineConfig config;
   config.mla_dimensions = dimensions;
   const PrefillQuerySelector selector(model, config, DataType::bfloat16, DataType::float8_e4m3fn);
-  const auto last_slower = crossing(model);
-  if (!last_slower) return std::nullopt;
-  const double isl = std::floor(*last_slower / isl_scale(model, dimensions)) + 1;
-  if (!(isl < longest_isl)) return std::nullopt;
-  // Rounding may have moved it by one.
-  auto result = static_cast<std::int64_t>(isl);
-  if (selector.gain(result - 1, 0) > 0) return result - 1;
-  return selector.gain(result, 0) > 0 ? result : result + 1;
+  const auto is_faster = [&](std::int64_t isl) { return selector.gain(isl, 0) > 0; };
+  std::int64_t slower = 0;
+  std::int64_t faster = longest_isl;
+  if (!is_faster(faster)) return std::nullopt;
+  while (slower + 1 < faster) {
+    const std::int64_t middle = (slower + faster) / 2;
+    (is_faster(middle) ? faster : slower) = middle;
+  }
+  return faster;
 }
 
 std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill_speedup_predictor(
