@@ -21,9 +21,9 @@ namespace {
 
 bool lets_through(const spdlog::logger& logger, spdlog::level::level_enum level) {
   const auto& sinks = logger.sinks();
-  return logger.should_log(level) &&
-         std::any_of(sinks.begin(), sinks.end(),
-                     [&](const spdlog::sink_ptr& sink) { return sink->should_log(level); });
+  return logger.should_log(level) && std::any_of(sinks.begin(), sinks.end(), [&](const auto& sink) {
+           return sink->should_log(level);
+         });
 }
 
 // spdlog's default logger. A static object may speak after the one that holds spdlog's loggers was
@@ -75,8 +75,7 @@ struct OnceLog::Impl {
   // async logger stays async.
   std::shared_ptr<spdlog::logger> open_logger(spdlog::level::level_enum level) const {
     auto open = logger != nullptr ? logger : default_logger();
-    if (open != nullptr && !lets_through(*open, level)) open = nullptr;
-    return open;
+    return open != nullptr && lets_through(*open, level) ? open : nullptr;
   }
 
   const std::shared_ptr<spdlog::logger> logger;  // null: the default one

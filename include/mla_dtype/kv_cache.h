@@ -41,9 +41,8 @@ struct KvCacheFormat {
 /// allocate. For an engine that knows formats of its own and asks here for the rest:
 ///
 ///     env.is_quantized_kv_cache = [](std::string_view cache_dtype) {
-///       if (cache_dtype == "my_format") return true;
 ///       const auto format = mla_dtype::parse_kv_cache_dtype(cache_dtype);
-///       return format && format->quantized;
+///       return cache_dtype == "my_format" || (format && format->quantized);
 ///     };
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
     std::string_view cache_dtype) noexcept;

@@ -19,12 +19,10 @@ class DeviceRange;
 /// parse_platform().
 struct Platform {
   constexpr Platform() = default;
-  friend constexpr bool operator==(const Platform& a, const Platform& b) noexcept {
+  friend constexpr bool operator==(Platform a, Platform b) noexcept {
     return a.runtime_ == b.runtime_ && a.version() == b.version();
   }
-  friend constexpr bool operator!=(const Platform& a, const Platform& b) noexcept {
-    return !(a == b);
-  }
+  friend constexpr bool operator!=(Platform a, Platform b) noexcept { return !(a == b); }
 
   friend MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
   friend MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
@@ -61,8 +59,7 @@ struct Platform {
 [[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
 
 /// Whether this is a CUDA device of capability `major`.x: family 10 is B200 (10.0), B300 (10.3) and
-/// their kin, but not 12.0. Never true for ROCm, whose numbers only look the same. The rule is that
-/// of vllm/platforms/interface.py, is_device_capability_family().
+/// their kin, but no ROCm device (vllm/platforms/interface.py, is_device_capability_family()).
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform,
                                                          int major) noexcept;
 

@@ -15,14 +15,12 @@ std::size_t first_slot(std::uint64_t key) noexcept {
   return static_cast<std::size_t>((key >> 32) * slot_count >> 32);
 }
 
-std::size_t slot_after(std::size_t slot) noexcept { return slot + 1 < slot_count ? slot + 1 : 0; }
-
 }  // namespace
 
 bool SaidSet::contains(std::uint64_t key) const noexcept {
   const Slot* const slots = slots_.load(std::memory_order_acquire);
   if (slots == nullptr) return false;
-  for (std::size_t i = first_slot(key);; i = slot_after(i)) {
+  for (std::size_t i = first_slot(key);; i = (i + 1) % slot_count) {
     const std::uint64_t found = slots[i].load(std::memory_order_acquire);
     if (found == 0) return false;
     if (found == key) return true;
@@ -74,7 +72,7 @@ void SaidSet::enter(std::uint64_t key, std::size_t& count, std::size_t quota) no
   if (key == 0 || count == quota || contains(key)) return;
   Slot* const slots = slots_.load(std::memory_order_relaxed);
   std::size_t i = first_slot(key);
-  while (slots[i].load(std::memory_order_relaxed) != 0) i = slot_after(i);
+  while (slots[i].load(std::memory_order_relaxed) != 0) i = (i + 1) % slot_count;
   slots[i].store(key, std::memory_order_release);
   ++count;
 }

@@ -20,10 +20,7 @@ class SaidSet {
   static constexpr std::size_t text_quota = 4096;
   static constexpr std::size_t decision_quota = 1024;
 
-  SaidSet() = default;
   ~SaidSet() { delete[] slots_.load(std::memory_order_relaxed); }
-  SaidSet(const SaidSet&) = delete;
-  SaidSet& operator=(const SaidSet&) = delete;
 
   /// Whether the key was said. Takes no lock, allocates nothing, writes nothing.
   bool contains(std::uint64_t key) const noexcept;

@@ -16,9 +16,7 @@ namespace {
 constexpr std::size_t max_quoted_bytes = 64;
 
 // The code points beyond ASCII that do not belong in a log.
-constexpr struct {
-  unsigned first, last;
-} unfit[] = {
+constexpr unsigned unfit[][2] = {
     {0x80, 0x9F},  // control characters
     // They break a line, change the direction of the text behind them, or cannot be seen.
     {0x200B, 0x200F},
@@ -42,7 +40,7 @@ std::size_t printable_length(std::string_view text) {
   }
   constexpr unsigned shortest[] = {0x80, 0x800, 0x10000};  // else it is overlong
   const bool is_unfit = std::any_of(std::begin(unfit), std::end(unfit), [&](const auto& range) {
-    return range.first <= code && code <= range.last;
+    return range[0] <= code && code <= range[1];
   });
   return is_unfit || code < shortest[length - 2] ? 0 : length;
 }
