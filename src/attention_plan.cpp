@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "decision/attention_types.h"
+#include "decision/decode.h"
 #include "facts/kv_cache_formats.h"
 #include "log/keyed_log.h"
 #include "prefill_answers.h"
@@ -18,6 +19,7 @@ namespace mla_dtype {
 namespace {
 
 using detail::Decode;
+using detail::DecodeChoice;
 using detail::DecodeTable;
 using detail::PrefillQuestion;
 
@@ -56,6 +58,21 @@ void check_devices(const Environment& env, const DecodeTable* decode) {
   }
 }
 
+// The question of a plan, with the decode backends.
+PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype,
+                                const Environment& env, const DecodeEnvironment& decode) {
+  check_decode(decode);
+  const DecodeTable* const table = table_of(decode);
+  detail::check(config, model_dtype, env);
+  check_devices(env, table);
+  PrefillQuestion question = detail::ask(config, model_dtype, env);
+  question.decode = table;
+  if (table != nullptr && table->named) {
+    question.decode_choice = detail::find_named(*table, detail::is_sparse(config));
+  }
+  return question;
+}
+
 // A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says; `auto`
 // may be the engine's to decide, unless the checkpoint does.
 const KvCacheFormat* checked_format(const PrefillQuestion& question) {
@@ -68,31 +85,24 @@ const KvCacheFormat* checked_format(const PrefillQuestion& question) {
 }
 
 PlannedDataType plan_decode(const EngineConfig& config, const DecodeEnvironment& decode,
-                            const PrefillQuestion& question) {
-  const DecodeTable* const table = table_of(decode);
+                            const PrefillQuestion& question, const DecodeChoice& choice) {
   std::string reason;
-  Decode answer = Decode::unquantized;
-  if (table != nullptr) {
-    answer = detail::decode_with(*table, question);
-  } else if (question.kv_cache_quantized) {
-    answer = Decode::not_plain_fp8;
-    if (question.format != nullptr && detail::is_plain_fp8(*question.format)) {
-      Support support =
-          decode.decode_backend_supports_quantized_query(config, question.model_dtype);
-      answer = support.supported ? Decode::fp8 : Decode::refused;
-      reason = std::move(support.reason);
-    }
-  }
-  if (detail::is_illegal(answer)) {
-    throw AttentionPlanRefused(detail::decode_refusal(answer, *table, question));
+  Decode answer = question.kv_cache_quantized ? Decode::not_plain_fp8 : Decode::unquantized;
+  if (choice.pair != nullptr) {
+    answer = choice.pair->queries == DecodeQueries::fp8 ? Decode::fp8
+             : question.kv_cache_quantized              ? Decode::model_queries
+                                                        : Decode::unquantized;
+  } else if (question.format != nullptr && detail::is_plain_fp8(*question.format)) {
+    Support support = decode.decode_backend_supports_quantized_query(config, question.model_dtype);
+    answer = support.supported ? Decode::fp8 : Decode::refused;
+    reason = std::move(support.reason);
   }
   return {answer == Decode::fp8 ? question.env.fp8_data_type : question.model_dtype,
-          detail::decode_reason(answer, table, reason)};
+          detail::decode_reason(answer, choice.row, reason)};
 }
 
 void plan_kv_cache(const EngineConfig& config, const PrefillQuestion& question,
                    const KvCacheFormat* format, AttentionPlan& plan) {
-  plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
   plan.kv_scales = question.config.cache_config.kv_scales;
   const bool quantized = question.kv_cache_quantized;
   const auto types =
@@ -101,50 +111,98 @@ void plan_kv_cache(const EngineConfig& config, const PrefillQuestion& question,
   plan.kv_cache_storage = {types.storage, reason};
   plan.kv_cache_view = {types.view, reason};
   plan.kv_cache_bytes = detail::cache_bytes(format, quantized, types.view, config);
+  for (const EngineKvCacheFormat& own : question.env.kv_cache_formats) {
+    if (&own.format == format && own.token_bytes) plan.kv_cache_bytes = own.token_bytes(config);
+  }
   plan.unquantized_kv_cache_bytes =
       detail::latent_size(config) * size_in_bytes(question.model_dtype);
+}
+
+// Throws where no kernel can run.
+void throw_if_nothing_runs(const PrefillQuestion& question, const AttentionPlan& plan) {
+  std::string why;
+  if (!detail::can_decode(question)) {
+    why = detail::decode_refusal(question);
+  } else if (question.table != nullptr && plan.prefill_backend.name.empty()) {
+    why = detail::compose(plan.prefill_backend);
+  }
+  if (why.empty()) return;
+  std::vector<Remedy> remedies;
+  if (question.table != nullptr) remedies = detail::remedies_to_run(question);
+  if (!remedies.empty()) why += " To run, set: " + remedies.front().spelling;
+  throw AttentionPlanRefused(why, std::move(remedies));
+}
+
+DecodeTable decode_table(const Platform& platform, const EngineProfile& engine,
+                         const PrefillBackendAvailability& is_available) {
+  if (engine.decode_backends.empty()) {
+    detail::throw_invalid_argument("decode backends", "none", "at least one");
+  }
+  DecodeTable table{platform, {}, {}};
+  for (const DecodeBackend& backend : engine.decode_backends) {
+    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
+  }
+  return table;
+}
+
+std::size_t index_of(const DecodeTable& table, std::string_view decode_backend) {
+  std::vector<std::string_view> names;
+  for (const detail::DecodeRow& row : table.rows) {
+    if (row.backend.name == decode_backend) return names.size();
+    names.push_back(row.backend.name);
+  }
+  detail::throw_unknown_name("decode_backend", decode_backend, names);
+}
+
+DecodeEnvironment decode_environment_of(DecodeTable table) {
+  for (const detail::DecodeRow& row : table.rows) detail::check_decode_backend(row.backend);
+  DecodeEnvironment env;
+  env.decode_table = std::make_shared<const DecodeTable>(std::move(table));
+  return env;
 }
 
 }  // namespace
 
 DecodeEnvironment make_decode_environment(const Platform& platform, const DecodeBackend& backend) {
-  detail::check_decode_backend(backend);
-  DecodeEnvironment env;
-  env.decode_table = std::make_shared<const DecodeTable>(DecodeTable{platform, backend});
-  return env;
+  return decode_environment_of({platform, {{backend, true}}, 0});
 }
 
 DecodeEnvironment make_decode_environment(const Platform& platform,
                                           std::string_view decode_backend) {
-  std::vector<std::string_view> names;
-  for (const DecodeBackend& backend : vllm_decode_backends()) {
-    if (backend.name == decode_backend) return make_decode_environment(platform, backend);
-    names.push_back(backend.name);
-  }
-  detail::throw_unknown_name("decode_backend", decode_backend, names);
+  DecodeTable table = decode_table(platform, vllm_engine(), nullptr);
+  table.named = index_of(table, decode_backend);
+  return decode_environment_of(std::move(table));
+}
+
+DecodeEnvironment make_decode_environment(const Platform& platform, const EngineProfile& engine,
+                                          const PrefillBackendAvailability& is_available,
+                                          std::string_view decode_backend) {
+  DecodeTable table = decode_table(platform, engine, is_available);
+  if (!decode_backend.empty()) table.named = index_of(table, decode_backend);
+  return decode_environment_of(std::move(table));
 }
 
 AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType model_dtype,
                                         const Environment& env, const DecodeEnvironment& decode) {
-  check_decode(decode);
-  const DecodeTable* const decode_table = table_of(decode);
-  detail::check(config, model_dtype, env);
-  check_devices(env, decode_table);
-  PrefillQuestion question = detail::ask(config, model_dtype, env);
-  const KvCacheFormat* const format = checked_format(question);
-  if (decode_table != nullptr) {
-    question.may_keep_kv_cache = !is_illegal(detail::decode_with(*decode_table, question));
-    question.kv_caches_left = detail::readable_kv_caches(*decode_table, question);
-  }
+  PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
+  const KvCacheFormat* format = checked_format(question);
   const detail::Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
 
   AttentionPlan plan{};
   plan.prefill = detail::explain(question, evaluation);
-  if (question.table != nullptr) {
-    plan.prefill_backend = detail::explain_selection(question);
-    if (plan.prefill_backend.name.empty()) {
-      throw AttentionPlanRefused(detail::compose(plan.prefill_backend));
+  if (question.table != nullptr) plan.prefill_backend = detail::explain_selection(question);
+  throw_if_nothing_runs(question, plan);
+  const DecodeChoice choice =
+      question.decode != nullptr ? detail::select_decode(question) : DecodeChoice{};
+  plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
+  if (choice.row != nullptr) {
+    plan.decode_backend = choice.row->backend.name;
+    if (const std::string& stored = choice.pair->stored_as; !stored.empty()) {
+      plan.kv_cache_dtype = {plan.kv_cache_dtype.requested, stored,
+                             detail::stored_as_reason(plan.decode_backend)};
+      question.format = format = detail::find_kv_cache_format(stored);
+      question.kv_cache_quantized = true;
     }
   }
   plan_kv_cache(config, question, format, plan);
@@ -154,14 +212,30 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
     plan.chunked_prefill_workspace = {*type, detail::workspace_reason(question)};
     plan.workspace_bytes = detail::latent_size(config) * size_in_bytes(*type);
   }
-  plan.decode_query = plan_decode(config, decode, question);
+  plan.decode_query = plan_decode(config, decode, question, choice);
   plan.output = {model_dtype, detail::output_reason};
-  for (const CautionKind kind : detail::cautions_of(plan, question, evaluation.choice.row)) {
-    plan.cautions.push_back(detail::caution(kind, question, evaluation.choice.row));
+  const DecodeBackend* const backend = choice.row != nullptr ? &choice.row->backend : nullptr;
+  for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, backend)) {
+    plan.cautions.push_back({fact.kind, detail::caution(fact, question)});
   }
   return plan;
 }
 
+DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataType model_dtype,
+                                             const Environment& env,
+                                             const DecodeEnvironment& decode) {
+  const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
+  if (question.decode == nullptr) {
+    detail::throw_invalid_argument("decode_backend_supports_quantized_query",
+                                   "a predicate of the engine's own",
+                                   "none, and the table of make_decode_environment()");
+  }
+  return detail::explain_decode(question);
+}
+
+AttentionPlanRefused::AttentionPlanRefused(const std::string& what, std::vector<Remedy> remedies)
+    : std::runtime_error(what),
+      remedies_(std::make_shared<const std::vector<Remedy>>(std::move(remedies))) {}
 AttentionPlanRefused::~AttentionPlanRefused() = default;
 
 bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
@@ -183,8 +257,9 @@ bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
 std::string to_string(const AttentionPlan& plan) { return detail::in_lines(plan); }
 
 std::string_view to_string(CautionKind kind) {
-  constexpr std::string_view names[] = {"unit_scales", "unknown_scales", "storage_only",
-                                        "flag_ignored"};
+  constexpr std::string_view names[] = {"unit_scales",      "unknown_scales", "storage_only",
+                                        "flag_ignored",     "known_wrong",    "unequal_scales",
+                                        "estimated_scales", "no_fp8_units"};
   return detail::enumerator_name(names, "kind", "CautionKind", kind);
 }
 

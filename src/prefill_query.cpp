@@ -81,6 +81,12 @@ PrefillQueryDecision decision_of(const PrefillQuestion& question, const Evaluati
   return result;
 }
 
+// Only an engine's own predicate knows other KV caches than the library does.
+void check_format(const PrefillQuestion& question) {
+  if (question.format != nullptr || !question.knows_kv_caches()) return;
+  detail::known_kv_cache_format(question.cache_dtype, question.env.kv_cache_formats);  // throws
+}
+
 // One that is not known, without a predicate of the engine's own, counts as quantized.
 bool is_kv_cache_quantized(const PrefillQuestion& question) {
   const auto& predicate = question.env.is_quantized_kv_cache;
@@ -113,6 +119,7 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
   }
   static_cast<void>(level_of(Record::refused, env));
   check_config(config);
+  check_kv_cache_formats(env.kv_cache_formats);
   if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic &&
       !env.predict_prefill_speedup) {
     throw_invalid_argument("predict_prefill_speedup", "null",
@@ -125,7 +132,7 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
                     bool would_it) {
   check(config, model_dtype, env);
   PrefillQuestion question = make_question(config, model_dtype, env);
-  if (!env.is_quantized_kv_cache) known_kv_cache_format(question.cache_dtype);
+  check_format(question);
   question.kv_cache_quantized = is_kv_cache_quantized(question);
   question.prediction = predict(config, env);
   question.requested = is_requested(question);
@@ -185,7 +192,7 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
   static_cast<void>(to_string(decision.outcome));  // throws for what is none
   if (decision.prediction) check_prediction(*decision.prediction);
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
-  if (!env.is_quantized_kv_cache) detail::known_kv_cache_format(question.cache_dtype);
+  check_format(question);
   question.kv_cache_quantized = decision.facts.kv_cache_quantized;
   question.requested = decision.facts.requested;
   question.prediction = decision.prediction;
@@ -260,6 +267,7 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
   table.selection = engine.selection;
   Environment env = environment_of(platform, std::move(table));
   env.spellings = engine.spellings;
+  env.kv_cache_formats = engine.kv_cache_formats;
   return env;
 }
 

@@ -40,18 +40,19 @@ void add(KeyHash& hash, const Value& value) {
 void add(KeyHash& hash, const PrefillBackend& row) {
   const auto& [name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple,
                fp8_queries, fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-               fp8_with_decode_context_parallel, ignores_flag_on] = row;
+               fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse,
+               known_wrong] = row;
   const auto add_all = [&](const auto&... members) { (add(hash, members), ...); };
   add_all(name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple, fp8_queries,
           fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-          fp8_with_decode_context_parallel, ignores_flag_on);
+          fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse, known_wrong);
 }
 
 }  // namespace
 
 std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& evaluation,
                          Record record, LogLevel level) noexcept {
-  const auto& [cache, attention, dimensions, kv_lora_rank, heads, parallel, scheduler] =
+  const auto& [cache, attention, dimensions, kv_lora_rank, heads, parallel, scheduler, index_topk] =
       question.config;
   const PrefillQueryFacts& facts = evaluation.facts;
   std::uint64_t small = 0;
@@ -64,9 +65,13 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   put(attention.use_prefill_query_quantization, 1), put(question.is_from_checkpoint, 1);
   put(question.knows_kv_caches(), 1), put(question.table != nullptr, 1);
   put(evaluation.prediction.has_value(), 1);
+  if (const auto* format = question.format) {
+    put(format->scales, 4), put(format->packed, 1), put(format->data_type.has_value(), 1);
+    put(format->data_type.value_or(question.model_dtype), 4);
+  }
 
   KeyHash hash(question.table != nullptr ? question.table->fingerprint : 0);
-  hash.add(small, static_cast<std::uint64_t>(parallel.decode_context_parallel_size));
+  hash.add(small, pair(parallel.decode_context_parallel_size, index_topk));
   hash.add(pair(dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim),
            pair(dimensions.v_head_dim, heads));
   if (const auto& prediction = evaluation.prediction) {

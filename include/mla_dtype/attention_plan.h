@@ -33,7 +33,7 @@ struct DecodeEnvironment {
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       decode_backend_supports_quantized_query = {};
 
-  /// The engine's decode backend: make_decode_environment() sets it.
+  /// The engine's decode backends: make_decode_environment() sets it.
   std::shared_ptr<const detail::DecodeTable> decode_table = {};
 };
 
@@ -42,9 +42,16 @@ struct DecodeEnvironment {
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 
-/// The same for the backend of vllm_decode_backends() of that name. Unknown: std::invalid_argument.
+/// The same for the backend of vllm_decode_backends() of that name; its neighbours are what a
+/// refused plan may advise. Unknown: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, std::string_view decode_backend);
+
+/// The same for the backend of the profile of that name; empty: for the first that can run. Asks
+/// `is_available` here, once for each.
+[[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(
+    const Platform& platform, const EngineProfile& engine,
+    const PrefillBackendAvailability& is_available = nullptr, std::string_view decode_backend = {});
 
 /// A data type, and why it is that one.
 struct PlannedDataType {
@@ -54,10 +61,14 @@ struct PlannedDataType {
 
 /// What is legal, and may still not be what was meant.
 enum class CautionKind : std::uint8_t {
-  unit_scales,     ///< FP8 attention with KV scales of 1
-  unknown_scales,  ///< ... or with scales that nobody spoke of
-  storage_only,    ///< the KV cache is quantized, but decode computes in the model dtype
-  flag_ignored,    ///< AITER may run prefill in FP8 on gfx950 although the flag is off
+  unit_scales,       ///< FP8 attention with KV scales of 1
+  unknown_scales,    ///< ... or with scales that nobody spoke of
+  storage_only,      ///< the KV cache is quantized, but decode computes in the model dtype
+  flag_ignored,      ///< AITER may run prefill in FP8 on gfx950 although the flag is off
+  known_wrong,       ///< FP8 attention of a backend that has been wrong in some version
+  unequal_scales,    ///< FP8 attention with a scale of keys that is not that of values
+  estimated_scales,  ///< ... or with scales that are estimated
+  no_fp8_units,      ///< FP8 queries on a device that computes in no FP8
 };
 
 /// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
@@ -83,6 +94,7 @@ struct AttentionPlan {
   PrefillQueryExplanation prefill = {};  ///< why prefill_query is what it is: blockers, remedies
   /// With a table of prefill backends: which one to use, and why not others. Else empty.
   PrefillBackendSelection prefill_backend = {};
+  std::string decode_backend = {};  ///< the same of decoding
   std::vector<Caution> cautions = {};
 
   // Memory. Each is none where the type alone does not say it: a format that is packed, or has
@@ -95,7 +107,8 @@ struct AttentionPlan {
 
 /// Every data type of an MLA layer in one answer, consistent:
 ///
-/// - KV cache: what `auto` comes to. FP8 and packed formats are allocated as bytes (uint8), and FP8
+/// - KV cache: what `auto` comes to, or what the decode backend makes of it. FP8 and packed formats
+/// are allocated as bytes (uint8), and FP8
 ///   is viewed as the platform's FP8 type, as engines do.
 /// - Prefill: what determine_prefill_query_data_type() decides. The keys and values are cast like
 ///   the queries. Its remedies are such as decoding can follow.
@@ -110,8 +123,8 @@ struct AttentionPlan {
 /// std::invalid_argument for neither a table nor a predicate of decoding, for tables of two
 /// devices, an fp8_data_type other than the device's E4M3, and a KV-cache predicate that is wrong
 /// about a known dtype. PrefillQueryRefused where FP8 prefill queries are required and not
-/// possible; AttentionPlanRefused where no kernel can run: the decode backend does not read this KV
-/// cache on this device, or no prefill backend, or not the one that was chosen, can run.
+/// possible; AttentionPlanRefused where no kernel can run: no decode backend, or not the one that
+/// was named, reads this KV cache on this device with this model, or no prefill backend runs.
 /// Thread-safe if the predicates are; for model init: it allocates.
 ///
 ///     const auto plan = mla_dtype::plan_attention_data_types(
@@ -122,12 +135,31 @@ struct AttentionPlan {
 plan_attention_data_types(const EngineConfig& config, DataType model_dtype, const Environment& env,
                           const DecodeEnvironment& decode);
 
-/// No kernel can run what was configured; what() says why.
+/// No kernel can run what was configured; what() says why, and what would help.
 class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  explicit AttentionPlanRefused(const std::string& what, std::vector<Remedy> remedies = {});
   ~AttentionPlanRefused() override;
+
+  /// Each gives a plan that runs; FP8 prefill queries only where they are required. Least first.
+  [[nodiscard]] const std::vector<Remedy>& remedies() const noexcept { return *remedies_; }
+
+ private:
+  std::shared_ptr<const std::vector<Remedy>> remedies_;
 };
+
+/// Which decode backend an engine runs, and the queries that it reads the KV cache with.
+struct DecodeBackendSelection {
+  std::string name = {};  ///< empty: none can run, or not the one that was named
+  DecodeQueries queries = DecodeQueries::none;
+  std::vector<RejectedPrefillBackend> rejected = {};  ///< those that went before it
+};
+
+/// The first decode backend, in the order of the engine, that runs this model with this KV cache.
+/// Errors and cost as those of a plan; std::invalid_argument for a predicate of the engine's own.
+[[nodiscard]] MLA_DTYPE_EXPORT DecodeBackendSelection
+select_decode_backend(const EngineConfig& config, DataType model_dtype, const Environment& env,
+                      const DecodeEnvironment& decode);
 
 /// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() logs it (but
 /// for remedies that decoding cannot follow), and each caution as a warning, each once, in scope

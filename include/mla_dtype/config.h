@@ -27,6 +27,10 @@ struct CacheConfig {
   std::string checkpoint_kv_cache_quant_algo = {};
 
   KvScales kv_scales = KvScales::unknown;
+
+  // What is known against them; plans caution about it.
+  bool kv_scales_are_estimated = false;  ///< from a few tokens, or another model's
+  bool k_and_v_scales_differ = false;    ///< although MLA has one latent for both
 };
 
 /// How strongly FP8 prefill queries are asked for.
@@ -53,8 +57,8 @@ struct AttentionConfig {
   std::optional<std::int64_t> expected_isl = {};
 };
 
-/// The dimensions of an attention head, in elements. The defaults are those of DeepSeek-V2, -V3 and
-/// -R1 and of Kimi-K2.
+/// The dimensions of an attention head, in elements; the rotary one may be 0. The defaults are
+/// those of DeepSeek-V2, -V3 and -R1 and of Kimi-K2.
 struct MlaDimensions {
   int qk_nope_head_dim = 128;  ///< queries and keys, the part without a rotary embedding
   int qk_rope_head_dim = 64;   ///< queries and keys, the part with one
@@ -90,6 +94,7 @@ struct EngineConfig {
   int num_attention_heads = 128;  ///< of one rank
   ParallelConfig parallel_config = {};
   SchedulerConfig scheduler_config = {};
+  int index_topk = 0;  ///< tokens that sparse attention looks at (config.json); 0: dense attention
 };
 
 /// How an engine's operators set a thing: what they type, with `%` in the place of the value (or

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
 #include <mla_dtype/platform.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,12 +21,23 @@ enum class DecodeQueries : std::uint8_t {
   fp8,    ///< in FP8
 };
 
+/// How many attention heads of a rank kernels take: each of these says some. None of them set: any.
+struct HeadCounts {
+  std::vector<int> one_of = {};
+  int up_to = 0;
+  int multiple_of = 0;
+};
+
 /// KV caches that a decode backend reads on some devices, and the queries that go with them.
 struct DecodePair {
   DecodeQueries queries = DecodeQueries::model;
-  std::vector<std::string> kv_cache_dtypes = {};  ///< quantized ones; empty: those that are not
-  std::vector<DeviceRange> devices = {};          ///< empty: any; for FP8 queries, any that has FP8
-  std::vector<DataType> model_dtypes = {};        ///< empty: any
+  /// As operators may spell them; empty: those in the model dtype.
+  std::vector<std::string> kv_cache_dtypes = {};
+  std::vector<DeviceRange> devices = {};     ///< empty: any; for FP8 queries, any that has FP8
+  std::vector<DataType> model_dtypes = {};   ///< empty: any
+  HeadCounts heads = {};                     ///< of a rank
+  bool with_decode_context_parallel = true;  ///< also over a KV cache spread over ranks
+  std::string stored_as = {};  ///< the KV-cache dtype that these become; empty: they stay
 };
 
 /// What a decode backend of MLA can do: one row of a table. What is in none of its pairs is not
@@ -33,6 +46,16 @@ struct DecodeBackend {
   std::string name = {};  ///< as an operator spells it
   std::vector<DecodePair> pairs = {};
   bool needs_unit_scales = false;  ///< of a quantized KV cache: refuses scales other than 1
+  bool sparse = false;             ///< runs models with index_topk, and only those
+  std::vector<MlaDimensions> dimensions = {};  ///< empty: any
+  std::vector<int> qk_nope_head_dims = {};     ///< empty: any
+  std::vector<std::size_t> latent_sizes = {};  ///< kv_lora_rank + qk_rope_head_dim; empty: any
+  /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
+  std::string known_wrong = {};
+
+  // When it goes before the other rows.
+  bool preferred_with_quantized_kv_cache = false;
+  int preferred_up_to_heads = 0;  ///< of a rank
 };
 
 /// vLLM's, in its order: ROCM_AITER_MLA, FLASHINFER_MLA, TOKENSPEED_MLA, CUTLASS_MLA,

@@ -35,8 +35,9 @@ struct Support {
 /// Whether a prefill backend takes queries, keys and values in FP8.
 enum class Fp8Queries : std::uint8_t {
   never,
-  optional,  ///< those in the model dtype, too
-  required,  ///< no others: it cannot run without them
+  optional,     ///< those in the model dtype, too
+  required,     ///< no others: it cannot run without them
+  by_kv_cache,  ///< with each KV cache that it lists, whatever the flag says; else the others
 };
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.
@@ -61,6 +62,10 @@ struct PrefillBackend {
   std::vector<KvScales> fp8_kv_scales = {};       ///< of the KV cache; empty: any
   bool fp8_with_decode_context_parallel = true;   ///< also over a KV cache spread over ranks
   std::vector<DeviceRange> ignores_flag_on = {};  ///< may run in FP8 there without being asked to
+  bool fp8_with_sparse = false;                   ///< also with sparse attention (index_topk)
+  bool sparse = false;  ///< runs with it alone, then with FP8 queries, too
+  /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
+  std::string known_wrong = {};
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
@@ -95,6 +100,8 @@ enum class BlockerKind : std::uint8_t {
   backend_unavailable,      ///< the engine cannot use the backend
   backend_refused,          ///< the engine's own predicate said no
   backend_needs_fp8,        ///< the backend runs with FP8 queries only, and gets none
+  sparse_attention,         ///< the backend does not take FP8 queries of a model with it, or does
+                            ///< not run such models, or others
 };
 
 /// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.

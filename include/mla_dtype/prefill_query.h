@@ -25,7 +25,8 @@ namespace mla_dtype {
 struct PrefillQueryFacts {
   bool kv_cache_quantized = false;  ///< is the KV cache quantized?
   bool requested = false;           ///< is use_prefill_query_quantization on, or the mode
-                                    ///< `required`, or `automatic` and FP8 predicted to be faster?
+                                    ///< `required`, or `automatic` and FP8 predicted to be
+                                    ///< faster; or does the backend go by the KV cache?
   bool backend_supports = false;    ///< can the prefill backend take FP8 queries?
 };
 
@@ -80,6 +81,9 @@ struct Environment {
 
   /// How this engine's operators set what they are told of.
   Spellings spellings = {};
+
+  /// KV-cache formats of the engine's own, besides those of kv_cache.h.
+  std::vector<EngineKvCacheFormat> kv_cache_formats = {};
 
   /// The level of the record of a refused request.
   LogLevel refused_request_level = LogLevel::info;
@@ -185,6 +189,7 @@ struct Remedy {
   std::string cache_dtype = {};      ///< set the KV-cache dtype to this; empty: leave it
   std::string prefill_backend = {};  ///< choose this prefill backend; empty: leave it
   std::string spelling = {};         ///< the same on this engine's command line
+  std::string decode_backend = {};   ///< choose this decode backend; of a refused plan alone
 };
 
 /// A decision, and why it is what it is.

@@ -30,20 +30,6 @@ unsigned number(const PlannedDataType& planned) {
   return static_cast<unsigned>(planned.data_type);
 }
 
-DecodeQueries reads(const DecodeTable& table, const PrefillQuestion& question,
-                    std::string_view cache_dtype) {
-  const auto ask = [&](std::string_view name) {
-    return decode_queries(table.backend, table.platform, name, question.model_dtype);
-  };
-  DecodeQueries queries = ask(cache_dtype);
-  if (queries != DecodeQueries::none || !question.is_from_checkpoint) return queries;
-  for (const KvCacheFormat& format : kv_cache_formats()) {
-    const bool is_accepted = (accepted_kv_caches(question) & bit_of(format)) != 0;
-    if (is_accepted && queries == DecodeQueries::none) queries = ask(format.name);
-  }
-  return queries;
-}
-
 }  // namespace
 
 CacheTypes cache_types(const KvCacheFormat* format, bool quantized, DataType model_dtype,
@@ -74,36 +60,6 @@ std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, bool quantiz
   return latent_size(config) * size_in_bytes(view);
 }
 
-Decode decode_with(const DecodeTable& table, const PrefillQuestion& question) {
-  const bool quantized = question.kv_cache_quantized;
-  const bool refuses_scales = table.backend.needs_unit_scales &&
-                              (question.config.cache_config.kv_scales == KvScales::calibrated ||
-                               question.config.cache_config.kv_scales == KvScales::dynamic);
-  if (quantized && refuses_scales) return Decode::wrong_scales;
-  // One of the engine's own that is not quantized is in the model dtype.
-  const bool is_model_cache =
-      !quantized && (question.format == nullptr || question.cache_dtype == "auto" ||
-                     question.cache_dtype == to_string(question.model_dtype));
-  const std::string_view asked = is_model_cache ? std::string_view() : question.cache_dtype;
-  switch (reads(table, question, asked)) {
-    case DecodeQueries::fp8:
-      return Decode::fp8;
-    case DecodeQueries::model:
-      return quantized ? Decode::model_queries : Decode::unquantized;
-    case DecodeQueries::none:
-      break;
-  }
-  return Decode::unreadable;
-}
-
-unsigned readable_kv_caches(const DecodeTable& table, const PrefillQuestion& question) {
-  unsigned bits = 0;
-  for (const KvCacheFormat& format : kv_cache_formats()) {
-    if (!is_illegal(decode_with(table, with_kv_cache(question, format)))) bits |= bit_of(format);
-  }
-  return bits;
-}
-
 // vllm/model_executor/layers/attention/mla_attention.py
 std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType prefill_query) {
   const EngineConfig& config = question.config;
@@ -113,23 +69,37 @@ std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType
   return is_dequantized ? DataType::bfloat16 : prefill_query;
 }
 
-std::vector<CautionKind> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
-                                     const PrefillRow* backend) {
-  std::vector<CautionKind> result;
-  // vllm#37054, sglang#34765, TensorRT-LLM#3675
-  if (is_fp8(plan.prefill_query.data_type) || is_fp8(plan.decode_query.data_type)) {
-    if (question.config.cache_config.kv_scales == KvScales::unit)
-      result.push_back(CautionKind::unit_scales);
-    if (question.config.cache_config.kv_scales == KvScales::unknown)
-      result.push_back(CautionKind::unknown_scales);
+std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
+                                     const PrefillRow* prefill, const DecodeBackend* decode) {
+  std::vector<CautionFact> result;
+  const CacheConfig& cache = question.config.cache_config;
+  const bool is_fp8_prefill = is_fp8(plan.prefill_query.data_type);
+  const bool is_fp8_decode = is_fp8(plan.decode_query.data_type);
+  const auto add_if = [&](bool is_so, const CautionFact& fact) {
+    if (is_so) result.push_back(fact);
+  };
+  if (is_fp8_prefill || is_fp8_decode) {
+    // vllm#37054, TensorRT-LLM#3675, #16916
+    add_if(cache.kv_scales == KvScales::unit, {CautionKind::unit_scales});
+    add_if(cache.kv_scales == KvScales::unknown, {CautionKind::unknown_scales});
+    add_if(cache.k_and_v_scales_differ, {CautionKind::unequal_scales});      // sglang#34765
+    add_if(cache.kv_scales_are_estimated, {CautionKind::estimated_scales});  // ATOM#2191
   }
   // sglang#14348, flashinfer#3484
-  if (question.kv_cache_quantized && !is_fp8(plan.decode_query.data_type)) {
-    result.push_back(CautionKind::storage_only);
+  add_if(question.kv_cache_quantized && !is_fp8_decode, {CautionKind::storage_only});
+  if (question.table != nullptr) {
+    const Platform& device = question.table->platform;
+    if (prefill != nullptr && contains(prefill->backend.ignores_flag_on, device)) {
+      result.push_back({CautionKind::flag_ignored, prefill->backend.name});
+    }
+    add_if(is_fp8_decode && !fp8_data_type(device), {CautionKind::no_fp8_units});
   }
-  if (backend != nullptr && contains(backend->backend.ignores_flag_on, question.table->platform)) {
-    result.push_back(CautionKind::flag_ignored);
-  }
+  const auto add_known_wrong = [&](bool is_fp8, const auto& backend) {
+    add_if(is_fp8 && !backend.known_wrong.empty(),
+           {CautionKind::known_wrong, backend.name, backend.known_wrong});
+  };
+  if (prefill != nullptr) add_known_wrong(is_fp8_prefill, prefill->backend);
+  if (decode != nullptr) add_known_wrong(is_fp8_decode, *decode);
   return result;
 }
 
@@ -146,7 +116,7 @@ std::uint64_t pack_plan(const AttentionPlan& plan) {
       plan.chunked_prefill_workspace ? number(*plan.chunked_prefill_workspace) : packed_no_type,
       number(plan.decode_query),
       number(plan.output),
-      format != nullptr ? static_cast<unsigned>(format - kv_cache_formats().data())
+      format != nullptr ? index_of(*format).value_or(packed_model_cache)
       : is_own          ? packed_own_cache
                         : packed_model_cache,
       plan.prefill.facts.kv_cache_quantized ? static_cast<unsigned>(plan.kv_scales) : 0,

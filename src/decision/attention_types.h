@@ -13,12 +13,6 @@
 
 namespace mla_dtype::detail {
 
-/// A decode backend of the engine, on its device.
-struct DecodeTable {
-  Platform platform = {};
-  DecodeBackend backend = {};
-};
-
 /// The KV cache as the allocator and as kernels see it.
 struct CacheTypes {
   DataType storage;
@@ -43,24 +37,22 @@ enum class Decode {
   model_queries,  ///< the backend reads a quantized KV cache so
   not_plain_fp8,  ///< the engine's predicate is not asked about such a KV cache
   refused,        ///< the engine's predicate said no
-  wrong_scales,   ///< no kernel can run: the backend does not take these KV scales
-  unreadable,     ///< ... or does not read this KV cache
 };
-
-constexpr bool is_illegal(Decode decode) { return decode >= Decode::wrong_scales; }
-
-/// What the backend does with the KV cache of the question.
-Decode decode_with(const DecodeTable& table, const PrefillQuestion& question);
-
-/// The bits of the KV caches that the backend reads with a model of this question.
-unsigned readable_kv_caches(const DecodeTable& table, const PrefillQuestion& question);
 
 /// The type of the chunked-prefill workspace; none without chunked prefill.
 std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType prefill_query);
 
-/// What is to be cautioned about in a plan that is complete but for this.
-std::vector<CautionKind> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
-                                     const PrefillRow* backend);
+/// One thing to be cautioned about; where it is about a backend, that, and what it is known for.
+struct CautionFact {
+  CautionKind kind;
+  std::string_view backend = {};
+  std::string_view known_wrong = {};
+};
+
+/// What is to be cautioned about in a plan that is complete but for this. `prefill`, `decode`: what
+/// runs; null: it is not known.
+std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
+                                     const PrefillRow* prefill, const DecodeBackend* decode);
 
 // A plan in 64 bits: attention_plan.h has the table.
 

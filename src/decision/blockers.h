@@ -66,10 +66,13 @@ class Blockers {
   unsigned bits_ = 0;
 };
 
-/// What keeps a backend from running at all.
-inline constexpr Blockers not_usable = Blockers(BlockerKind::backend_device) |
-                                       BlockerKind::model_dtype | BlockerKind::dimensions |
-                                       BlockerKind::head_count | BlockerKind::backend_unavailable;
+/// What keeps the backend from running at all.
+inline Blockers not_usable(const PrefillBackend& backend) {
+  constexpr Blockers always = Blockers(BlockerKind::backend_device) | BlockerKind::model_dtype |
+                              BlockerKind::dimensions | BlockerKind::head_count |
+                              BlockerKind::backend_unavailable;
+  return backend.sparse ? always | BlockerKind::sparse_attention : always;
+}
 
 /// What keeps a backend from FP8 queries on a device, whatever the model.
 inline constexpr Blockers of_device = Blockers(BlockerKind::backend_device) |

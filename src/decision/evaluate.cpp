@@ -6,11 +6,12 @@
 namespace mla_dtype::detail {
 namespace {
 
+// A format that nobody describes is the engine's to judge, unless the row lists some such.
 bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
-  if (question.format == nullptr) {
-    return !row.lists_own_kv_caches || holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype);
-  }
-  return (row.kv_caches & accepted_kv_caches(question)) != 0;
+  if (question.format == nullptr && !row.lists_own_kv_caches) return true;
+  const unsigned accepted = question.format != nullptr ? accepted_kv_caches(question) : 0;
+  return (row.kv_caches & accepted) != 0 ||
+         (accepted == 0 && holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype));
 }
 
 bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {
@@ -18,14 +19,15 @@ bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {
 }
 
 bool is_usable_without_fp8(const Choice& choice) {
-  return !choice.blockers.has(not_usable) &&
+  return !choice.blockers.has(not_usable(choice.row->backend)) &&
          choice.row->backend.fp8_queries != Fp8Queries::required;
 }
 
 // The flag should be changed only where that is possible, and does something.
-bool advises_change(const PrefillQuestion& question, PrefillQueryOutcome outcome) {
+bool advises_change(const PrefillQuestion& question, PrefillQueryOutcome outcome,
+                    bool is_by_kv_cache) {
   const double speedup = question.prediction->speedup;
-  if (question.prediction->decides) return false;
+  if (question.prediction->decides || is_by_kv_cache) return false;
   if (outcome == PrefillQueryOutcome::available_but_off) return is_worthwhile(speedup);
   return outcome == PrefillQueryOutcome::quantized && is_worthwhile(1 / speedup) &&
          (question.table == nullptr || runs_without_fp8(question));
@@ -45,6 +47,9 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   if (backend.head_multiple != 1 &&
       question.config.num_attention_heads % backend.head_multiple != 0) {
     result.add(BlockerKind::head_count);
+  }
+  if (is_sparse(question.config) ? !backend.sparse && !backend.fp8_with_sparse : backend.sparse) {
+    result.add(BlockerKind::sparse_attention);
   }
   if (backend.fp8_queries == Fp8Queries::never) return result;
   if (is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype)) {
@@ -111,17 +116,21 @@ Evaluation evaluate(const PrefillQuestion& question) {
   PrefillQueryFacts& facts = result.facts;
   facts.kv_cache_quantized = question.kv_cache_quantized;
   facts.requested = question.requested;
+  bool is_by_kv_cache = false;
   if (question.table == nullptr) {
     facts.backend_supports = question.engines_answer && question.engines_answer->supported;
   } else {
     result.choice = select(question);
     facts.backend_supports =
         facts.kv_cache_quantized && result.choice.row != nullptr && result.choice.blockers.empty();
+    is_by_kv_cache =
+        facts.backend_supports && result.choice.row->backend.fp8_queries == Fp8Queries::by_kv_cache;
+    facts.requested = facts.requested || is_by_kv_cache;
   }
   result.outcome = decide_prefill_query(facts);
   result.prediction = question.prediction;
   if (result.prediction) {
-    result.prediction->advises_change = advises_change(question, result.outcome);
+    result.prediction->advises_change = advises_change(question, result.outcome, is_by_kv_cache);
   }
   return result;
 }

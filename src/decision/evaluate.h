@@ -75,15 +75,24 @@ struct Obstacle {
 /// Every condition that kept FP8 queries away, in the order in which they are told.
 std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation);
 
-/// Changes that together, with FP8 queries requested, give them. Null: no change.
+/// Changes that an operator can make. Null: none of that kind.
 struct Change {
   const KvCacheFormat* kv_cache = nullptr;
   const PrefillRow* row = nullptr;
+  const DecodeRow* decode = nullptr;
 };
 
-/// Each least set of changes; the smallest first, then what the table prefers. Of two that come to
-/// the same, one. `{{}}`: requesting them is enough.
+/// The question with that change; the flag stays as it is.
+PrefillQuestion with(const PrefillQuestion& question, const Change& change);
+
+/// Each least set of changes that, with FP8 queries requested, gives them. The smallest first, then
+/// what is nearest to the KV cache, then what the table prefers. Of two that come to the same, one.
+/// `{{}}`: requesting them is enough.
 std::vector<Change> least_changes(const PrefillQuestion& question);
+
+/// The same with which prefill and decode can run at all; another decode backend goes before
+/// another KV cache.
+std::vector<Change> least_changes_to_run(const PrefillQuestion& question);
 
 /// Why no change helps.
 enum class Hopeless {

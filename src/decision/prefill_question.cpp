@@ -51,6 +51,14 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
   return table;
 }
 
+const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment& env) {
+  if (const auto* const known = find_kv_cache_format(cache_dtype)) return known;
+  for (const EngineKvCacheFormat& own : env.kv_cache_formats) {
+    if (own.format.name == cache_dtype) return &own.format;
+  }
+  return nullptr;
+}
+
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env) {
   const CacheConfig& cache = config.cache_config;
@@ -58,7 +66,7 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
       config, env, model_dtype,
       effective_cache_dtype(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo)};
   question.is_from_checkpoint = question.cache_dtype != cache.cache_dtype;
-  question.format = find_kv_cache_format(question.cache_dtype);
+  question.format = find_format(question.cache_dtype, env);
   if (env.backend_supports_prefill_query_quantization) return question;
   question.table = env.prefill_table.get();
   if (!question.operators_choice().empty()) {

@@ -38,6 +38,9 @@ struct PrefillTable {
 PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBackend> backends,
                                 const PrefillBackendAvailability& is_available);
 
+struct DecodeTable;
+struct DecodeRow;
+
 /// A decision on prefill queries before it is taken. Its explanation and its records are worded
 /// from this alone, so record_key() has to know whatever is read of the configuration and
 /// environment.
@@ -59,9 +62,9 @@ struct PrefillQuestion {
   std::optional<PrefillPrediction> prediction = {};
   std::optional<Support> engines_answer = {};  ///< where its own predicate was asked
 
-  // A plan's: what decoding leaves of the KV caches.
-  bool may_keep_kv_cache = true;
-  unsigned kv_caches_left = ~0U;  ///< a bit for each KvCacheFormat
+  // A plan's. Null: decoding is not asked about.
+  const DecodeTable* decode = nullptr;
+  const DecodeRow* decode_choice = nullptr;  ///< by the operator; null: the first that can
 
   /// Whether the library answers for other KV caches, too.
   bool knows_kv_caches() const { return !env.is_quantized_kv_cache; }
@@ -77,6 +80,12 @@ struct PrefillQuestion {
     return config.attention_config.prefill_query_mode == PrefillQueryMode::automatic && !requested;
   }
 };
+
+/// The format of kv_cache.h, or of the engine's own; null: neither.
+const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment& env);
+
+/// Whether the model has sparse attention.
+inline bool is_sparse(const EngineConfig& config) { return config.index_topk > 0; }
 
 /// The configuration and the environment of a question, both checked; no predicate is asked.
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "decision/decode.h"
 #include "decision/evaluate.h"
 #include "facts/kv_cache_formats.h"
 
@@ -55,36 +56,65 @@ Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
   return {nearest != all.end() ? *nearest : all.front()};
 }
 
-// The question with that change, and none of the flag.
-PrefillQuestion with(const PrefillQuestion& question, const Change& change) {
-  PrefillQuestion changed =
-      change.kv_cache != nullptr ? with_kv_cache(question, *change.kv_cache) : question;
-  if (change.row != nullptr) changed.chosen = change.row;
-  return changed;
+// What a KV cache is stored as: two spellings of that come to the same.
+std::string_view storage_of(std::string_view cache_dtype, const PrefillQuestion& question) {
+  return cache_dtype == "auto" ? to_string(question.model_dtype) : storage_name(cache_dtype);
 }
 
-bool is_enough(const PrefillQuestion& question, const Change& change) {
-  const bool is_cache_left = change.kv_cache == nullptr
-                                 ? question.may_keep_kv_cache
-                                 : (question.kv_caches_left & bit_of(*change.kv_cache)) != 0;
-  if (!is_cache_left) return false;
-  const PrefillQuestion changed = with(question, change);
-  if (changed.chosen != nullptr) return takes_fp8(*changed.chosen, changed);
-  const auto& rows = question.table->rows;
-  return std::any_of(rows.begin(), rows.end(),
-                     [&](const PrefillRow& row) { return takes_fp8(row, changed); });
+// Whether it is the smaller of the two, or comes to the same.
+bool covers(const Change& least, const Change& change, const PrefillQuestion& question) {
+  const bool same_cache =
+      least.kv_cache == nullptr ||
+      (change.kv_cache != nullptr &&
+       storage_of(least.kv_cache->name, question) == storage_of(change.kv_cache->name, question));
+  return same_cache && (least.row == nullptr || least.row == change.row) &&
+         (least.decode == nullptr || least.decode == change.decode);
 }
 
-// One spelling of each KV cache that is enough with this backend.
-std::vector<Change> changes_of_kv_cache(const PrefillQuestion& question, const PrefillRow* row) {
-  std::vector<Change> result;
-  if (!question.knows_kv_caches()) return result;
-  unsigned offered = 0;
+// None, then all known KV caches, those most like that of the question first.
+std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& question) {
+  std::vector<const KvCacheFormat*> options = {nullptr};
+  if (!question.knows_kv_caches()) return options;
   for (const KvCacheFormat& format : kv_cache_formats()) {
-    const Change change = {&format, row};
-    if ((offered & bit_of(format)) != 0 || !is_enough(question, change)) continue;
-    offered |= bits_stored_like(format);
-    result.push_back(change);
+    const bool is_open = format.name == "auto";  // comes to what it came to
+    if (!is_open || !question.is_from_checkpoint) options.push_back(&format);
+  }
+  for (const auto& own : question.env.kv_cache_formats) options.push_back(&own.format);
+  const auto distance = [&](const KvCacheFormat* format) {
+    if (format == nullptr) return 0;
+    const std::string_view current = storage_of(question.cache_dtype, question);
+    if (storage_of(format->name, question) == current) return 1;
+    return format->quantized == question.kv_cache_quantized ? 2 : 3;
+  };
+  std::stable_sort(options.begin(), options.end(),
+                   [&](auto* a, auto* b) { return distance(a) < distance(b); });
+  return options;
+}
+
+// Each least set of changes that is enough, the smallest first.
+template <class IsEnough>
+std::vector<Change> least(const PrefillQuestion& question,
+                          const std::vector<const DecodeRow*>& decodes, IsEnough is_enough) {
+  Rows rows = rows_in_order(question);
+  rows.insert(rows.begin(), nullptr);
+  const std::vector<const KvCacheFormat*> kv_caches = kv_cache_options(question);
+  std::vector<Change> result;
+  const auto try_out = [&](const Change& change) {
+    const bool has_one_to_spare =
+        std::any_of(result.begin(), result.end(),
+                    [&](const Change& smaller) { return covers(smaller, change, question); });
+    if (!has_one_to_spare && is_enough(with(question, change))) result.push_back(change);
+  };
+  for (int size = 0; size <= 3; ++size) {
+    for (const DecodeRow* decode : decodes) {
+      for (const PrefillRow* row : rows) {
+        for (const KvCacheFormat* kv_cache : kv_caches) {
+          const bool is_of_size =
+              (kv_cache != nullptr) + (row != nullptr) + (decode != nullptr) == size;
+          if (is_of_size) try_out({kv_cache, row, decode});
+        }
+      }
+    }
   }
   return result;
 }
@@ -92,6 +122,7 @@ std::vector<Change> changes_of_kv_cache(const PrefillQuestion& question, const P
 // Why the backend is not selected; empty if nothing speaks against it.
 Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
   Blockers against = blockers_of(row, question);
+  const Blockers not_usable = detail::not_usable(row.backend);
   if (against.has(not_usable)) return against & not_usable;
   const bool needs_fp8 = row.backend.fp8_queries == Fp8Queries::required;
   const bool is_fp8_wanted =
@@ -104,6 +135,14 @@ Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
   if (!question.requested) against.add(BlockerKind::not_requested);
   if (needs_fp8 && !against.empty()) against.add(BlockerKind::backend_needs_fp8);
   return against;
+}
+
+// What runs; null: nothing, or not the choice.
+const PrefillRow* selected_row(const PrefillQuestion& question) {
+  const PrefillRow* const row = select(question).row;
+  const bool is_choice_rejected =
+      question.chosen != nullptr && !rejection(*question.chosen, question).empty();
+  return is_choice_rejected ? nullptr : row;
 }
 
 std::vector<Selection::Rejected> rejected_rows(const PrefillQuestion& question,
@@ -125,7 +164,7 @@ std::vector<Selection::Rejected> rejected_rows(const PrefillQuestion& question,
 const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow* selected) {
   const PrefillRow* const subject = question.chosen != nullptr ? question.chosen : selected;
   // With another KV cache, which this is not about, the remedies are.
-  if (!question.may_keep_kv_cache || question.is_ruled_out() ||
+  if (!can_decode(question) || question.is_ruled_out() ||
       (selected != nullptr && takes_fp8(*selected, question))) {
     return nullptr;
   }
@@ -142,7 +181,9 @@ const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow*
 std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation) {
   std::vector<Obstacle> result;
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
-  if (!evaluation.facts.requested) result.push_back({BlockerKind::not_requested});
+  const bool has_no_flag =
+      question.chosen != nullptr && question.chosen->backend.fp8_queries == Fp8Queries::by_kv_cache;
+  if (!evaluation.facts.requested && !has_no_flag) result.push_back({BlockerKind::not_requested});
   if (!evaluation.facts.kv_cache_quantized) {
     result.push_back({BlockerKind::kv_cache_not_quantized});
   }
@@ -162,21 +203,31 @@ std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluatio
   return result;
 }
 
+PrefillQuestion with(const PrefillQuestion& question, const Change& change) {
+  PrefillQuestion changed =
+      change.kv_cache != nullptr ? with_kv_cache(question, *change.kv_cache) : question;
+  if (change.row != nullptr) changed.chosen = change.row;
+  if (change.decode != nullptr) changed.decode_choice = change.decode;
+  return changed;
+}
+
 std::vector<Change> least_changes(const PrefillQuestion& question) {
   if (question.is_ruled_out()) return {};
-  if (is_enough(question, {})) return {{}};
-  std::vector<Change> result = changes_of_kv_cache(question, nullptr);
-  const Rows rows = rows_in_order(question);
-  for (const PrefillRow* const row : rows) {
-    if (is_enough(question, {nullptr, row})) result.push_back({nullptr, row});
+  return least(question, {nullptr}, [](PrefillQuestion changed) {
+    changed.requested = true;
+    return evaluate(changed).outcome == PrefillQueryOutcome::quantized && can_decode(changed);
+  });
+}
+
+std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
+  std::vector<const DecodeRow*> decodes;
+  if (question.decode_choice != nullptr) {
+    for (const DecodeRow& row : question.decode->rows) decodes.push_back(&row);
   }
-  for (const PrefillRow* const row : rows) {
-    if (is_enough(question, {nullptr, row})) continue;
-    for (const Change& change : changes_of_kv_cache(question, row)) {
-      if (!is_enough(question, {change.kv_cache, nullptr})) result.push_back(change);
-    }
-  }
-  return result;
+  decodes.push_back(nullptr);
+  return least(question, decodes, [](const PrefillQuestion& changed) {
+    return can_decode(changed) && selected_row(changed) != nullptr;
+  });
 }
 
 Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes) {
@@ -189,8 +240,7 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
     if (question.is_ruled_out()) return Hopeless::prediction;
     if (!changes.empty() || !question.knows_kv_caches()) return Hopeless::no;
     PrefillQuestion without_decoding = question;
-    without_decoding.may_keep_kv_cache = true;
-    without_decoding.kv_caches_left = ~0U;
+    without_decoding.decode = nullptr;
     return least_changes(without_decoding).empty() ? Hopeless::model : Hopeless::decode;
   }
   if (!any_row([](const PrefillRow& row) { return !row.on_device.has(of_device); })) {
@@ -204,16 +254,12 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
 
 Selection make_selection(const PrefillQuestion& question) {
   Selection result;
-  result.selected = select(question).row;
+  result.selected = selected_row(question);
   if (question.chosen == nullptr || !question.is_chosen_by_name()) {
-    result.rejected = rejected_rows(question, result.selected);
+    result.rejected = rejected_rows(question, select(question).row);
   }
-  if (question.chosen != nullptr) {
-    const Blockers why = rejection(*question.chosen, question);
-    if (!why.empty()) {
-      result.rejected.push_back({question.chosen, why});
-      result.selected = nullptr;
-    }
+  if (question.chosen != nullptr && result.selected == nullptr) {
+    result.rejected.push_back({question.chosen, rejection(*question.chosen, question)});
   }
   result.takes_fp8 = result.selected != nullptr && takes_fp8(*result.selected, question);
   result.advised = advised_row(question, result.selected);

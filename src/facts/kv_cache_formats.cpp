@@ -2,6 +2,7 @@
 #include "facts/kv_cache_formats.h"
 
 #include <algorithm>
+#include <functional>
 
 namespace mla_dtype {
 namespace {
@@ -36,6 +37,9 @@ constexpr std::array<KvCacheFormat, 18> formats = {{
     {"turboquant_3bit_nc", false, bytes, true, Scales::packed},
 }};
 
+// No string of vLLM's; engines that compute in float32 have it.
+constexpr KvCacheFormat float32 = {"float32", false, DataType::float32, false, Scales::none};
+
 // vllm/utils/torch_utils.py, MODELOPT_TO_VLLM_KV_CACHE_DTYPE_MAP.
 struct QuantAlgo {
   std::string_view name, cache_dtype;
@@ -57,7 +61,14 @@ const KvCacheFormat* detail::find_kv_cache_format(std::string_view cache_dtype) 
   for (const KvCacheFormat& format : formats) {
     if (format.name == cache_dtype) return &format;
   }
-  return nullptr;
+  return cache_dtype == float32.name ? &float32 : nullptr;
+}
+
+std::optional<unsigned> detail::index_of(const KvCacheFormat& format) noexcept {
+  const KvCacheFormat* const first = formats.data();
+  const std::less<const KvCacheFormat*> before;
+  if (before(&format, first) || !before(&format, first + formats.size())) return std::nullopt;
+  return static_cast<unsigned>(&format - first);
 }
 
 std::optional<std::string_view> detail::kv_cache_dtype_of(std::string_view quant_algo) noexcept {

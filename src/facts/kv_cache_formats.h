@@ -9,7 +9,7 @@
 
 namespace mla_dtype::detail {
 
-/// Where the format is in kv_cache_formats(); null if it is not known.
+/// That of kv_cache_formats(), or `float32`; null if it is not known.
 const KvCacheFormat* find_kv_cache_format(std::string_view cache_dtype) noexcept;
 
 /// The KV-cache dtype that a checkpoint's `kv_cache_quant_algo` stands for, in any case; `auto`:
@@ -44,9 +44,13 @@ inline std::string_view storage_name(std::string_view cache_dtype) {
 /// part in bfloat16 (656 bytes for DeepSeek-V3).
 inline bool is_flashmla_layout(const KvCacheFormat& format) { return format.name == "fp8_ds_mla"; }
 
-/// A bit for each of kv_cache_formats().
+/// Its place in kv_cache_formats(); none for any other.
+std::optional<unsigned> index_of(const KvCacheFormat& format) noexcept;
+
+/// A bit for each of kv_cache_formats(); none for any other.
 inline unsigned bit_of(const KvCacheFormat& format) {
-  return 1U << (&format - kv_cache_formats().data());
+  const auto index = index_of(format);
+  return index ? 1U << *index : 0;
 }
 
 /// The bits of all that are stored like it.

@@ -24,29 +24,13 @@ std::string_view to_string(BlockerKind kind) {
                                         "output_dtype",
                                         "backend_unavailable",
                                         "backend_refused",
-                                        "backend_needs_fp8"};
+                                        "backend_needs_fp8",
+                                        "sparse_attention"};
   return detail::enumerator_name(names, "kind", "BlockerKind", kind);
 }
 
 namespace detail {
 namespace {
-
-std::string_view to_string(KvScales scales) { return kv_scales_name(scales); }
-
-std::string to_string(const MlaDimensions& dimensions) {
-  return fmt::format("({}, {}, {})", dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim,
-                     dimensions.v_head_dim);
-}
-
-template <class Item>
-std::string list_of(const std::vector<Item>& items) {
-  using detail::to_string;
-  using mla_dtype::to_string;
-  std::vector<std::string> names;
-  names.reserve(items.size());
-  for (const Item& item : items) names.emplace_back(to_string(item));
-  return list(names);
-}
 
 // Why FP8 prefill attention does not read a quantized format.
 std::string_view refusal(const KvCacheFormat& format) {
@@ -96,10 +80,8 @@ Described describe_device(BlockerKind kind, const PrefillRow& row, const Platfor
       }
       return {device, fmt::format("does not take FP8 queries on this device ({}), only on {}.",
                                   device, list_of(backend.fp8_devices))};
-    case BlockerKind::backend_unavailable: {
-      const std::string& reason = row.available.reason;
-      return {backend.name, reason.empty() ? "is not available." : "is not available: " + reason};
-    }
+    case BlockerKind::backend_unavailable:
+      return {backend.name, unavailable(row.available)};
     case BlockerKind::backend_without_fp8:
       return {backend.name, "does not take FP8 queries."};
     default:
@@ -131,6 +113,10 @@ Described describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQue
       return {scales,
               fmt::format("takes FP8 queries only with KV scales that are {}, and these are {}.",
                           list_of(backend.fp8_kv_scales), scales)};
+    case BlockerKind::sparse_attention:
+      return {fmt::to_string(config.index_topk),
+              is_sparse(config) ? "does not take FP8 queries of a model with sparse attention."
+                                : sparse_refusal(config)};
     case BlockerKind::decode_context_parallel:
       return {fmt::to_string(config.parallel_config.decode_context_parallel_size),
               "does not take FP8 queries with a decode-context-parallel size above 1."};
@@ -165,6 +151,22 @@ Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question) {
   auto [value, sentence] = describe_values(obstacle, question);
   return {obstacle.kind, std::move(value), std::move(sentence)};
 }
+
+std::string unavailable(const Support& available) {
+  return available.reason.empty() ? "is not available." : "is not available: " + available.reason;
+}
+
+std::string sparse_refusal(const EngineConfig& config) {
+  return is_sparse(config) ? "does not run models with sparse attention (index_topk)."
+                           : "runs models with sparse attention (index_topk) alone.";
+}
+
+std::string to_string(const MlaDimensions& dimensions) {
+  return fmt::format("({}, {}, {})", dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim,
+                     dimensions.v_head_dim);
+}
+
+std::string_view to_string(KvScales scales) { return kv_scales_name(scales); }
 
 std::string list(const std::vector<std::string>& items) {
   std::string result;

@@ -21,7 +21,7 @@ void check_types(std::string_view field, const std::vector<DataType>& types) {
 
 void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
   const bool never = backend.fp8_queries == Fp8Queries::never;
-  if (backend.fp8_queries > Fp8Queries::required) {
+  if (backend.fp8_queries > Fp8Queries::by_kv_cache) {
     throw_out_of_range(row + "fp8_queries", "Fp8Queries",
                        static_cast<unsigned>(backend.fp8_queries));
   }
@@ -62,6 +62,12 @@ void check_prefill_backend(const PrefillBackend& backend) {
   check_fp8_queries(backend, row);
 }
 
+void check_stored_as(const DecodePair& pair, const std::string& row) {
+  const auto* const format = find_kv_cache_format(pair.stored_as);
+  if (pair.stored_as.empty() || (format != nullptr && format->quantized)) return;
+  throw_invalid_argument(row + "stored_as", in_quotes(pair.stored_as), "quantized KV-cache dtypes");
+}
+
 }  // namespace
 
 void throw_bad_data_type(std::string_view field, DataType type, std::string_view accepted) {
@@ -77,7 +83,7 @@ void check_positive(std::string_view field, std::int64_t value) {
 
 void check_dimensions(const MlaDimensions& dimensions) {
   check_positive("qk_nope_head_dim", dimensions.qk_nope_head_dim);
-  check_positive("qk_rope_head_dim", dimensions.qk_rope_head_dim);
+  check_not_negative("qk_rope_head_dim", dimensions.qk_rope_head_dim);
   check_positive("v_head_dim", dimensions.v_head_dim);
 }
 
@@ -117,17 +123,31 @@ void check_config(const EngineConfig& config) {
   check_quant_algo(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo);
   check_dimensions(config.mla_dimensions);
   check_positive("kv_lora_rank", config.kv_lora_rank);
+  check_not_negative("index_topk", config.index_topk);
   check_positive("num_attention_heads", config.num_attention_heads);
   check_positive("decode_context_parallel_size",
                  config.parallel_config.decode_context_parallel_size);
 }
 
-const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype) {
+const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype,
+                                           const std::vector<EngineKvCacheFormat>& own) {
   const auto* const format = find_kv_cache_format(cache_dtype);
   if (format != nullptr) return *format;
   std::vector<std::string_view> names;
   for (const KvCacheFormat& known : kv_cache_formats()) names.push_back(known.name);
+  for (const EngineKvCacheFormat& known : own) names.push_back(known.format.name);
   throw_unknown_name("cache_dtype", cache_dtype, names);
+}
+
+void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats) {
+  for (const auto& [format, token_bytes] : formats) {
+    check_name("kv_cache_formats", format.name);
+    if (find_kv_cache_format(format.name) != nullptr) {
+      throw_invalid_argument("kv_cache_formats", in_quotes(format.name), "names not known already");
+    }
+    static_cast<void>(to_string(format.scales));  // throws for what is none
+    if (format.data_type) static_cast<void>(size_in_bytes(*format.data_type));
+  }
 }
 
 void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
@@ -145,24 +165,25 @@ void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
 
 void check_decode_backend(const DecodeBackend& backend) {
   check_name("decode backend's name", backend.name);
+  const std::string row = fmt::format("decode backend {}, ", backend.name);
+  for (const MlaDimensions& dimensions : backend.dimensions) check_dimensions(dimensions);
   for (const DecodePair& pair : backend.pairs) {
-    check_types(fmt::format("decode backend {}, model_dtypes", backend.name), pair.model_dtypes);
+    check_types(row + "model_dtypes", pair.model_dtypes);
     const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
     if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
         (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
-      throw_invalid_argument(fmt::format("decode backend {}, queries", backend.name),
+      throw_invalid_argument(row + "queries",
                              fmt::format("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
                              "model; or fp8, with quantized KV caches");
     }
+    check_stored_as(pair, row);
     for (const std::string& name : pair.kv_cache_dtypes) {
       const auto* const format = find_kv_cache_format(name);
-      const bool is_fit =
-          !name.empty() &&
-          (format == nullptr || (is_fp8_pair ? is_per_tensor_fp8(*format) : format->quantized));
-      if (is_fit) continue;
+      const bool is_fit = format == nullptr || !is_fp8_pair || is_per_tensor_fp8(*format);
+      if (!name.empty() && is_fit) continue;
       throw_invalid_argument(
-          fmt::format("decode backend {}, kv_cache_dtypes", backend.name), in_quotes(name),
-          is_fp8_pair ? "FP8 with one scale, and the engine's own" : "quantized KV-cache dtypes");
+          row + "kv_cache_dtypes", in_quotes(name),
+          is_fp8_pair ? "FP8 with one scale, and the engine's own" : "KV-cache dtypes");
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/decode_backend.h>
+#include <mla_dtype/engine_profile.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
 
@@ -31,8 +32,12 @@ void check_config(const EngineConfig& config);
 /// The latter alone, where `auto` asks for it.
 void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo);
 
-/// The format of a KV-cache dtype that has to be known.
-const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype);
+/// The format of a KV-cache dtype that has to be known. `own`: what is accepted, too.
+const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype,
+                                           const std::vector<EngineKvCacheFormat>& own = {});
+
+/// Formats of an engine's own without a name, or with one that is known already.
+void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats);
 
 /// Rows that contradict themselves, two of one name, none at all.
 void check_prefill_backends(const std::vector<PrefillBackend>& backends);

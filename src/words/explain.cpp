@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "decision/decode.h"
 #include "facts/kv_cache_formats.h"
 #include "words/prefill_query.h"
 
@@ -15,17 +16,23 @@ std::string_view name_of(const PrefillRow* row) {
   return row != nullptr ? std::string_view(row->backend.name) : std::string_view();
 }
 
-Remedy remedy(const Change& change, const PrefillQuestion& question) {
+// `is_for_fp8`: it has FP8 queries requested where they have to be.
+Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& question) {
   Remedy result{};
-  result.request = !question.requested;
+  result.request = is_for_fp8 &&
+                   (question.table == nullptr || !evaluate(with(question, change)).facts.requested);
   if (change.kv_cache != nullptr) result.cache_dtype = change.kv_cache->name;
   result.prefill_backend = name_of(change.row);
+  if (change.decode != nullptr) result.decode_backend = change.decode->backend.name;
   const bool is_chosen =
       question.format != nullptr && !question.is_from_checkpoint && question.format->name != "auto";
-  const Settings kept = {question.requested, is_chosen ? question.format->name : std::string_view(),
-                         question.operators_choice()};
-  result.spelling = spell(question.env.spellings,
-                          {result.request, result.cache_dtype, result.prefill_backend}, kept);
+  const Settings kept = {question.requested,
+                         is_chosen ? question.format->name : std::string_view(),
+                         question.operators_choice(),
+                         {}};
+  result.spelling = spell(
+      question.env.spellings,
+      {result.request, result.cache_dtype, result.prefill_backend, result.decode_backend}, kept);
   return result;
 }
 
@@ -129,7 +136,7 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   if (question.table == nullptr) {
     const bool is_flag_enough =
         evaluation.outcome == PrefillQueryOutcome::available_but_off && !question.is_ruled_out();
-    if (is_flag_enough) result.remedies.push_back(remedy({}, question));
+    if (is_flag_enough) result.remedies.push_back(remedy({}, true, question));
     return result;
   }
   result.prefill_backend = name_of(evaluation.choice.row);
@@ -139,8 +146,18 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   result.hint = hint(question, make_selection(question));
   if (is_quantized) return result;
   const std::vector<Change> changes = least_changes(question);
-  for (const Change& change : changes) result.remedies.push_back(remedy(change, question));
+  for (const Change& change : changes) {
+    result.remedies.push_back(remedy(change, /*is_for_fp8=*/true, question));
+  }
   result.nothing_helps = nothing_helps(question, why_hopeless(question, changes));
+  return result;
+}
+
+std::vector<Remedy> remedies_to_run(const PrefillQuestion& question) {
+  std::vector<Remedy> result;
+  for (const Change& change : least_changes_to_run(question)) {
+    result.push_back(remedy(change, /*is_for_fp8=*/false, question));
+  }
   return result;
 }
 

@@ -2,6 +2,7 @@
 #include "words/plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string_view>
@@ -12,6 +13,73 @@
 #include "words/prefill_query.h"
 
 namespace mla_dtype::detail {
+namespace {
+
+std::string dimensions_refusal(const DecodeBackend& backend, const EngineConfig& config) {
+  const MlaDimensions& dimensions = config.mla_dimensions;
+  if (accepts(backend.latent_sizes, latent_size(config))) {
+    return fmt::format("does not take the head dimensions (qk_nope, qk_rope, v) {}.",
+                       to_string(dimensions));
+  }
+  return fmt::format(
+      "does not take a latent of {} elements (kv_lora_rank and qk_rope_head_dim), only {}{}.",
+      latent_size(config), fmt::join(backend.latent_sizes, " or "),
+      dimensions.qk_rope_head_dim == 0 ? ": it needs a rotary part" : "");
+}
+
+// Those of all pairs.
+std::string devices_of(const DecodeBackend& backend) {
+  std::vector<std::string> devices;
+  for (const DecodePair& pair : backend.pairs) {
+    for (const DeviceRange& range : pair.devices) {
+      const std::string name = mla_dtype::to_string(range);
+      if (!holds(devices, name)) devices.push_back(name);
+    }
+  }
+  return list(devices);
+}
+
+// What keeps a decode backend from running.
+std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
+                            const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const std::string_view model = to_string(question.model_dtype);
+  const std::string pair =
+      fmt::format("does not read a KV cache of dtype {} for a {} model on this device ({}).",
+                  in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
+                  device_name(question.decode->platform));
+  switch (kind) {
+    case BlockerKind::backend_device: {
+      const std::string devices = devices_of(row.backend);
+      return devices.empty() ? pair : fmt::format("{} It runs only on {}.", pair, devices);
+    }
+    case BlockerKind::model_dtype:
+      return fmt::format("{} It does not take {} models.", pair, model);
+    case BlockerKind::backend_unavailable:
+      return unavailable(row.available);
+    case BlockerKind::dimensions:
+      return dimensions_refusal(row.backend, config);
+    case BlockerKind::head_count:
+      return fmt::format("does not take {} heads of a rank.", config.num_attention_heads);
+    case BlockerKind::dynamic_kv_scales:
+      return fmt::format("takes KV scales of 1 only, and these are {}.",
+                         kv_scales_name(config.cache_config.kv_scales));
+    case BlockerKind::decode_context_parallel:
+      return "does not decode with a decode-context-parallel size above 1.";
+    case BlockerKind::sparse_attention:
+      return sparse_refusal(config);
+    default:
+      return pair;
+  }
+}
+
+Blocker describe_decode(BlockerKind kind, const DecodeRow& row, const PrefillQuestion& question) {
+  return {
+      kind, row.backend.name,
+      fmt::format("Decode backend {} {}", row.backend.name, decode_sentence(kind, row, question))};
+}
+
+}  // namespace
 
 std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype) {
   return fmt::format("KV-cache dtype {}: {}.", in_quotes(kv_cache_dtype.resolved),
@@ -32,8 +100,7 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation) {
   return text;
 }
 
-std::string decode_reason(Decode decode, const DecodeTable* table,
-                          const std::string& engines_reason) {
+std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason) {
   switch (decode) {
     case Decode::unquantized:
       return "The KV cache is not quantized.";
@@ -42,7 +109,7 @@ std::string decode_reason(Decode decode, const DecodeTable* table,
     case Decode::model_queries:
       return fmt::format(
           "Decode backend {} reads this KV cache with queries in the model's data type.",
-          table->backend.name);
+          row->backend.name);
     case Decode::not_plain_fp8:
       return "The KV cache is quantized, but not plain FP8.";
     default:
@@ -51,18 +118,30 @@ std::string decode_reason(Decode decode, const DecodeTable* table,
   }
 }
 
-std::string decode_refusal(Decode decode, const DecodeTable& table,
-                           const PrefillQuestion& question) {
-  if (decode == Decode::wrong_scales) {
-    return fmt::format("Decode backend {} takes KV scales of 1 only, and these are {}.",
-                       table.backend.name, kv_scales_name(question.config.cache_config.kv_scales));
+std::string stored_as_reason(const std::string& decode_backend) {
+  return fmt::format("decode backend {} stores it so", decode_backend);
+}
+
+DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
+  DecodeBackendSelection result;
+  const DecodeChoice selected = select_decode(question);
+  if (selected.runs()) {
+    result.name = selected.row->backend.name;
+    result.queries = selected.pair->queries;
   }
-  const bool is_model_cache = question.cache_dtype == "auto";
-  return fmt::format(
-      "Decode backend {} does not read a KV cache of dtype {} for a {} model on this device ({}).",
-      table.backend.name,
-      in_quotes(is_model_cache ? to_string(question.model_dtype) : question.cache_dtype),
-      to_string(question.model_dtype), device_name(table.platform));
+  for (const DecodeChoice& choice : rejected_decodes(question)) {
+    RejectedPrefillBackend& rejected = result.rejected.emplace_back();
+    rejected.name = choice.row->backend.name;
+    for (const BlockerKind kind : choice.blockers.kinds()) {
+      rejected.blockers.push_back(describe_decode(kind, *choice.row, question));
+    }
+  }
+  return result;
+}
+
+std::string decode_refusal(const PrefillQuestion& question) {
+  const std::string why = reasons(explain_decode(question).rejected, /*is_found=*/false);
+  return question.decode_choice != nullptr ? why.substr(1) : "No decode backend can be used." + why;
 }
 
 std::string workspace_reason(const PrefillQuestion& question) {
@@ -74,27 +153,36 @@ std::string workspace_reason(const PrefillQuestion& question) {
              : "That of the prefill queries.";
 }
 
-Caution caution(CautionKind kind, const PrefillQuestion& question, const PrefillRow* backend) {
-  switch (kind) {
+std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
+  switch (fact.kind) {
     case CautionKind::unit_scales:
-      return {kind,
-              "Attention is computed in FP8 with KV scales of 1: what exceeds the range of FP8 is "
-              "cut off. Calibrated scales avoid that."};
+      return "Attention is computed in FP8 with KV scales of 1: what exceeds the range of FP8 is "
+             "cut "
+             "off. Calibrated scales avoid that.";
     case CautionKind::unknown_scales:
-      return {kind,
-              "Attention is computed in FP8, and it is not known whether the KV scales are "
-              "calibrated."};
+      return "Attention is computed in FP8, and it is not known whether the KV scales are "
+             "calibrated.";
+    case CautionKind::unequal_scales:
+      return "Attention is computed in FP8 with a scale of keys that is not that of values, "
+             "although "
+             "MLA has one latent for both.";
+    case CautionKind::estimated_scales:
+      return "Attention is computed in FP8 with KV scales that are estimated.";
     case CautionKind::storage_only:
-      return {kind,
-              "The KV cache is quantized for storage only: decode computes in the model's data "
-              "type, which saves memory but no time."};
+      return "The KV cache is quantized for storage only: decode computes in the model's data "
+             "type, "
+             "which saves memory but no time.";
+    case CautionKind::known_wrong:
+      return fmt::format("Backend {} computes in FP8: {}.", fact.backend, fact.known_wrong);
+    case CautionKind::no_fp8_units:
+      return fmt::format("On this device ({}) FP8 queries are slower: it computes in no FP8.",
+                         device_name(question.table->platform));
     case CautionKind::flag_ignored:
       break;
   }
-  return {kind,
-          fmt::format("On this device ({}) prefill backend {} may run in FP8 whatever {} says.",
-                      device_name(question.table->platform), backend->backend.name,
-                      flag_name(question.env.spellings))};
+  return fmt::format("On this device ({}) prefill backend {} may run in FP8 whatever {} says.",
+                     device_name(question.table->platform), fact.backend,
+                     flag_name(question.env.spellings));
 }
 
 std::string in_lines(const AttentionPlan& plan) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "decision/attention_types.h"
+#include "decision/decode.h"
 
 namespace mla_dtype::detail {
 
@@ -20,18 +21,22 @@ inline constexpr char output_reason[] = "Always the model's data type.";
 std::string prefill_reason(const PrefillQueryExplanation& explanation);
 
 /// Why decode queries are of theirs. `engines_reason`: what its predicate gave for a refusal.
-std::string decode_reason(Decode decode, const DecodeTable* table,
-                          const std::string& engines_reason);
+std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason);
+
+/// Why the KV cache is of another format than it was set to.
+std::string stored_as_reason(const std::string& decode_backend);
+
+/// The decode backend of a question with a table, and why not those before it.
+DecodeBackendSelection explain_decode(const PrefillQuestion& question);
 
 /// Why no kernel can decode.
-std::string decode_refusal(Decode decode, const DecodeTable& table,
-                           const PrefillQuestion& question);
+std::string decode_refusal(const PrefillQuestion& question);
 
 /// Why the workspace is of its type.
 std::string workspace_reason(const PrefillQuestion& question);
 
-/// `backend`: that prefill runs with, of a table; else null.
-Caution caution(CautionKind kind, const PrefillQuestion& question, const PrefillRow* backend);
+/// A caution as a sentence.
+std::string caution(const CautionFact& fact, const PrefillQuestion& question);
 
 /// The plan for a human, in lines.
 std::string in_lines(const AttentionPlan& plan);

@@ -23,6 +23,7 @@ struct Settings {
   bool request_fp8 = false;
   std::string_view kv_cache_dtype = {};
   std::string_view prefill_backend = {};
+  std::string_view decode_backend = {};
 };
 
 /// The command line that makes the changes. Where two settings are keys of one JSON object, who
@@ -42,8 +43,25 @@ std::string device_name(const Platform& platform);
 
 std::string_view kv_scales_name(KvScales scales);
 
+/// Why a backend cannot be used at all; why one does not run this model, or no other.
+std::string unavailable(const Support& available);
+std::string sparse_refusal(const EngineConfig& config);
+
 /// `a`, `a and b`, `a, b and c`.
 std::string list(const std::vector<std::string>& items);
+
+std::string to_string(const MlaDimensions& dimensions);
+std::string_view to_string(KvScales scales);
+
+template <class Item>
+std::string list_of(const std::vector<Item>& items) {
+  using detail::to_string;
+  using mla_dtype::to_string;
+  std::vector<std::string> names;
+  names.reserve(items.size());
+  for (const Item& item : items) names.emplace_back(to_string(item));
+  return list(names);
+}
 
 // The explanation, from values: explain.cpp.
 
@@ -55,6 +73,9 @@ PrefillBackendSelection explain_selection(const PrefillQuestion& question);
 
 /// What keeps FP8 queries from the backend that runs: why a predicate of it says no.
 std::string explain_backend(PrefillQuestion question, const Evaluation& evaluation);
+
+/// Each least set of settings with which prefill and decode run; of a plan that is refused.
+std::vector<Remedy> remedies_to_run(const PrefillQuestion& question);
 
 /// What the KV-cache dtype comes to, and why.
 KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quant_algo,
@@ -69,6 +90,10 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
 
 /// The text of PrefillQueryRefused.
 std::string compose_refusal(const PrefillQueryExplanation& explanation);
+
+/// Each sentence on backends that were rejected, once, and a space before it. Those of another
+/// device are told where none was found and there are no others.
+std::string reasons(const std::vector<RejectedPrefillBackend>& rejected, bool is_found);
 
 /// Which backend was selected, and why not those that matter on this device.
 std::string compose(const PrefillBackendSelection& selection);

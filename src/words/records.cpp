@@ -93,8 +93,12 @@ std::string compose(const PrefillBackendSelection& selection) {
                      : selection.chosen.empty()
                          ? "No prefill backend can be used."
                          : fmt::format("Prefill backend {} cannot be used.", selection.chosen);
-  const auto& rejected = selection.rejected;
+  return text + reasons(selection.rejected, is_found);
+}
+
+std::string reasons(const std::vector<RejectedPrefillBackend>& rejected, bool is_found) {
   const bool is_all_elsewhere = std::all_of(rejected.begin(), rejected.end(), is_of_another_device);
+  std::string text;
   std::vector<std::string_view> said;  // what is wrong with the KV cache is wrong with it for all
   for (const RejectedPrefillBackend& backend : rejected) {
     if (is_of_another_device(backend) && (is_found || !is_all_elsewhere)) continue;

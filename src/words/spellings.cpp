@@ -90,6 +90,8 @@ std::string spell(const Spellings& spellings, const Settings& changes, const Set
   }
   add_value(spellings.prefill_backend, "prefill backend", changes.prefill_backend,
             kept.prefill_backend);
+  add_value(spellings.decode_backend, "decode backend", changes.decode_backend,
+            kept.decode_backend);
   std::vector<std::string_view> given;  // what is kept alone is not
   bool in_words = false;
   for (const Option& option : options) {

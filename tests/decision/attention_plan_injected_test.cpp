@@ -145,7 +145,7 @@ TEST(AttentionPlan, RowsOfTheEnginesOwnAreChecked) {
   refused("A", static_cast<DecodeQueries>(3), {}, "decode backend A, queries: DecodeQueries(3)");
   refused("A", DecodeQueries::fp8, {}, "decode backend A, queries: DecodeQueries(2)");
   refused("A", DecodeQueries::fp8, {"nvfp4"}, "decode backend A, kv_cache_dtypes: \"nvfp4\"");
-  refused("A", DecodeQueries::model, {"auto"}, "decode backend A, kv_cache_dtypes: \"auto\"");
+  refused("A", DecodeQueries::fp8, {"auto"}, "decode backend A, kv_cache_dtypes: \"auto\"");
   refused("A", DecodeQueries::model, {""}, "decode backend A, kv_cache_dtypes: \"\"");
   DecodeBackend of_int8;
   of_int8.name = "A";
@@ -163,8 +163,8 @@ TEST(AttentionPlan, BadInputIsRefused) {
   expect_invalid([] { return make_decode_environment(cuda(9, 0), "FLASH_MLA"); },
                  AllOf(StartsWith("decode_backend: \"FLASH_MLA\""),
                        HasSubstr("accepted: FLASHMLA (nearest), ")));
-  expect_invalid([] { return to_string(static_cast<CautionKind>(4)); },
-                 StartsWith("kind: CautionKind(4)"));
+  expect_invalid([] { return to_string(static_cast<CautionKind>(8)); },
+                 StartsWith("kind: CautionKind(8)"));
 }
 
 }  // namespace

@@ -131,8 +131,8 @@ TEST(AttentionPlan, CutlassNeedsUnitScales_vllm37054) {
   question.decode_backend = "CUTLASS_MLA";
   expect_refused(
       [&] { question.plan(); },
-      std::string(
-          "Decode backend CUTLASS_MLA takes KV scales of 1 only, and these are calibrated."));
+      std::string("Decode backend CUTLASS_MLA takes KV scales of 1 only, and these are calibrated. "
+                  "To run, set: --attention-backend FLASHINFER_MLA"));
   question.config.cache_config.kv_scales = KvScales::unit;
   EXPECT_EQ(question.plan().decode_query.data_type, e4m3);
 }

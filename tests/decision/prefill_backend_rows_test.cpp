@@ -156,8 +156,8 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   row.name = "X";
   row.fp8_queries = Fp8Queries::optional;
   refused(good, {row}, StartsWith("prefill backend X, fp8_kv_cache_dtypes: none"));
-  row.fp8_queries = static_cast<Fp8Queries>(3);
-  refused(good, {row}, StartsWith("prefill backend X, fp8_queries: Fp8Queries(3)"));
+  row.fp8_queries = static_cast<Fp8Queries>(4);
+  refused(good, {row}, StartsWith("prefill backend X, fp8_queries: Fp8Queries(4)"));
   row = {};
   row.name = "X";
   row.model_dtypes = {DataType::int8};
@@ -166,8 +166,8 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   row.head_multiple = 0;
   refused(good, {row}, StartsWith("prefill backend X, head_multiple: 0"));
   row.head_multiple = 1;
-  row.dimensions = {{128, 0, 128}};
-  refused(good, {row}, StartsWith("qk_rope_head_dim: 0"));
+  row.dimensions = {{128, -1, 128}};
+  refused(good, {row}, StartsWith("qk_rope_head_dim: -1"));
   row.dimensions = {};
   row.preferred_dimensions = {{128, 64, -1}};
   refused(good, {row}, StartsWith("v_head_dim: -1"));
@@ -206,9 +206,11 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
           &MlaDimensions::v_head_dim}) {
       config = good;
       config.mla_dimensions.*field = bad;
+      const bool may_be_0 = field == &MlaDimensions::qk_rope_head_dim;
+      if (may_be_0 && bad == 0) continue;
       refused(config, vllm_prefill_backends(),
               AllOf(HasSubstr("_head_dim: " + std::to_string(bad)),
-                    HasSubstr("accepted: 1 and above")));
+                    HasSubstr(may_be_0 ? "accepted: 0 and above" : "accepted: 1 and above")));
     }
   }
   for (const DataType type : {DataType::int8, DataType::float8_e4m3fn, static_cast<DataType>(99)}) {

@@ -30,9 +30,13 @@ TEST(DecodeBackends, TheTableIsVllms) {
   for (const DecodeBackend& backend : vllm_decode_backends()) {
     names.push_back(backend.name);
     EXPECT_EQ(backend.needs_unit_scales, backend.name == "CUTLASS_MLA");
+    EXPECT_EQ(backend.sparse, backend.name.find("SPARSE") != std::string::npos);
   }
-  EXPECT_THAT(names, ElementsAre("ROCM_AITER_MLA", "FLASHINFER_MLA", "TOKENSPEED_MLA",
-                                 "CUTLASS_MLA", "FLASH_ATTN_MLA", "FLASHMLA", "TRITON_MLA"));
+  EXPECT_THAT(names,
+              ElementsAre("ROCM_AITER_MLA", "FLASHINFER_MLA", "TOKENSPEED_MLA", "CUTLASS_MLA",
+                          "FLASH_ATTN_MLA", "FLASHMLA", "TRITON_MLA", "FLASH_ATTN_MLA_SPARSE",
+                          "FLASHMLA_SPARSE", "FLASHINFER_MLA_SPARSE", "FLASHINFER_MLA_SPARSE_SM120",
+                          "ROCM_AITER_MLA_SPARSE"));
 }
 
 // The legal pairs once more, as sets of devices.

@@ -73,7 +73,8 @@ inline std::vector<DataType> make_model_dtypes(Input& input) {
 }
 
 inline MlaDimensions make_dimensions(Input& input) {
-  return input.one_of(std::vector<MlaDimensions>{deepseek, wide, {64, 32, 64}});
+  return input.one_of(
+      std::vector<MlaDimensions>{deepseek, wide, {64, 32, 64}, {64, 64, 128}, {128, 0, 128}});
 }
 
 inline std::vector<MlaDimensions> make_dimension_list(Input& input) {
@@ -105,7 +106,9 @@ inline std::vector<Row> make_rows(Input& input) {
     row.dimensions = make_dimension_list(input);
     row.preferred_dimensions = make_dimension_list(input);
     row.head_multiple = input.one_of(std::vector<int>{1, 16, 128});
-    row.fp8_queries = static_cast<Fp8Queries>(input.number(3));
+    row.fp8_queries = static_cast<Fp8Queries>(input.number(4));
+    row.fp8_with_sparse = input.flag();
+    row.sparse = input.number(6) == 5;
     if (row.fp8_queries != Fp8Queries::never) {
       // Some of those that it runs on.
       for (const Range& range : row.devices.empty() ? make_ranges(input) : row.devices) {
@@ -129,6 +132,8 @@ inline DecodeRow make_decode_row(Input& input) {
   DecodeRow row;
   row.name = "DECODE";
   row.needs_unit_scales = input.flag();
+  row.sparse = input.number(4) == 3;
+  row.most_heads = input.number(4) == 3 ? 16 : 0;
   row.pairs.push_back({DecodeQueries::model, {}, make_ranges(input), make_model_dtypes(input)});
   if (input.flag()) {
     row.pairs.push_back(
@@ -186,6 +191,8 @@ inline void make_config(Input& input, Case& made) {
   config.cache_config.checkpoint_kv_cache_quant_algo = input.one_of(
       std::vector<std::string>{"", "FP8", "nvfp4", "MIXED_PRECISION", "INT9", "\n\xFF"});
   config.cache_config.kv_scales = static_cast<KvScales>(input.number(4));
+  config.cache_config.kv_scales_are_estimated = input.number(4) == 3;
+  config.cache_config.k_and_v_scales_differ = input.number(4) == 3;
   AttentionConfig& attention = config.attention_config;
   attention.use_prefill_query_quantization = input.flag();
   attention.prefill_query_mode = static_cast<PrefillQueryMode>(input.number(4) == 3);
@@ -196,6 +203,7 @@ inline void make_config(Input& input, Case& made) {
     attention.mla_prefill_backend = "flashinfre";
   }
   config.mla_dimensions = make_dimensions(input);
+  config.index_topk = input.number(4) == 3 ? 2048 : 0;
   config.num_attention_heads = input.one_of(std::vector<int>{128, 16, 12});
   config.kv_lora_rank = input.one_of(std::vector<int>{512, 200, 2147483647});
   config.parallel_config.decode_context_parallel_size = 1 + static_cast<int>(input.number(4)) / 3;
@@ -218,7 +226,7 @@ inline void make_config(Input& input, Case& made) {
       config.mla_dimensions.qk_nope_head_dim = bad;
       break;
     case 1:
-      config.mla_dimensions.qk_rope_head_dim = bad;
+      config.mla_dimensions.qk_rope_head_dim = bad - 1;
       break;
     case 2:
       config.mla_dimensions.v_head_dim = bad;

@@ -124,7 +124,11 @@ class Checker {
     Changes offered;
     std::size_t changes = 0;
     for (const Remedy& remedy : explanation.remedies) {
-      CHECK(remedy.request == !setting_.requested);
+      const Setting changed = {
+          setting_.requested,
+          remedy.cache_dtype.empty() ? setting_.cache_dtype : remedy.cache_dtype,
+          remedy.prefill_backend.empty() ? setting_.choice : remedy.prefill_backend};
+      CHECK(remedy.request == !is_fp8(decide(world_, changed).data_type));
       CHECK(offered.emplace(remedy.cache_dtype, remedy.prefill_backend).second);
       const std::size_t count =
           (remedy.cache_dtype.empty() ? 0U : 1U) + (remedy.prefill_backend.empty() ? 0U : 1U);

@@ -113,7 +113,7 @@ void check(const Costs& costs, std::vector<std::int64_t> lengths) {
   }
   CHECK(is_refused([&] { return predicted_prefill_speedup(model, 0); }));
   CHECK(is_refused([&] { return predicted_prefill_speedup(model, 1, -1); }));
-  CHECK(is_refused([&] { return predicted_prefill_speedup(model, 1, 0, {128, 0, 128}); }));
+  CHECK(is_refused([&] { return predicted_prefill_speedup(model, 1, 0, {128, -1, 128}); }));
 
   const auto break_even = break_even_isl(model);
   const auto predict = make_prefill_speedup_predictor(model);

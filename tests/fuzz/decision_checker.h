@@ -34,7 +34,7 @@ class DecisionChecker : public Checker {
     CHECK(decision.outcome == decision_.outcome);
     CHECK(decision.data_type == decision_.data_type);
     CHECK(decision.facts.kv_cache_quantized == decision_.quantized);
-    CHECK(decision.facts.requested == setting_.requested);
+    CHECK(decision.facts.requested == is_asked_for());
     CHECK(decision.facts.backend_supports == decision_.supports);
     CHECK(decide_prefill_query(decision.facts) == decision.outcome);
     CHECK(decision.backend_reason ==
@@ -80,7 +80,7 @@ class DecisionChecker : public Checker {
     CHECK(explanation.data_type == decision_.data_type);
     CHECK(explanation.outcome == decision_.outcome);
     CHECK(explanation.facts.kv_cache_quantized == decision_.quantized);
-    CHECK(explanation.facts.requested == setting_.requested);
+    CHECK(explanation.facts.requested == is_asked_for());
     CHECK(explanation.facts.backend_supports ==
           (decision_.quantized ? decision_.supports : backend_would_support(world_, setting_)));
     CHECK(explanation.kv_cache_dtype.requested == setting_.cache_dtype);
@@ -179,7 +179,9 @@ class DecisionChecker : public Checker {
     CHECK(is_refused([&] { return select_prefill_backend(config(), model(), wrapped); }));
     const auto decision = evaluate_prefill_query(config(), model(), wrapped);
     CHECK(take_asked() == only_injected(decision_.quantized ? "ksk" : "ks"));
-    CHECK(decision.data_type == decision_.data_type);
+    // Nor does it ask for FP8 queries itself.
+    const bool is_by_kv_cache = asks_by_kv_cache(world_, setting_);
+    CHECK(is_by_kv_cache || decision.data_type == decision_.data_type);
     const Support support = prefill_backend_supports(config(), model(), env_);
     CHECK(take_asked() == only_injected("k"));
     CHECK(support.supported || !support.reason.empty());
@@ -187,7 +189,7 @@ class DecisionChecker : public Checker {
     if (is_automatic(world_) && setting_.choice.empty()) return;
     CHECK(support.supported == (decision_.quantized ? backend_supports(world_, setting_)
                                                     : backend_would_support(world_, setting_)));
-    CHECK(decision.outcome == decision_.outcome);
+    CHECK(is_by_kv_cache || decision.outcome == decision_.outcome);
   }
 
  private:
@@ -245,6 +247,10 @@ class DecisionChecker : public Checker {
     }
   }
 
+  bool is_asked_for() const {
+    return setting_.requested || (decision_.supports && asks_by_kv_cache(world_, setting_));
+  }
+
   static bool has(const PrefillQueryExplanation& explanation, BlockerKind kind) {
     return std::any_of(explanation.blockers.begin(), explanation.blockers.end(),
                        [&](const Blocker& blocker) { return blocker.kind == kind; });
@@ -252,7 +258,8 @@ class DecisionChecker : public Checker {
 
   void check_blockers(const PrefillQueryExplanation& explanation) const {
     CHECK(explanation.blockers.empty() == is_fp8(explanation.data_type));
-    CHECK(has(explanation, BlockerKind::not_requested) == !setting_.requested);
+    CHECK(has(explanation, BlockerKind::not_requested) ==
+          (!is_asked_for() && (setting_.choice.empty() || !asks_by_kv_cache(world_, setting_))));
     CHECK(has(explanation, BlockerKind::kv_cache_not_quantized) == !decision_.quantized);
     for (const Blocker& blocker : explanation.blockers) {
       CHECK(!blocker.sentence.empty());

@@ -164,8 +164,11 @@ class PlanChecker : public DecisionChecker {
     const Cache* cache = find_cache(resolved);
     const bool is_own = resolved != "float32" && (cache == nullptr || cache->name == "auto");
     std::uint64_t number = 255;
-    if (resolved == "float32") number = 254;
-    if (!is_own && cache != nullptr) number = static_cast<std::uint64_t>(cache - caches);
+    if (resolved == "float32") {
+      number = 254;
+    } else if (!is_own && cache != nullptr) {
+      number = static_cast<std::uint64_t>(cache - caches);
+    }
     if (resolved == "fp8_e4m3") number = 3;
     std::uint64_t expected = 1;
     const auto put = [&](unsigned bit, std::uint64_t value) { expected |= value << bit; };

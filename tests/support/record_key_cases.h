@@ -107,10 +107,11 @@ using Alterations = std::vector<Alteration>;
                                           const Spellings& spellings) {
   const auto& [name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple,
                fp8_queries, fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-               fp8_with_decode_context_parallel, ignores_flag_on] = row;
+               fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse,
+               known_wrong] = row;
   const auto& [cache_config, attention_config, mla_dimensions, kv_lora_rank, num_attention_heads,
-               parallel_config, scheduler_config] = config;
-  const auto& [cache_dtype, quant_algo, kv_scales] = cache;
+               parallel_config, scheduler_config, index_topk] = config;
+  const auto& [cache_dtype, quant_algo, kv_scales, are_estimated, differ] = cache;
   const auto& [flag, mode, choice, expected_isl] = attention;
   const auto& [request_fp8, kv_cache_dtype, prefill_backend, decode_backend] = spellings;
   (void)name, (void)cache_config, (void)cache_dtype, (void)flag, (void)request_fp8;
@@ -163,6 +164,11 @@ inline Alterations changes_of_row(std::size_t row) {
   add("fp8_with_decode_context_parallel",
       [](Row& r) { r.fp8_with_decode_context_parallel = false; });
   add("ignores_flag_on", [](Row& r) { r.ignores_flag_on = {cuda(10, 0)}; });
+  add("fp8_with_sparse", [](Row& r) { r.fp8_with_sparse = true; });
+  add("sparse", [](Row& r) { r.sparse = true; });
+  add("fp8_queries, by_kv_cache", [](Row& r) {
+    if (r.fp8_queries != Fp8Queries::never) r.fp8_queries = Fp8Queries::by_kv_cache;
+  });
   return changes;
 }
 
@@ -204,6 +210,7 @@ inline Alterations changes_of_question() {
   }
   add("kv_lora_rank", [](Case& c) { c.config.kv_lora_rank = 256; });
   add("heads", [](Case& c) { c.config.num_attention_heads = 17; });
+  add("index_topk", [](Case& c) { c.config.index_topk = 2048; });
   add("DCP", [](Case& c) { c.config.parallel_config.decode_context_parallel_size = 2; });
   add("chunked", [](Case& c) { c.config.scheduler_config.enable_chunked_prefill = false; });
   add("chunk", [](Case& c) { c.config.scheduler_config.max_num_batched_tokens = 4096; });

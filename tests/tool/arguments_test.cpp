@@ -80,7 +80,7 @@ TEST(Tool, BadArgumentsAreOneClearLineAndExitCode2) {
         {"--decode-backend FLASHMAL",
          "--decode-backend: .*\"FLASHMAL\" is not accepted; accepted: FLASHMLA .nearest., ROCM"},
         {"--decode-backend ''", "--decode-backend: .*\"\" is not accepted; accepted: ROCM_"},
-        {"--decode-backend FLASHMLA_SPARSE", "\"FLASHMLA_SPARSE\" is not accepted; accepted: ROCM"},
+        {"--decode-backend TRITON_MLA_TQ", "\"TRITON_MLA_TQ\" is not accepted; accepted: ROCM"},
         {"--decode-backend FLASHINFER", "--decode-backend: .*accepted: FLASHINFER_MLA .nearest."},
         {"--num-attention-heads 0", "--num-attention-heads"},
         {"--num-attention-heads ''", "--num-attention-heads"},

@@ -22,7 +22,7 @@ struct NumberOption {
 };
 
 const std::string plan_options =
-    "--device 10.0 --kv-cache-dtype fp8 --decode-backend FLASHINFER_MLA --json ";
+    "--device 10.0 --kv-cache-dtype fp8 --decode-backend TRITON_MLA --json ";
 const std::string prediction_options =
     "--device 10.0 --kv-cache-dtype fp8 --cost-model h100 --json ";
 

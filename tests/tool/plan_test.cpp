@@ -230,7 +230,8 @@ TEST(Tool, TheModelAndItsRanksCountInThePlan) {
   const auto bytes = [](const Result& result) {
     return parse(result).at("plan").at("unquantized_kv_cache_bytes").get<int>();
   };
-  const std::string plan = "--json " + fp8_plan;
+  const std::string plan =
+      "--json --device 10.0 --kv-cache-dtype fp8 --decode-backend TRITON_MLA " + flag;
   EXPECT_EQ(bytes(run(plan + "--kv-lora-rank 256")), (256 + 64) * 2);
   EXPECT_EQ(bytes(run_with_config(R"({"kv_lora_rank": 1024})", plan)), (1024 + 64) * 2);
   EXPECT_EQ(bytes(run_with_config(R"({"text_config": {"kv_lora_rank": 1024}})", plan)),

@@ -159,14 +159,15 @@ TEST(BlockerKind, HasNames) {
       {BlockerKind::output_dtype, "output_dtype"},
       {BlockerKind::backend_unavailable, "backend_unavailable"},
       {BlockerKind::backend_refused, "backend_refused"},
-      {BlockerKind::backend_needs_fp8, "backend_needs_fp8"}};
+      {BlockerKind::backend_needs_fp8, "backend_needs_fp8"},
+      {BlockerKind::sparse_attention, "sparse_attention"}};
   unsigned number = 0;
   for (const auto& [kind, name] : names) {
     EXPECT_EQ(static_cast<unsigned>(kind), number++);
     EXPECT_EQ(to_string(kind), name);
   }
   expect_invalid([&] { return to_string(static_cast<BlockerKind>(number)); },
-                 StartsWith("kind: BlockerKind(15) is not accepted"));
+                 StartsWith("kind: BlockerKind(16) is not accepted"));
 }
 
 }  // namespace

@@ -24,24 +24,47 @@ struct Plan {
   bool no_fp8 = false;     // PrefillQueryRefused
   DataType storage, view, prefill, decode;
   std::optional<DataType> workspace;
-  std::string prefill_backend;
+  std::string prefill_backend, stored_as;
   std::vector<CautionKind> cautions;
   std::optional<std::size_t> cache_bytes, workspace_bytes;
 
   bool is_refused() const { return no_kernel || no_fp8; }
 };
 
-// `cache_dtype` is empty for a KV cache in the model dtype.
-inline DecodeQueries decode_reads(const World& world, const std::string& cache_dtype) {
-  for (const auto& pair : world.decode_row->pairs) {
-    const bool reads = cache_dtype.empty() ? pair.caches.empty() : holds(pair.caches, cache_dtype);
-    const bool here = pair.devices.empty() || contain(pair.devices, world.device);
-    const bool takes_model =
-        pair.model_dtypes.empty() || holds(pair.model_dtypes, world.model_dtype);
-    const bool computes = pair.queries != DecodeQueries::fp8 || world.device.fp8();
-    if (reads && here && takes_model && computes) return pair.queries;
+// `cache_dtype` is empty for a KV cache in the model dtype, `typed` what the operator gave. Null:
+// it is not read.
+inline const DecodeRow::Reads* decode_reads(const World& world, const std::string& cache_dtype,
+                                            const std::string& typed) {
+  const DecodeRow& row = *world.decode_row;
+  const EngineConfig& config = world.config;
+  const MlaDimensions& dimensions = config.mla_dimensions;
+  const auto latent = static_cast<std::size_t>(config.kv_lora_rank) +
+                      static_cast<std::size_t>(dimensions.qk_rope_head_dim);
+  const auto takes = [](const auto& items, const auto& item) {
+    return items.empty() || holds(items, item);
+  };
+  if (row.sparse != is_sparse(world) || !takes(row.latents, latent) ||
+      !takes(row.qk_nope, dimensions.qk_nope_head_dim) || !takes(row.dimensions, dimensions)) {
+    return nullptr;
   }
-  return DecodeQueries::none;
+  const int heads =
+      config.num_attention_heads * config.parallel_config.decode_context_parallel_size;
+  const bool any_heads = row.most_heads == 0 && row.multiple_of == 0;
+  if (!any_heads && heads > row.most_heads &&
+      (row.multiple_of == 0 || heads % row.multiple_of != 0)) {
+    return nullptr;
+  }
+  for (const auto& pair : row.pairs) {
+    const bool reads = (cache_dtype.empty() && pair.caches.empty()) ||
+                       holds(pair.caches, cache_dtype.empty() ? typed : cache_dtype);
+    const bool here = pair.devices.empty() || contain(pair.devices, world.device);
+    const bool computes = pair.queries != DecodeQueries::fp8 || world.device.fp8();
+    if (reads && here && takes(pair.model_dtypes, world.model_dtype) && computes &&
+        (pair.over_ranks || !is_spread(world))) {
+      return &pair;
+    }
+  }
+  return nullptr;
 }
 
 inline std::size_t bits(DataType type) {
@@ -50,13 +73,12 @@ inline std::size_t bits(DataType type) {
   return name.find("8") != name.npos ? 8 : 16;
 }
 
-inline Plan plan(const World& world, const Setting& setting) {
+// What the KV cache is stored as, and what that takes.
+inline void describe_cache(const World& world, const Setting& setting, Plan& result) {
   const EngineConfig& config = world.config;
-  const std::string cache_dtype = *effective(world, setting.cache_dtype);
-  const bool quantized = is_quantized(world, cache_dtype);
-  const KvScales scales = config.cache_config.kv_scales;
-  Plan result{};
-
+  const std::string typed = *effective(world, setting.cache_dtype);
+  const std::string cache_dtype = result.stored_as.empty() ? typed : result.stored_as;
+  const bool quantized = is_quantized(world, typed) || !result.stored_as.empty();
   const Cache* cache = find_cache(cache_dtype);
   if (cache != nullptr && cache->quantized == quantized) {
     result.storage = cache->storage.value_or(world.model_dtype);
@@ -68,53 +90,11 @@ inline Plan plan(const World& world, const Setting& setting) {
     if (result.view == e4m3) result.view = DataType::float8_e4m3fnuz;
     if (result.view == DataType::float8_e5m2) result.view = DataType::float8_e5m2fnuz;
   }
-
-  result.prefill = decide(world, setting).data_type;
-  result.no_fp8 = config.attention_config.prefill_query_mode == PrefillQueryMode::required &&
-                  !is_fp8(result.prefill);
-  bool ignores_flag = false;
-  if (!world.injected) {
-    const Row* row = selected(world, setting);
-    result.no_kernel = row == nullptr;
-    if (row != nullptr) result.prefill_backend = row->name;
-    ignores_flag = row != nullptr && contain(row->ignores_flag_on, world.device);
-  }
-
   if (config.scheduler_config.enable_chunked_prefill) {
     result.workspace = result.prefill;
     if (cache_dtype == "fp8_ds_mla") result.workspace = DataType::bfloat16;
     if (is_spread(world)) result.workspace = world.model_dtype;
   }
-
-  bool decodes_in_fp8 = quantized && is_plain_fp8(cache_dtype) && world.decode_supports;
-  if (world.decode_row) {
-    const bool in_model_dtype =
-        cache == nullptr || !cache->storage || cache->storage == world.model_dtype;
-    DecodeQueries queries = DecodeQueries::none;
-    if (quantized) queries = decode_reads(world, cache_dtype);
-    // The checkpoint's FP8 has no spelling of the operator's.
-    const bool is_by_checkpoint = setting.cache_dtype == "auto" && cache_dtype == "fp8_e4m3";
-    if (queries == DecodeQueries::none && is_by_checkpoint) queries = decode_reads(world, "fp8");
-    if (!quantized && in_model_dtype) queries = decode_reads(world, "");
-    decodes_in_fp8 = queries == DecodeQueries::fp8;
-    if (queries == DecodeQueries::none) result.no_kernel = true;
-    if (quantized && world.decode_row->needs_unit_scales &&
-        (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
-      result.no_kernel = true;
-    }
-  }
-  result.decode = decodes_in_fp8 ? world.fp8_data_type : world.model_dtype;
-
-  const bool computes_in_fp8 = is_fp8(result.prefill) || decodes_in_fp8;
-  if (computes_in_fp8 && scales == KvScales::unit) {
-    result.cautions.push_back(CautionKind::unit_scales);
-  }
-  if (computes_in_fp8 && scales == KvScales::unknown) {
-    result.cautions.push_back(CautionKind::unknown_scales);
-  }
-  if (quantized && !decodes_in_fp8) result.cautions.push_back(CautionKind::storage_only);
-  if (ignores_flag) result.cautions.push_back(CautionKind::flag_ignored);
-
   const auto rank = static_cast<std::size_t>(config.kv_lora_rank);
   const auto rope = static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
   const bool one_scale = cache_dtype.substr(0, 3) == "fp8" && cache != nullptr &&
@@ -128,6 +108,70 @@ inline Plan plan(const World& world, const Setting& setting) {
     result.cache_bytes = rank + (rank + 127) / 128 * 4 + rope * 2;
   }
   if (result.workspace) result.workspace_bytes = (rank + rope) * bits(*result.workspace) / 8;
+}
+
+inline Plan plan(const World& world, const Setting& setting) {
+  const EngineConfig& config = world.config;
+  const std::string cache_dtype = *effective(world, setting.cache_dtype);
+  const bool quantized = is_quantized(world, cache_dtype);
+  const KvScales scales = config.cache_config.kv_scales;
+  Plan result{};
+
+  const Cache* asked = find_cache(cache_dtype);
+  result.prefill = decide(world, setting).data_type;
+  result.no_fp8 = config.attention_config.prefill_query_mode == PrefillQueryMode::required &&
+                  !is_fp8(result.prefill);
+  bool ignores_flag = false;
+  if (!world.injected) {
+    const Row* row = selected(world, setting);
+    result.no_kernel = row == nullptr;
+    if (row != nullptr) result.prefill_backend = row->name;
+    ignores_flag = row != nullptr && contain(row->ignores_flag_on, world.device);
+  }
+
+  bool decodes_in_fp8 = quantized && is_plain_fp8(cache_dtype) && world.decode_supports;
+  if (world.decode_row) {
+    const bool in_model_dtype =
+        !quantized && (asked == nullptr || !asked->storage || asked->storage == world.model_dtype);
+    const DecodeRow::Reads* pair =
+        decode_reads(world, in_model_dtype ? "" : cache_dtype, cache_dtype);
+    // The checkpoint's FP8 has no spelling of the operator's.
+    const bool is_by_checkpoint = setting.cache_dtype == "auto" && cache_dtype == "fp8_e4m3";
+    if (pair == nullptr && is_by_checkpoint) pair = decode_reads(world, "fp8", "fp8");
+    decodes_in_fp8 = pair != nullptr && pair->queries == DecodeQueries::fp8;
+    if (pair == nullptr) result.no_kernel = true;
+    if (pair != nullptr) result.stored_as = pair->stored_as;
+    if (quantized && world.decode_row->needs_unit_scales &&
+        (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
+      result.no_kernel = true;
+    }
+  }
+  describe_cache(world, setting, result);
+  result.decode = decodes_in_fp8 ? world.fp8_data_type : world.model_dtype;
+
+  const bool computes_in_fp8 = is_fp8(result.prefill) || decodes_in_fp8;
+  if (computes_in_fp8 && scales == KvScales::unit) {
+    result.cautions.push_back(CautionKind::unit_scales);
+  }
+  if (computes_in_fp8 && scales == KvScales::unknown) {
+    result.cautions.push_back(CautionKind::unknown_scales);
+  }
+  if (computes_in_fp8 && config.cache_config.k_and_v_scales_differ) {
+    result.cautions.push_back(CautionKind::unequal_scales);
+  }
+  if (computes_in_fp8 && config.cache_config.kv_scales_are_estimated) {
+    result.cautions.push_back(CautionKind::estimated_scales);
+  }
+  const bool is_stored_quantized = quantized || !result.stored_as.empty();
+  if (is_stored_quantized && !decodes_in_fp8) result.cautions.push_back(CautionKind::storage_only);
+  if (ignores_flag) result.cautions.push_back(CautionKind::flag_ignored);
+  if (!world.injected && decodes_in_fp8 && !world.device.fp8()) {
+    result.cautions.push_back(CautionKind::no_fp8_units);
+  }
+  const bool is_wrong_in_some_version = world.decode_row && world.decode_row->known_wrong;
+  if (decodes_in_fp8 && is_wrong_in_some_version) {
+    result.cautions.push_back(CautionKind::known_wrong);
+  }
   return result;
 }
 

@@ -85,12 +85,15 @@ inline bool is_known(const World& world, const Setting& setting) {
                      [&](const Row& row) { return row.name == setting.choice; });
 }
 
+inline bool is_sparse(const World& world) { return world.config.index_topk > 0; }
+
 inline bool can_run_at_all(const World& world, const Row& row) {
   const std::vector<DataType> any_16_bits = {DataType::float16, DataType::bfloat16};
   return row.available && (row.devices.empty() || contain(row.devices, world.device)) &&
          holds(row.model_dtypes.empty() ? any_16_bits : row.model_dtypes, world.model_dtype) &&
          (row.dimensions.empty() || holds(row.dimensions, world.config.mla_dimensions)) &&
-         world.config.num_attention_heads % row.head_multiple == 0;
+         world.config.num_attention_heads % row.head_multiple == 0 &&
+         (!row.sparse || is_sparse(world));
 }
 
 // What the operator typed is listed letter for letter, what `auto` comes to by its format.
@@ -125,7 +128,7 @@ inline bool may_take_fp8(const World& world, const Row& row) {
   return can_run_at_all(world, row) && row.fp8_queries != Fp8Queries::never && writes_output &&
          world.device.fp8() &&
          (row.fp8_devices.empty() || contain(row.fp8_devices, world.device)) &&
-         !is_barred(world, row);
+         !is_barred(world, row) && (!is_sparse(world) || row.sparse || row.fp8_with_sparse);
 }
 
 inline bool takes_fp8(const World& world, const Row& row, const Setting& setting) {
@@ -202,6 +205,14 @@ inline bool backend_would_support(const World& world, const Setting& setting) {
   return row != nullptr && may(*row);
 }
 
+// The backend that runs asks for FP8 queries itself.
+inline bool asks_by_kv_cache(const World& world, const Setting& setting) {
+  if (world.injected) return false;
+  const Row* row =
+      setting.choice.empty() ? selected(world, setting) : candidates(world, setting).front();
+  return row != nullptr && row->fp8_queries == Fp8Queries::by_kv_cache;
+}
+
 struct Decision {
   PrefillQueryOutcome outcome;
   DataType data_type;
@@ -211,7 +222,7 @@ struct Decision {
 inline Decision decide(const World& world, const Setting& setting) {
   const bool quantized = is_quantized(world, *effective(world, setting.cache_dtype));
   const bool supports = quantized && backend_supports(world, setting);
-  if (setting.requested && supports) {
+  if (supports && (setting.requested || asks_by_kv_cache(world, setting))) {
     return {PrefillQueryOutcome::quantized, world.fp8_data_type, quantized, supports};
   }
   const PrefillQueryOutcome outcome = setting.requested ? PrefillQueryOutcome::request_refused
@@ -224,6 +235,7 @@ inline Decision decide(const World& world, const Setting& setting) {
 inline bool advises_change(const World& world, const Setting& setting) {
   const auto speedup = prediction(world);
   if (!speedup || is_automatic(world)) return false;
+  if (decide(world, setting).supports && asks_by_kv_cache(world, setting)) return false;
   const auto outcome = decide(world, setting).outcome;
   if (outcome == PrefillQueryOutcome::available_but_off) return *speedup >= 1.02;
   const Setting off = {false, setting.cache_dtype, setting.choice};

@@ -112,12 +112,13 @@ inline constexpr Cache caches[] = {
     {"turboquant_k3v4_nc", false, byte_type, byte_type},
     {"turboquant_3bit_nc", false, byte_type, byte_type},
 };
+inline constexpr Cache float32_cache = {"float32", false, DataType::float32, DataType::float32};
 
 inline const Cache* find_cache(std::string_view name) {
   for (const Cache& cache : caches) {
     if (cache.name == name) return &cache;
   }
-  return nullptr;
+  return name == float32_cache.name ? &float32_cache : nullptr;
 }
 
 // E4M3 values with one scale.
@@ -149,6 +150,7 @@ struct Row {
   std::vector<KvScales> fp8_scales = {};  // empty: any
   bool fp8_over_ranks = true;             // with a KV cache that is spread over ranks
   Ranges ignores_flag_on = {};
+  bool fp8_with_sparse = false, sparse = false;
   bool available = true;
 
   PrefillBackend to_library() const {
@@ -166,6 +168,8 @@ struct Row {
     result.fp8_kv_scales = fp8_scales;
     result.fp8_with_decode_context_parallel = fp8_over_ranks;
     result.ignores_flag_on = fuzz::to_library(ignores_flag_on);
+    result.fp8_with_sparse = fp8_with_sparse;
+    result.sparse = sparse;
     return result;
   }
 };
@@ -212,25 +216,68 @@ struct DecodeRow {
     std::vector<std::string> caches;  // empty: those in the model dtype
     Ranges devices;                   // empty: any
     std::vector<DataType> model_dtypes;
+    bool over_ranks = true;   // with a KV cache that is spread over ranks
+    std::string stored_as{};  // empty: as it is
   };
   std::string name;
   std::vector<Reads> pairs;
   bool needs_unit_scales = false;
+  std::vector<int> qk_nope{};               // empty: any
+  std::vector<MlaDimensions> dimensions{};  // empty: any
+  std::vector<std::size_t> latents{};       // empty: any
+  int most_heads = 0, multiple_of = 0;      // both 0: any
+  bool sparse = false, known_wrong = false;
 
   DecodeBackend to_library() const {
     DecodeBackend result;
     result.name = name;
     result.needs_unit_scales = needs_unit_scales;
+    result.qk_nope_head_dims = qk_nope;
+    result.dimensions = dimensions;
+    result.latent_sizes = latents;
+    result.sparse = sparse;
     for (const Reads& pair : pairs) {
       DecodePair& added = result.pairs.emplace_back();
       added.queries = pair.queries;
       added.kv_cache_dtypes = pair.caches;
       added.devices = fuzz::to_library(pair.devices);
       added.model_dtypes = pair.model_dtypes;
+      added.heads = {{}, most_heads, multiple_of};
+      added.with_decode_context_parallel = pair.over_ranks;
+      added.stored_as = pair.stored_as;
     }
     return result;
   }
 };
+
+inline std::vector<DecodeRow> sparse_decode_rows() {
+  const std::vector<std::string> plain = {"fp8", "fp8_e4m3"};
+  const std::vector<DataType> bf16 = {DataType::bfloat16};
+  const std::vector<DataType> any_16_bits = {DataType::float16, DataType::bfloat16};
+  const auto model = DecodeQueries::model;
+  const auto fp8 = DecodeQueries::fp8;
+  const Ranges hopper = {family(9)}, blackwell = {family(10)}, both = {family(9), family(10)};
+  const Ranges cdna = {{{Device::rocm, 9, 0, 10}, gfx950}};
+  std::vector<DecodeRow> rows = {
+      {"FLASH_ATTN_MLA_SPARSE", {{model, {}, hopper, any_16_bits}}},
+      {"FLASHMLA_SPARSE",
+       {{model, {}, both, bf16},
+        {model, {"fp8"}, both, bf16, false, "fp8_ds_mla"},
+        {model, {"fp8_ds_mla"}, both, bf16}}},
+      {"FLASHINFER_MLA_SPARSE",
+       {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}}},
+      {"FLASHINFER_MLA_SPARSE_SM120",
+       {{model, {"auto", "fp8", "fp8_e4m3"}, {family(12)}, bf16, false, "fp8_ds_mla"},
+        {model, {"fp8_ds_mla"}, {family(12)}, bf16}}},
+      {"ROCM_AITER_MLA_SPARSE", {{model, {}, cdna, any_16_bits}, {fp8, plain, cdna, any_16_bits}}}};
+  rows[2].qk_nope = {128, 192};
+  for (DecodeRow& row : rows) {
+    row.sparse = true;
+    if (row.name != "FLASH_ATTN_MLA_SPARSE") row.latents = {576};
+    for (DecodeRow::Reads& pair : row.pairs) pair.over_ranks = false;
+  }
+  return rows;
+}
 
 inline std::vector<DecodeRow> decode_rows() {
   const std::vector<std::string> plain = {"fp8", "fp8_e4m3"};
@@ -243,11 +290,11 @@ inline std::vector<DecodeRow> decode_rows() {
   const Ranges blackwell = {family(10)};
   const Ranges from_8_0 = {{{Device::cuda, 8, 0}, {Device::cuda, 12, 9}}, cdna};
   const Ranges from_8_9 = {{{Device::cuda, 8, 9}, {Device::cuda, 12, 9}}, cdna};
-  return {
+  std::vector<DecodeRow> rows = {
       {"ROCM_AITER_MLA", {{model, {}, {cdna}, any_16_bits}, {fp8, with_e5m2, {cdna}, any_16_bits}}},
       {"FLASHINFER_MLA",
        {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}}},
-      {"TOKENSPEED_MLA", {{fp8, plain, blackwell, any_16_bits}}},
+      {"TOKENSPEED_MLA", {{fp8, plain, blackwell, any_16_bits, /*over_ranks=*/false}}},
       {"CUTLASS_MLA",
        {{model, {}, blackwell, any_16_bits}, {fp8, plain, blackwell, any_16_bits}},
        true},
@@ -255,6 +302,15 @@ inline std::vector<DecodeRow> decode_rows() {
       {"FLASHMLA", {{model, {}, hopper, any_16_bits}, {fp8, plain, hopper, any_16_bits}}},
       {"TRITON_MLA", {{model, {}, from_8_0, any_16_bits}, {model, plain, from_8_9, any_16_bits}}},
   };
+  rows[0].most_heads = rows[3].most_heads = 128;
+  rows[0].multiple_of = 16;
+  rows[0].known_wrong = true;
+  rows[1].qk_nope = {64, 128, 192};
+  rows[1].latents = rows[2].latents = rows[4].latents = {320, 576};
+  rows[2].dimensions = {deepseek};
+  rows[3].latents = rows[5].latents = {576};
+  for (DecodeRow& row : sparse_decode_rows()) rows.push_back(std::move(row));
+  return rows;
 }
 
 }  // namespace mla_dtype::fuzz

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decision/decode.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "decision/attention_types.h"
+#include "facts/kv_cache_formats.h"
+
+namespace mla_dtype::detail {
+namespace {
+
+bool runs_on(const DecodePair& pair, const Platform& platform) {
+  if (pair.queries == DecodeQueries::fp8 && !fp8_data_type(platform)) return false;
+  return accepts(pair.devices, platform);
+}
+
+// One that only the engine knows, and is not quantized, is taken to be.
+bool is_in_model_dtype(const PrefillQuestion& question) {
+  if (question.kv_cache_quantized) return false;
+  return question.format == nullptr ||
+         question.format->data_type.value_or(question.model_dtype) == question.model_dtype;
+}
+
+// What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
+// be.
+bool reads(const DecodePair& pair, const PrefillQuestion& question) {
+  const auto& listed = pair.kv_cache_dtypes;
+  if (listed.empty()) return is_in_model_dtype(question);
+  return std::any_of(listed.begin(), listed.end(), [&](const std::string& name) {
+    return name == question.cache_dtype ||
+           (question.is_from_checkpoint &&
+            storage_name(name) == storage_name(question.cache_dtype));
+  });
+}
+
+bool takes_heads(const HeadCounts& heads, std::int64_t count) {
+  const bool any = heads.one_of.empty() && heads.up_to == 0 && heads.multiple_of == 0;
+  return any || holds(heads.one_of, count) || count <= heads.up_to ||
+         (heads.multiple_of != 0 && count % heads.multiple_of == 0);
+}
+
+// In the order in which they are asked: of a row that fails, the one that all pairs fail by.
+constexpr BlockerKind pair_conditions[] = {
+    BlockerKind::backend_device, BlockerKind::model_dtype, BlockerKind::kv_cache_format,
+    BlockerKind::decode_context_parallel, BlockerKind::head_count};
+
+// How many of them the pair fulfils before the first that it does not.
+std::size_t fulfilled(const DecodePair& pair, const PrefillQuestion& question) {
+  const std::int64_t ranks = question.config.parallel_config.decode_context_parallel_size;
+  // Each rank has the queries of all that share its KV cache.
+  const std::int64_t heads = question.config.num_attention_heads * ranks;
+  const bool conditions[] = {runs_on(pair, question.decode->platform),
+                             accepts(pair.model_dtypes, question.model_dtype),
+                             reads(pair, question), ranks == 1 || pair.with_decode_context_parallel,
+                             takes_heads(pair.heads, heads)};
+  static_assert(std::size(conditions) == std::size(pair_conditions));
+  return static_cast<std::size_t>(std::find(std::begin(conditions), std::end(conditions), false) -
+                                  std::begin(conditions));
+}
+
+Blockers of_row(const DecodeRow& row, const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const DecodeBackend& backend = row.backend;
+  Blockers result;
+  if (!row.available.supported) result.add(BlockerKind::backend_unavailable);
+  if (backend.sparse != is_sparse(config)) result.add(BlockerKind::sparse_attention);
+  if (!accepts(backend.dimensions, config.mla_dimensions) ||
+      !accepts(backend.qk_nope_head_dims, config.mla_dimensions.qk_nope_head_dim) ||
+      !accepts(backend.latent_sizes, latent_size(config))) {
+    result.add(BlockerKind::dimensions);
+  }
+  const KvScales scales = config.cache_config.kv_scales;
+  if (question.kv_cache_quantized && backend.needs_unit_scales &&
+      (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
+    result.add(BlockerKind::dynamic_kv_scales);
+  }
+  return result;
+}
+
+bool is_preferred(const DecodeRow& row, const PrefillQuestion& question) {
+  const DecodeBackend& backend = row.backend;
+  return (backend.preferred_with_quantized_kv_cache && question.kv_cache_quantized) ||
+         question.config.num_attention_heads <= backend.preferred_up_to_heads;
+}
+
+// Those for such models; where there are none, all.
+std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
+  std::vector<const DecodeRow*> rows;
+  for (const DecodeRow& row : question.decode->rows) rows.push_back(&row);
+  const auto suits = [&](const DecodeRow* row) {
+    return row->backend.sparse == is_sparse(question.config);
+  };
+  const auto end = std::stable_partition(rows.begin(), rows.end(), suits);
+  if (end != rows.begin()) rows.erase(end, rows.end());
+  std::stable_partition(rows.begin(), rows.end(),
+                        [&](const DecodeRow* row) { return is_preferred(*row, question); });
+  return rows;
+}
+
+}  // namespace
+
+const DecodeRow* find_named(const DecodeTable& table, bool is_sparse) {
+  const DecodeRow& named = table.rows[*table.named];
+  for (const DecodeRow& row : table.rows) {
+    if (row.backend.name == named.backend.name && row.backend.sparse == is_sparse) return &row;
+  }
+  return &named;
+}
+
+DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) {
+  DecodeChoice result = {&row, nullptr, of_row(row, question)};
+  std::size_t most = 0;
+  for (const DecodePair& pair : row.backend.pairs) {
+    const std::size_t count = fulfilled(pair, question);
+    if (count == std::size(pair_conditions)) {
+      result.pair = &pair;
+      return result;
+    }
+    most = std::max(most, count);
+  }
+  result.blockers.add(pair_conditions[most]);
+  return result;
+}
+
+DecodeChoice select_decode(const PrefillQuestion& question) {
+  if (question.decode_choice != nullptr) return decode_with(*question.decode_choice, question);
+  for (const DecodeRow* const row : decodes_in_order(question)) {
+    const DecodeChoice choice = decode_with(*row, question);
+    if (choice.runs()) return choice;
+  }
+  return {};
+}
+
+std::vector<DecodeChoice> rejected_decodes(const PrefillQuestion& question) {
+  std::vector<DecodeChoice> result;
+  std::vector<const DecodeRow*> rows = decodes_in_order(question);
+  if (question.decode_choice != nullptr) rows = {question.decode_choice};
+  for (const DecodeRow* const row : rows) {
+    const DecodeChoice choice = decode_with(*row, question);
+    if (choice.runs()) break;
+    result.push_back(choice);
+  }
+  return result;
+}
+
+bool can_decode(const PrefillQuestion& question) {
+  return question.decode == nullptr || select_decode(question).runs();
+}
+
+}  // namespace mla_dtype::detail

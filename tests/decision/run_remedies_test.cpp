@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without this a refused plan could advise what is refused, too, or more than is needed, or be
+// silent where something helps, for any engine and model, unnoticed.
+
+#include <gmock/gmock.h>
+#include <mla_dtype/attention_plan.h>
+#include <mla_dtype/kv_cache.h>
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/backend_names.h"
+#include "support/engine_config.h"
+#include "support/follow.h"
+
+namespace mla_dtype {
+namespace {
+
+using testing::follow;
+using testing::make_config;
+using testing::make_platform;
+
+// One engine on one device; its operator may have named a decode backend.
+struct EngineOnDevice {
+  const EngineProfile& engine;
+  Platform platform;
+  std::string decode_backend;
+  DataType model_dtype;
+
+  AttentionPlan plan(const EngineConfig& config) const {
+    return plan_attention_data_types(
+        config, model_dtype, make_environment(platform, engine),
+        make_decode_environment(platform, engine, nullptr, decode_backend));
+  }
+  // The remedies of a plan that is refused; nothing where it is not.
+  std::optional<std::vector<Remedy>> remedies(const EngineConfig& config) const {
+    try {
+      static_cast<void>(plan(config));
+    } catch (const AttentionPlanRefused& refused) {
+      return refused.remedies();
+    }
+    return std::nullopt;
+  }
+  bool runs_with(const EngineConfig& config, const Remedy& remedy) const {
+    EngineOnDevice followed = *this;
+    if (!remedy.decode_backend.empty()) followed.decode_backend = remedy.decode_backend;
+    return !followed.remedies(follow(config, remedy));
+  }
+};
+
+std::size_t changes_in(const Remedy& remedy) {
+  return std::size_t{!remedy.cache_dtype.empty()} + std::size_t{!remedy.prefill_backend.empty()} +
+         std::size_t{!remedy.decode_backend.empty()};
+}
+
+// Each alone, and with one change less.
+void expect_least(const EngineOnDevice& world, const EngineConfig& config, const Remedy& remedy) {
+  SCOPED_TRACE(remedy.spelling);
+  EXPECT_FALSE(remedy.request) << "it is not needed to run";
+  EXPECT_NE(remedy.spelling, "");
+  EXPECT_TRUE(world.runs_with(config, remedy));
+  for (std::string Remedy::*change :
+       {&Remedy::cache_dtype, &Remedy::prefill_backend, &Remedy::decode_backend}) {
+    if ((remedy.*change).empty()) continue;
+    Remedy less = remedy;
+    (less.*change).clear();
+    EXPECT_FALSE(world.runs_with(config, less)) << "a change to spare";
+  }
+}
+
+// Whether one change of any kind is enough.
+bool helps_alone(const EngineOnDevice& world, const EngineConfig& config) {
+  std::vector<Remedy> changes;
+  const auto add = [&](std::string Remedy::*member, const std::string& value) {
+    changes.emplace_back();
+    changes.back().*member = value;
+  };
+  for (const KvCacheFormat& format : kv_cache_formats()) {
+    add(&Remedy::cache_dtype, std::string(format.name));
+  }
+  for (const auto& name : testing::names(world.engine.prefill_backends)) {
+    add(&Remedy::prefill_backend, name);
+  }
+  for (const DecodeBackend& backend : world.engine.decode_backends) {
+    add(&Remedy::decode_backend, backend.name);
+  }
+  return std::any_of(changes.begin(), changes.end(),
+                     [&](const Remedy& change) { return world.runs_with(config, change); });
+}
+
+int check_run_remedies(const EngineOnDevice& world, const EngineConfig& config) {
+  const auto remedies = world.remedies(config);
+  if (!remedies) return 0;
+  std::size_t last = 0;
+  for (const Remedy& remedy : *remedies) {
+    EXPECT_GE(changes_in(remedy), last) << "fewest changes first";
+    last = changes_in(remedy);
+    expect_least(world, config, remedy);
+  }
+  const bool is_one_enough = !remedies->empty() && changes_in(remedies->front()) == 1;
+  EXPECT_EQ(is_one_enough, helps_alone(world, config));
+  return static_cast<int>(remedies->size());
+}
+
+class RunRemedies : public ::testing::TestWithParam<const EngineProfile*> {};
+
+TEST_P(RunRemedies, EachLetsTheModelRun) {
+  const EngineProfile& engine = *GetParam();
+  int remedies = 0;
+  std::vector<std::string> decode_backends = {""};
+  for (const DecodeBackend& backend : engine.decode_backends) {
+    decode_backends.push_back(backend.name);
+  }
+  for (const char* device : {"9.0", "10.0", "12.0", "gfx942"}) {
+    for (const std::string& decode_backend : decode_backends) {
+      {
+        const EngineOnDevice world = {engine, make_platform(device), decode_backend,
+                                      DataType::bfloat16};
+        for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_ds_mla"}) {
+          for (const int index_topk : {0, 2048}) {
+            for (const MlaDimensions& dimensions :
+                 {MlaDimensions{192, 64, 256}, MlaDimensions{128, 0, 128}}) {
+              EngineConfig config = make_config(cache_dtype, false);
+              config.index_topk = index_topk;
+              config.mla_dimensions = dimensions;
+              config.cache_config.kv_scales = KvScales::calibrated;
+              SCOPED_TRACE(std::string(device) + ' ' + decode_backend + ' ' + cache_dtype + ' ' +
+                           std::to_string(index_topk));
+              remedies += check_run_remedies(world, config);
+              if (HasFailure()) return;  // one is enough to read
+            }
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(remedies, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engine, RunRemedies,
+                         ::testing::Values(&vllm_engine(), &tensorrt_llm_engine(),
+                                           &sglang_engine()),
+                         [](const auto& engine) {
+                           std::string name = engine.param->name;
+                           name.erase(std::remove(name.begin(), name.end(), '-'), name.end());
+                           return name;
+                         });
+
+// The same for FP8 prefill queries, of dense and sparse models.
+TEST_P(RunRemedies, EachOfADecisionGivesFp8) {
+  const EngineProfile& engine = *GetParam();
+  int remedies = 0;
+  for (const char* device : {"8.0", "9.0", "10.0", "12.0", "gfx950"}) {
+    const Environment env = make_environment(make_platform(device), engine);
+    for (const KvCacheFormat& format : kv_cache_formats()) {
+      for (const int index_topk : {0, 2048}) {
+        for (const bool flag : {false, true}) {
+          EngineConfig config = make_config(std::string(format.name), flag);
+          config.index_topk = index_topk;
+          const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+          for (const Remedy& remedy : explanation.remedies) {
+            SCOPED_TRACE(std::string(device) + ' ' + std::string(format.name) + ": " +
+                         remedy.spelling);
+            const auto followed =
+                explain_prefill_query_data_type(follow(config, remedy), DataType::bfloat16, env);
+            EXPECT_TRUE(is_fp8(followed.data_type));
+            ++remedies;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(remedies, 0);
+}
+
+}  // namespace
+}  // namespace mla_dtype
