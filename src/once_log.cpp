@@ -66,7 +66,7 @@ bool without_exceptions(Speak speak) {
 struct OnceLog::Impl {
   // What was said in the scope; null where this rank does not speak in it.
   detail::SaidSet* said_in(LogScope scope) {
-    const bool speaks = detail::speaks(rank.load(std::memory_order_relaxed), scope);
+    const bool speaks = detail::speaks(spoken.load(std::memory_order_relaxed), scope);
     return speaks ? &said[static_cast<std::size_t>(scope)] : nullptr;
   }
 
@@ -78,21 +78,37 @@ struct OnceLog::Impl {
     return open != nullptr && lets_through(*open, level) ? open : nullptr;
   }
 
+  bool say_once(LogScope scope, spdlog::level::level_enum level, std::uint64_t key,
+                std::string_view message) {
+    detail::SaidSet* const scope_said = said_in(scope);
+    if (scope_said == nullptr) return false;
+    const std::uint64_t text = detail::said_key(level, message);
+    if (key == 0 && scope_said->contains(text)) return false;
+    return without_exceptions([&] {
+      const auto open = open_logger(level);
+      return open != nullptr && scope_said->once(text, key, [&] {
+        open->log(level, spdlog::string_view_t(message.data(), message.size()));
+        // The logger tests the levels once more. If another thread closed them meanwhile, nobody
+        // knows whether the record got through: rather said again than lost.
+        return lets_through(*open, level);
+      });
+    });
+  }
+
   const std::shared_ptr<spdlog::logger> logger;  // null: the default one
-  std::atomic<RankInfo> rank;
-  std::array<detail::SaidSet, 3> said = {};  // in each LogScope
+  std::atomic<unsigned> spoken;                  // detail::spoken_scopes()
+  std::array<detail::SaidSet, 3> said = {};      // in each LogScope
 };
 
-bool detail::speaks(RankInfo rank, LogScope scope) {
-  check_enumerator("scope", "LogScope", scope, LogScope::global);
-  if (scope == LogScope::process) return true;
-  return (scope == LogScope::local ? rank.local_rank : rank.global_rank) == 0;
-}
-
-RankInfo detail::checked(RankInfo rank) {
+unsigned detail::spoken_scopes(RankInfo rank) {
   check_not_negative("global_rank", rank.global_rank);
   check_not_negative("local_rank", rank.local_rank);
-  return rank;
+  return 1U | (rank.local_rank == 0 ? 2U : 0U) | (rank.global_rank == 0 ? 4U : 0U);
+}
+
+bool detail::speaks(unsigned spoken, LogScope scope) {
+  check_enumerator("scope", "LogScope", scope, LogScope::global);
+  return (spoken >> static_cast<unsigned>(scope) & 1U) != 0;
 }
 
 bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
@@ -101,26 +117,13 @@ bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std
   return without_exceptions([&] { return log.impl_->open_logger(to_spdlog(level)) != nullptr; });
 }
 
-bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel log_level, std::uint64_t key,
-                                std::string_view message) {
-  SaidSet* const said = log.impl_->said_in(scope);
-  if (said == nullptr) return false;
-  const auto level = to_spdlog(log_level);
-  const std::uint64_t text = said_key(level, message);
-  if (key == 0 && said->contains(text)) return false;
-  return without_exceptions([&] {
-    const auto logger = log.impl_->open_logger(level);
-    return logger != nullptr && said->once(text, key, [&] {
-      logger->log(level, spdlog::string_view_t(message.data(), message.size()));
-      // The logger tests the levels once more. If another thread closed them meanwhile, nobody
-      // knows whether the record got through: rather said again than lost.
-      return lets_through(*logger, level);
-    });
-  });
+bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
+                                std::string_view text) {
+  return log.impl_->say_once(scope, to_spdlog(level), key, text);
 }
 
 OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
-    : impl_(new Impl{std::move(logger), detail::checked(rank)}) {
+    : impl_(new Impl{std::move(logger), detail::spoken_scopes(rank)}) {
   // So that the end is noticed also by one who first speaks then.
   if (impl_->logger == nullptr) default_logger();
 }
@@ -128,15 +131,15 @@ OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
 OnceLog::~OnceLog() = default;
 
 bool OnceLog::info_once(LogScope scope, std::string_view message) {
-  return detail::KeyedLog::say_once(*this, scope, LogLevel::info, /*key=*/0, message);
+  return impl_->say_once(scope, spdlog::level::info, /*key=*/0, message);
 }
 
 bool OnceLog::warning_once(LogScope scope, std::string_view message) {
-  return detail::KeyedLog::say_once(*this, scope, LogLevel::warning, /*key=*/0, message);
+  return impl_->say_once(scope, spdlog::level::warn, /*key=*/0, message);
 }
 
 void OnceLog::set_rank(RankInfo rank) {
-  impl_->rank.store(detail::checked(rank), std::memory_order_relaxed);
+  impl_->spoken.store(detail::spoken_scopes(rank), std::memory_order_relaxed);
 }
 
 void OnceLog::reset() {

@@ -49,7 +49,7 @@ std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
 
 OnceSink::OnceSink(std::vector<spdlog::sink_ptr> sinks, LogScope scope, RankInfo rank)
     : sinks_(checked(std::move(sinks))),
-      speaks_(detail::speaks(detail::checked(rank), scope)),
+      speaks_(detail::speaks(detail::spoken_scopes(rank), scope)),
       said_(std::make_unique<detail::SaidSet>()) {}
 
 OnceSink::~OnceSink() = default;

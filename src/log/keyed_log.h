@@ -25,10 +25,11 @@ struct KeyedLog {
                        std::string_view text);
 };
 
-/// Whether a process of this rank speaks in the scope; std::invalid_argument for what is none.
-bool speaks(RankInfo rank, LogScope scope);
+/// A bit for each scope that a process of this rank speaks in; std::invalid_argument for a negative
+/// one.
+unsigned spoken_scopes(RankInfo rank);
 
-/// The rank; std::invalid_argument for a negative one.
-RankInfo checked(RankInfo rank);
+/// Whether the scope is among them; std::invalid_argument for what is none.
+bool speaks(unsigned spoken, LogScope scope);
 
 }  // namespace mla_dtype::detail
