@@ -84,7 +84,8 @@ bool is_preferred(const DecodeRow& row, const PrefillQuestion& question) {
          question.config.num_attention_heads <= backend.preferred_up_to_heads;
 }
 
-// Those for such models; where there are none, all.
+}  // namespace
+
 std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
   std::vector<const DecodeRow*> rows;
   for (const DecodeRow& row : question.decode->rows) rows.push_back(&row);
@@ -97,8 +98,6 @@ std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) 
                         [&](const DecodeRow* row) { return is_preferred(*row, question); });
   return rows;
 }
-
-}  // namespace
 
 const DecodeRow* find_named(const DecodeTable& table, bool is_sparse) {
   const DecodeRow& named = table.rows[*table.named];

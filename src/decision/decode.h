@@ -26,6 +26,9 @@ struct DecodeTable {
 /// The named row; of two of that name the one for such models.
 const DecodeRow* find_named(const DecodeTable& table, bool is_sparse);
 
+/// Those of the table for such models, as they are preferred; where there are none, all.
+std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question);
+
 /// A decode backend with the KV cache and the model of a question.
 struct DecodeChoice {
   const DecodeRow* row = nullptr;    ///< null: none of the table can

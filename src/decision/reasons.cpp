@@ -221,9 +221,7 @@ std::vector<Change> least_changes(const PrefillQuestion& question) {
 
 std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
   std::vector<const DecodeRow*> decodes;
-  if (question.decode_choice != nullptr) {
-    for (const DecodeRow& row : question.decode->rows) decodes.push_back(&row);
-  }
+  if (question.decode_choice != nullptr) decodes = decodes_in_order(question);
   decodes.push_back(nullptr);
   return least(question, decodes, [](const PrefillQuestion& changed) {
     return can_decode(changed) && selected_row(changed) != nullptr;

@@ -73,6 +73,7 @@ ModelConfig read_hf_config(const std::string& path) {
   };
   read("kv_lora_rank", result.kv_lora_rank);
   read("num_attention_heads", result.num_attention_heads);
+  read("index_topk", result.index_topk);
   read_dimensions(text_model, "", result.dimensions);
   read_dtype(model, text_model, result);
   const Json& own = object_or_null(model, "quantization_config");

@@ -46,6 +46,7 @@ void read_model(const CLI::App& app, const Arguments& arguments, Question& quest
     question.config.mla_dimensions = model.dimensions;
     question.config.kv_lora_rank = model.kv_lora_rank;
     question.config.num_attention_heads = model.num_attention_heads;
+    question.config.index_topk = model.index_topk;
     CacheConfig& cache = question.config.cache_config;
     cache.checkpoint_kv_cache_quant_algo = model.kv_cache_quant_algo;
     from(source, [&] {

@@ -120,6 +120,20 @@ TEST(Tool, DimensionsCountInTheDecision) {
       result.out);
 }
 
+// DeepSeek-V3.2 is not answered as DeepSeek-V3.
+TEST(Tool, SparseAttentionCountsInTheDecisionAndThePlan) {
+  const std::string v3_2 = R"({"kv_lora_rank": 512, "index_topk": 2048})";
+  const std::string arguments = "--device 10.0 --kv-cache-dtype fp8 " + flag;
+  EXPECT_THAT(run_with_config(v3_2, arguments).out,
+              HasSubstr("does not take FP8 queries of a model with sparse attention."));
+  const Result dense = run_with_config(v3_2, arguments + "--decode-backend FLASHINFER_MLA");
+  EXPECT_EQ(dense.exit_code, 3);
+  EXPECT_THAT(dense.err, HasSubstr("To run, set: --attention-backend FLASHINFER_MLA_SPARSE"));
+  const Result sparse = run_with_config(v3_2, arguments + "--decode-backend FLASHINFER_MLA_SPARSE");
+  EXPECT_EQ(sparse.exit_code, 0);
+  EXPECT_THAT(sparse.out, HasSubstr("decode query              float8_e4m3fn"));
+}
+
 TEST(Tool, TakesTheCheckpointsKvCacheQuantizationFromTheConfig) {
   // What `auto` comes to, by what quantization_config holds.
   for (const auto& [quantization_config, expected] : {
