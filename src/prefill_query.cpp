@@ -156,9 +156,9 @@ OnceLog& log_of(const Environment& env) {
 LogLevel level_of(Record record, const Environment& env) {
   switch (record) {
     case Record::refused:
-      if (env.refused_request_level <= LogLevel::warning) return env.refused_request_level;
-      throw_out_of_range("refused_request_level", "LogLevel",
-                         static_cast<unsigned>(env.refused_request_level));
+      check_enumerator("refused_request_level", "LogLevel", env.refused_request_level,
+                       LogLevel::warning);
+      return env.refused_request_level;
     case Record::available:
     case Record::does_not_pay:
       return LogLevel::warning;
@@ -257,10 +257,8 @@ Environment make_environment(const Platform& platform,
 
 Environment make_environment(const Platform& platform, const EngineProfile& engine,
                              const PrefillBackendAvailability& is_available) {
-  if (engine.selection > BackendSelection::first_with_fp8) {
-    detail::throw_out_of_range("selection", "BackendSelection",
-                               static_cast<unsigned>(engine.selection));
-  }
+  detail::check_enumerator("selection", "BackendSelection", engine.selection,
+                           BackendSelection::first_with_fp8);
   detail::check_prefill_backends(engine.prefill_backends);
   detail::PrefillTable table =
       detail::make_prefill_table(platform, engine.prefill_backends, is_available);

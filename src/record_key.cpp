@@ -65,9 +65,9 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   put(attention.use_prefill_query_quantization, 1), put(question.is_from_checkpoint, 1);
   put(question.knows_kv_caches(), 1), put(question.table != nullptr, 1);
   put(evaluation.prediction.has_value(), 1);
-  if (const auto* format = question.format) {
-    put(format->scales, 4), put(format->packed, 1), put(format->data_type.has_value(), 1);
-    put(format->data_type.value_or(question.model_dtype), 4);
+  if (question.format != nullptr && question.kv_caches == 0) {  // its name does not say all
+    const KvCacheFormat& own = *question.format;
+    put(own.scales, 4), put(own.packed, 1), put(own.data_type.value_or(question.model_dtype), 4);
   }
 
   KeyHash hash(question.table != nullptr ? question.table->fingerprint : 0);

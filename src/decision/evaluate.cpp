@@ -8,10 +8,9 @@ namespace {
 
 // A format that nobody describes is the engine's to judge, unless the row lists some such.
 bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
-  if (question.format == nullptr && !row.lists_own_kv_caches) return true;
-  const unsigned accepted = question.format != nullptr ? accepted_kv_caches(question) : 0;
-  return (row.kv_caches & accepted) != 0 ||
-         (accepted == 0 && holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype));
+  if (question.kv_caches != 0) return (row.kv_caches & question.kv_caches) != 0;
+  return (question.format == nullptr && !row.lists_own_kv_caches) ||
+         holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype);
 }
 
 bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {
@@ -91,8 +90,8 @@ Choice select(const PrefillQuestion& question) {
   if (question.chosen != nullptr) return choose(*question.chosen);
   Choice without_fp8;
   for (const bool preferred : {true, false}) {
-    for (const PrefillRow& row : question.table->rows) {
-      if (row.on_device.has(BlockerKind::backend_device)) continue;
+    for (const std::size_t index : question.table->here) {
+      const PrefillRow& row = question.table->rows[index];
       if (is_preferred(row, question) != preferred) continue;
       const Choice choice = choose(row);
       const bool takes_fp8 = question.kv_cache_quantized && choice.blockers.empty();

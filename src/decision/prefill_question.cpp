@@ -45,6 +45,7 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
       row.lists_own_kv_caches = row.lists_own_kv_caches || format == nullptr;
       if (format != nullptr) row.kv_caches |= bit_of(*format);
     }
+    if (!row.on_device.has(BlockerKind::backend_device)) table.here.push_back(table.rows.size());
     row.backend = std::move(backend);
     table.rows.push_back(std::move(row));
   }
@@ -67,6 +68,10 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
       effective_cache_dtype(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo)};
   question.is_from_checkpoint = question.cache_dtype != cache.cache_dtype;
   question.format = find_format(question.cache_dtype, env);
+  if (question.format != nullptr) {
+    question.kv_caches = question.is_from_checkpoint ? bits_stored_like(*question.format)
+                                                     : bit_of(*question.format);
+  }
   if (env.backend_supports_prefill_query_quantization) return question;
   question.table = env.prefill_table.get();
   if (!question.operators_choice().empty()) {
@@ -84,13 +89,9 @@ PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheForm
   changed.cache_dtype = format.name;
   changed.is_from_checkpoint = false;
   changed.format = &format;
+  changed.kv_caches = bit_of(format);
   changed.kv_cache_quantized = format.quantized;
   return changed;
-}
-
-unsigned accepted_kv_caches(const PrefillQuestion& question) {
-  return question.is_from_checkpoint ? bits_stored_like(*question.format)
-                                     : bit_of(*question.format);
 }
 
 bool is_requested(const PrefillQuestion& question) {

@@ -26,6 +26,7 @@ struct PrefillRow {
 struct PrefillTable {
   Platform platform = {};
   std::vector<PrefillRow> rows = {};
+  std::vector<std::size_t> here = {};     ///< those that run on the device
   std::optional<std::size_t> named = {};  ///< the row that runs where the operator chooses none
   BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
   std::uint64_t fingerprint = 0;                                  ///< a hash of all the above
@@ -52,7 +53,10 @@ struct PrefillQuestion {
   std::string_view cache_dtype;           ///< what `auto` comes to by the checkpoint
   bool is_from_checkpoint = false;        ///< whether it came to something else
   const KvCacheFormat* format = nullptr;  ///< null: known to the engine alone
-  const PrefillTable* table = nullptr;    ///< null: a predicate of the engine's own answers alone
+  /// The bits of the KV caches that a row may list for it: what an operator typed has to be listed;
+  /// where the checkpoint says it, what is stored alike may be. 0: none of kv_cache.h.
+  unsigned kv_caches = 0;
+  const PrefillTable* table = nullptr;  ///< null: a predicate of the engine's own answers alone
   /// By the operator, by name, or by an engine that does not look at the request. Null: it is open.
   const PrefillRow* chosen = nullptr;
 
@@ -93,10 +97,6 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
 
 /// The question with that KV cache chosen by the operator.
 PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheFormat& format);
-
-/// The bits of the KV caches that a row may list for that of the question, which is known: what an
-/// operator typed has to be listed; where the checkpoint says it, what is stored alike may be.
-unsigned accepted_kv_caches(const PrefillQuestion& question);
 
 /// Whether FP8 queries are asked for.
 bool is_requested(const PrefillQuestion& question);

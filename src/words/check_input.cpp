@@ -21,10 +21,7 @@ void check_types(std::string_view field, const std::vector<DataType>& types) {
 
 void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
   const bool never = backend.fp8_queries == Fp8Queries::never;
-  if (backend.fp8_queries > Fp8Queries::by_kv_cache) {
-    throw_out_of_range(row + "fp8_queries", "Fp8Queries",
-                       static_cast<unsigned>(backend.fp8_queries));
-  }
+  check_enumerator(row + "fp8_queries", "Fp8Queries", backend.fp8_queries, Fp8Queries::by_kv_cache);
   if (never != backend.fp8_kv_cache_dtypes.empty()) {
     throw_invalid_argument(row + "fp8_kv_cache_dtypes", never ? "some" : "none",
                            never ? "none where FP8 queries are never taken"
@@ -94,8 +91,7 @@ void check_model_data_type(DataType model_dtype) {
 }
 
 void check_kv_scales(KvScales scales, std::string_view field) {
-  if (scales <= KvScales::dynamic) return;
-  throw_out_of_range(field, "KvScales", static_cast<unsigned>(scales));
+  check_enumerator(field, "KvScales", scales, KvScales::dynamic);
 }
 
 void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo) {
@@ -105,10 +101,8 @@ void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo)
 
 void check_config(const EngineConfig& config) {
   const AttentionConfig& attention = config.attention_config;
-  if (attention.prefill_query_mode > PrefillQueryMode::automatic) {
-    throw_out_of_range("prefill_query_mode", "PrefillQueryMode",
-                       static_cast<unsigned>(attention.prefill_query_mode));
-  }
+  check_enumerator("prefill_query_mode", "PrefillQueryMode", attention.prefill_query_mode,
+                   PrefillQueryMode::automatic);
   if (attention.expected_isl) {
     check_positive("expected_isl", *attention.expected_isl);
   } else if (attention.prefill_query_mode == PrefillQueryMode::automatic) {
