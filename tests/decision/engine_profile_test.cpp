@@ -69,6 +69,43 @@ TEST(EngineProfile, VllmTakesTheFirstUsableAndRefuses_vllm50056_recipes701) {
   EXPECT_THAT(records_of(chosen, env), ElementsAre(info(row_1)));
 }
 
+// The official recipe on B300 names no backend: it has to.
+TEST(EngineProfile, VllmsRecipeOnB300NamesNoBackend_vllm50586) {
+  const EngineConfig config = make_config("fp8", true);
+  const Environment env = vllm_on("10.3");
+  const auto explanation = explain_prefill_query_data_type(config, bf16, env);
+  EXPECT_EQ(explanation.outcome, PrefillQueryOutcome::request_refused);
+  ASSERT_FALSE(explanation.remedies.empty());
+  EXPECT_EQ(explanation.remedies[0].spelling,
+            "--attention-config '{\"use_prefill_query_quantization\": true, "
+            "\"mla_prefill_backend\": \"TRTLLM_RAGGED\"}'");
+  EXPECT_THAT(records_of(testing::follow(config, explanation.remedies[0]), env),
+              ElementsAre(info(row_1)));
+}
+
+// Nothing helps on H200, and nobody is told that something would.
+TEST(EngineProfile, VllmOnHopperHasNoFp8Prefill_vllm51313) {
+  const auto explanation =
+      explain_prefill_query_data_type(make_config("fp8", true), bf16, vllm_on("9.0"));
+  EXPECT_EQ(explanation.outcome, PrefillQueryOutcome::request_refused);
+  EXPECT_TRUE(explanation.remedies.empty());
+  EXPECT_THAT(explanation.nothing_helps, StartsWith("On this device (sm_90) no setting helps"));
+  EXPECT_EQ(explanation.hint, "");
+}
+
+// FLASH_ATTN takes three head dimensions; a model with others has no prefill backend.
+TEST(EngineProfile, VllmsFlashAttnTakesThreeDimensions_vllm48855) {
+  EngineConfig config = make_config("auto", false);
+  for (const MlaDimensions& known : {MlaDimensions{128, 64, 128}, {192, 64, 256}, {64, 64, 128}}) {
+    config.mla_dimensions = known;
+    EXPECT_EQ(select_prefill_backend(config, bf16, vllm_on("9.0")).name, "FLASH_ATTN");
+  }
+  config.mla_dimensions = {64, 64, 64};
+  const auto selection = select_prefill_backend(config, bf16, vllm_on("9.0"));
+  EXPECT_EQ(selection.name, "");
+  EXPECT_THAT(kinds(selection.rejected.at(1).blockers), ElementsAre(BlockerKind::dimensions));
+}
+
 // The flag alone does nothing there, so that nobody is told to set it alone.
 TEST(EngineProfile, VllmsFlagAloneIsNoRemedy_vllm50181) {
   const auto explanation =

@@ -149,7 +149,31 @@ INSTANTIATE_TEST_SUITE_P(Engine, RunRemedies,
                            return name;
                          });
 
-// The same for FP8 prefill queries, of dense and sparse models.
+// And those of a plan that runs, for FP8 prefill queries: decoding has to follow them.
+TEST_P(RunRemedies, EachOfAPlanGivesFp8) {
+  const EngineProfile& engine = *GetParam();
+  int remedies = 0;
+  for (const char* device : {"8.0", "9.0", "10.0", "12.0", "gfx950"}) {
+    const EngineOnDevice world = {engine, make_platform(device), "", DataType::bfloat16};
+    for (const KvCacheFormat& format : kv_cache_formats()) {
+      for (const int index_topk : {0, 2048}) {
+        EngineConfig config = make_config(std::string(format.name), false);
+        config.index_topk = index_topk;
+        if (world.remedies(config)) continue;
+        for (const Remedy& remedy : world.plan(config).prefill.remedies) {
+          SCOPED_TRACE(std::string(device) + ' ' + std::string(format.name) + ": " +
+                       remedy.spelling);
+          EXPECT_TRUE(world.runs_with(config, remedy));
+          EXPECT_TRUE(is_fp8(world.plan(follow(config, remedy)).prefill_query.data_type));
+          ++remedies;
+        }
+      }
+    }
+  }
+  EXPECT_GT(remedies, 0);
+}
+
+// The same of a decision alone, of dense and sparse models.
 TEST_P(RunRemedies, EachOfADecisionGivesFp8) {
   const EngineProfile& engine = *GetParam();
   int remedies = 0;
