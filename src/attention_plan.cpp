@@ -112,7 +112,8 @@ void plan_kv_cache(const EngineConfig& config, const PrefillQuestion& question,
   plan.kv_cache_view = {types.view, reason};
   plan.kv_cache_bytes = detail::cache_bytes(format, quantized, types.view, config);
   for (const EngineKvCacheFormat& own : question.env.kv_cache_formats) {
-    if (&own.format == format && own.token_bytes) plan.kv_cache_bytes = own.token_bytes(config);
+    const bool is_it = own.format.name == plan.kv_cache_dtype.resolved;
+    if (is_it && own.token_bytes) plan.kv_cache_bytes = own.token_bytes(config);
   }
   plan.unquantized_kv_cache_bytes =
       detail::latent_size(config) * size_in_bytes(question.model_dtype);

@@ -101,15 +101,16 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation) {
 }
 
 std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason) {
+  const std::string backend =
+      row != nullptr ? "decode backend " + row->backend.name : "the decode backend";
   switch (decode) {
     case Decode::unquantized:
-      return "The KV cache is not quantized.";
+      return fmt::format("The KV cache is not quantized; {} reads it.", backend);
     case Decode::fp8:
-      return "The KV cache is FP8, and the decode backend takes FP8 queries with it.";
+      return fmt::format("The KV cache is FP8, and {} takes FP8 queries with it.", backend);
     case Decode::model_queries:
       return fmt::format(
-          "Decode backend {} reads this KV cache with queries in the model's data type.",
-          row->backend.name);
+          "The KV cache is quantized; {} reads it with queries in the model's data type.", backend);
     case Decode::not_plain_fp8:
       return "The KV cache is quantized, but not plain FP8.";
     default:

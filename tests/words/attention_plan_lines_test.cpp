@@ -38,22 +38,21 @@ using ::testing::StartsWith;
 using testing::warning;
 
 TEST(AttentionPlan, AnswersInLines) {
-  EXPECT_EQ(
-      to_string(deepseek_v3().plan()),
-      "KV-cache storage          uint8            KV-cache dtype \"fp8\": the operator chose "
-      "it.\n"
-      "KV-cache view             float8_e4m3fn    KV-cache dtype \"fp8\": the operator chose "
-      "it.\n"
-      "prefill query             float8_e4m3fn    FP8 prefill queries are requested and "
-      "possible.\n"
-      "prefill key and value     float8_e4m3fn    Always that of the prefill queries.\n"
-      "chunked-prefill workspace float8_e4m3fn    That of the prefill queries.\n"
-      "decode query              float8_e4m3fn    The KV cache is FP8, and the decode backend "
-      "takes FP8 queries with it.\n"
-      "output                    bfloat16         Always the model's data type.\n"
-      "KV cache                  576 bytes        For a token and layer; 1152 in the model's "
-      "data type.\n"
-      "workspace                 576 bytes        For a token.");
+  EXPECT_EQ(to_string(deepseek_v3().plan()),
+            "KV-cache storage          uint8            KV-cache dtype \"fp8\": the operator chose "
+            "it.\n"
+            "KV-cache view             float8_e4m3fn    KV-cache dtype \"fp8\": the operator chose "
+            "it.\n"
+            "prefill query             float8_e4m3fn    FP8 prefill queries are requested and "
+            "possible.\n"
+            "prefill key and value     float8_e4m3fn    Always that of the prefill queries.\n"
+            "chunked-prefill workspace float8_e4m3fn    That of the prefill queries.\n"
+            "decode query              float8_e4m3fn    The KV cache is FP8, and decode backend "
+            "FLASHINFER_MLA takes FP8 queries with it.\n"
+            "output                    bfloat16         Always the model's data type.\n"
+            "KV cache                  576 bytes        For a token and layer; 1152 in the model's "
+            "data type.\n"
+            "workspace                 576 bytes        For a token.");
 }
 
 TEST(AttentionPlan, WhatTheTypeDoesNotSayIsNotKnown) {
