@@ -74,10 +74,6 @@ void throw_bad_data_type(std::string_view field, DataType type, std::string_view
   throw_invalid_argument(field, value, accepted);
 }
 
-void check_positive(std::string_view field, std::int64_t value) {
-  if (value < 1) throw_invalid_argument(field, fmt::to_string(value), "1 and above");
-}
-
 void check_dimensions(const MlaDimensions& dimensions) {
   check_positive("qk_nope_head_dim", dimensions.qk_nope_head_dim);
   check_not_negative("qk_rope_head_dim", dimensions.qk_rope_head_dim);

@@ -16,9 +16,6 @@ namespace mla_dtype::detail {
 
 // All throw std::invalid_argument for what cannot be meant.
 
-/// A number below 1.
-void check_positive(std::string_view field, std::int64_t value);
-
 void check_dimensions(const MlaDimensions& dimensions);
 
 /// A data type that no model has.

@@ -93,8 +93,8 @@ void check_name(std::string_view field, std::string_view name) {
   }
 }
 
-void check_not_negative(std::string_view field, std::int64_t value) {
-  if (value < 0) throw_invalid_argument(field, fmt::to_string(value), "0 and above");
+void throw_below(std::string_view field, std::int64_t value, int least) {
+  throw_invalid_argument(field, fmt::to_string(value), fmt::format("{} and above", least));
 }
 
 void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {

@@ -23,8 +23,14 @@ std::string one_line(std::string_view text);
 /// Throws it for a name that is empty, or has other characters than letters, digits, `_`, `-`, `.`.
 void check_name(std::string_view field, std::string_view name);
 
-/// Throws it for a number below 0.
-void check_not_negative(std::string_view field, std::int64_t value);
+/// Throws it for a number that is too small.
+[[noreturn]] void throw_below(std::string_view field, std::int64_t value, int least);
+inline void check_positive(std::string_view field, std::int64_t value) {
+  if (value < 1) throw_below(field, value, 1);
+}
+inline void check_not_negative(std::string_view field, std::int64_t value) {
+  if (value < 0) throw_below(field, value, 0);
+}
 
 /// Throws it for a value of the enumeration `type` that is none of its enumerators.
 [[noreturn]] void throw_out_of_range(std::string_view field, std::string_view type, unsigned value);
