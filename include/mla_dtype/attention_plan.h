@@ -26,10 +26,9 @@ struct DecodeTable;
 
 /// What the engine injects about decoding; made by make_decode_environment(), or by hand.
 struct DecodeEnvironment {
-  /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why. It answers
-  /// alone; null: the table answers. Asked at most once for each plan, and only if the KV cache is
-  /// plain FP8: where the answer is no, the backend is taken to read it with queries in the model
-  /// dtype. One that does not read it at all throws.
+  /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why: it then
+  /// reads it with queries in the model dtype (one that does not read it at all throws). Null: the
+  /// table answers. Asked at most once for each plan, and only if the KV cache is plain FP8.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       decode_backend_supports_quantized_query = {};
 
@@ -37,8 +36,8 @@ struct DecodeEnvironment {
   std::shared_ptr<const detail::DecodeTable> decode_table = {};
 };
 
-/// The decode environment of an engine that runs this backend on the platform. With it a plan also
-/// knows the pairs that are not legal. std::invalid_argument for a row that contradicts itself.
+/// That of an engine that runs this backend on the platform. With it a plan also knows the pairs
+/// that are not legal. std::invalid_argument for a row that contradicts itself.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 
@@ -92,14 +91,11 @@ struct AttentionPlan {
   PlannedDataType output = {};  ///< of prefill and decode
 
   PrefillQueryExplanation prefill = {};  ///< why prefill_query is what it is: blockers, remedies
-  /// With a table of prefill backends: which one to use, and why not others. Else empty.
-  PrefillBackendSelection prefill_backend = {};
-  std::string decode_backend = {};  ///< the same of decoding
+  PrefillBackendSelection prefill_backend = {};  ///< which one to use; empty without a table
+  std::string decode_backend = {};               ///< the same of decoding
   std::vector<Caution> cautions = {};
 
-  // Memory. Each is none where the type alone does not say it: a format that is packed, or has
-  // scales for each token, whose layout is the engine's.
-
+  // Memory; none where the layout is the engine's: packed, or with scales for each token.
   std::optional<std::size_t> kv_cache_bytes = {};   ///< for a token and layer
   std::size_t unquantized_kv_cache_bytes = 0;       ///< the same in the model dtype
   std::optional<std::size_t> workspace_bytes = {};  ///< of chunked prefill, for a token
@@ -108,10 +104,9 @@ struct AttentionPlan {
 /// Every data type of an MLA layer in one answer, consistent:
 ///
 /// - KV cache: what `auto` comes to, or what the decode backend makes of it. FP8 and packed formats
-/// are allocated as bytes (uint8), and FP8
-///   is viewed as the platform's FP8 type, as engines do.
-/// - Prefill: what determine_prefill_query_data_type() decides. The keys and values are cast like
-///   the queries. Its remedies are such as decoding can follow.
+///   are allocated as bytes (uint8); FP8 is viewed as the platform's FP8 type, as engines do.
+/// - Prefill queries, keys and values: what determine_prefill_query_data_type() decides. Its
+///   remedies are such as decoding can follow.
 /// - Chunked-prefill workspace: the prefill query's type; the model dtype with a
 ///   decode-context-parallel size above 1; bfloat16 for `fp8_ds_mla`.
 /// - Decode: FP8 queries if the KV cache is plain FP8 and the decode backend takes them, else the
@@ -119,13 +114,12 @@ struct AttentionPlan {
 /// - Output: the model dtype.
 ///
 /// Logs nothing; asks each predicate at most once, those of the backends only if the KV cache is
-/// quantized. What determine_prefill_query_data_type() throws for bad input it throws, too;
-/// std::invalid_argument for neither a table nor a predicate of decoding, for tables of two
-/// devices, an fp8_data_type other than the device's E4M3, and a KV-cache predicate that is wrong
-/// about a known dtype. PrefillQueryRefused where FP8 prefill queries are required and not
-/// possible; AttentionPlanRefused where no kernel can run: no decode backend, or not the one that
-/// was named, reads this KV cache on this device with this model, or no prefill backend runs.
-/// Thread-safe if the predicates are; for model init: it allocates.
+/// quantized. Throws what determine_prefill_query_data_type() throws; std::invalid_argument also
+/// for neither a table nor a predicate of decoding, tables of two devices, an fp8_data_type other
+/// than the device's E4M3, and a KV-cache predicate that is wrong about a known dtype;
+/// AttentionPlanRefused where no kernel can run: no decode backend, or not the one that was named,
+/// reads this KV cache on this device with this model, or no prefill backend runs. Thread-safe if
+/// the predicates are; for model init: it allocates.
 ///
 ///     const auto plan = mla_dtype::plan_attention_data_types(
 ///         config, mla_dtype::DataType::bfloat16, env,
@@ -161,10 +155,9 @@ struct DecodeBackendSelection {
 select_decode_backend(const EngineConfig& config, DataType model_dtype, const Environment& env,
                       const DecodeEnvironment& decode);
 
-/// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() logs it (but
-/// for remedies that decoding cannot follow), and each caution as a warning, each once, in scope
-/// local. True if a record was written by this call. std::invalid_argument for an outcome out of
-/// range.
+/// Logs the plan's decision on prefill queries as determine_prefill_query_data_type() does (but for
+/// remedies that decoding cannot follow), and each caution as a warning; each once, in scope local.
+/// True if this call wrote a record. std::invalid_argument for an outcome out of range.
 MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Environment& env);
 
 /// The plan for a human: lines like `prefill query: bfloat16 (...)`; no newline at the end.
@@ -205,10 +198,8 @@ struct RankDifference {
     const std::vector<std::uint64_t>& packed_plans);
 
 /// Throws AttentionPlanRefused if there are any, naming each; std::invalid_argument for no plans.
-/// The engine gathers them with a collective of its own:
 ///
-///     std::vector<std::uint64_t> packed(world_size);
-///     engine_all_gather(mla_dtype::pack(plan), packed);
+///     engine_all_gather(mla_dtype::pack(plan), packed);  // a collective of the engine's own
 ///     mla_dtype::check_ranks_agree(packed);
 MLA_DTYPE_EXPORT void check_ranks_agree(const std::vector<std::uint64_t>& packed_plans);
 

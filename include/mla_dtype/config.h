@@ -97,10 +97,9 @@ struct EngineConfig {
   int index_topk = 0;  ///< tokens that sparse attention looks at (config.json); 0: dense attention
 };
 
-/// How an engine's operators set a thing: what they type, with `%` in the place of the value (or
-/// the value behind it; `request_fp8` has none, and is taken as it is). Keys of one JSON object are
-/// given as `--option '{"key": %}'` and put together where two are set. Empty: in words. By default
-/// vLLM's.
+/// How an engine's operators set a thing: what they type, with `%` for the value (or the value
+/// behind it; `request_fp8` has none). Keys of one JSON object are given as `--option '{"key": %}'`
+/// and put together where two are set. Empty: in words. By default vLLM's.
 struct Spellings {
   std::string request_fp8 = R"(--attention-config '{"use_prefill_query_quantization": true}')";
   std::string kv_cache_dtype = "--kv-cache-dtype %";

@@ -21,7 +21,7 @@ enum class DecodeQueries : std::uint8_t {
   fp8,    ///< in FP8
 };
 
-/// How many attention heads of a rank kernels take: each of these says some. None of them set: any.
+/// How many attention heads of a rank kernels take: each of these says some. None set: any.
 struct HeadCounts {
   std::vector<int> one_of = {};
   int up_to = 0;
@@ -53,17 +53,16 @@ struct DecodeBackend {
   /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
   std::string known_wrong = {};
 
-  // When it goes before the other rows.
-  bool preferred_with_quantized_kv_cache = false;
-  int preferred_up_to_heads = 0;  ///< of a rank
+  bool preferred_with_quantized_kv_cache = false;  ///< goes before the other rows then
+  int preferred_up_to_heads = 0;                   ///< ... and with as many heads of a rank
 };
 
 /// vLLM's, in its order: ROCM_AITER_MLA, FLASHINFER_MLA, TOKENSPEED_MLA, CUTLASS_MLA,
 /// FLASH_ATTN_MLA, FLASHMLA, TRITON_MLA. Never changes.
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<DecodeBackend>& vllm_decode_backends();
 
-/// The queries that the backend reads a KV cache with on the device. An empty dtype string stands
-/// for a KV cache in the model dtype. Takes no lock and does not allocate.
+/// The queries that the backend reads a KV cache with on the device; an empty dtype string: one in
+/// the model dtype. Takes no lock and does not allocate.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeQueries decode_queries(const DecodeBackend& backend,
                                                             const Platform& platform,
                                                             std::string_view kv_cache_dtype,

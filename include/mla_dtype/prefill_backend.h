@@ -56,8 +56,7 @@ struct PrefillBackend {
   std::vector<DeviceRange> fp8_devices = {};    ///< among `devices`; empty: all that have FP8
   std::vector<DataType> fp8_model_dtypes = {};  ///< that it writes from FP8 queries; empty: all
   /// At least one, unless `never`, as operators may spell it. A KV-cache dtype that kv_cache.h does
-  /// not know is for the engine's own is_quantized_kv_cache to judge, and passes, unless some such
-  /// are listed here.
+  /// not know is the engine's own to judge, and passes, unless some such are listed here.
   std::vector<std::string> fp8_kv_cache_dtypes = {};
   std::vector<KvScales> fp8_kv_scales = {};       ///< of the KV cache; empty: any
   bool fp8_with_decode_context_parallel = true;   ///< also over a KV cache spread over ranks
@@ -100,8 +99,7 @@ enum class BlockerKind : std::uint8_t {
   backend_unavailable,      ///< the engine cannot use the backend
   backend_refused,          ///< the engine's own predicate said no
   backend_needs_fp8,        ///< the backend runs with FP8 queries only, and gets none
-  sparse_attention,         ///< the backend does not take FP8 queries of a model with it, or does
-                            ///< not run such models, or others
+  sparse_attention,         ///< ... or not of a model with it; or runs no such models, or no others
 };
 
 /// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
@@ -119,8 +117,8 @@ struct PrefillPrediction {
 /// One condition that failed.
 struct Blocker {
   BlockerKind kind = BlockerKind::not_requested;
-  std::string value = {};     ///< what it failed for: the KV-cache dtype, the backend, the device,
-                              ///< ...; empty where only a predicate of the engine's own knows
+  /// What it failed for: the KV-cache dtype, the device, ...; empty where the engine alone knows.
+  std::string value = {};
   std::string sentence = {};  ///< the same for a human
 };
 
@@ -141,27 +139,23 @@ struct PrefillBackendSelection {
   std::vector<RejectedPrefillBackend> rejected = {};
 
   /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
-  /// to change (the flag that is off, or the choice of the backend). Else empty, and where they are
-  /// predicted to gain less than 2 %.
+  /// to change. Empty where they are predicted to gain less than 2 %.
   std::string hint = {};
 };
 
-/// The prefill backend and with it the data type that its queries can have, chosen together: the
-/// first backend that can run; where FP8 prefill queries are requested and some backend can take
-/// them, the first one that can. (In vLLM the backend is chosen without a look at the flag, which
-/// then is refused: vllm#50181.) Where they are required, no other is selected. A backend that the
-/// operator chose (AttentionConfig::mla_prefill_backend) is taken, or else rejected with all
+/// The first backend that can run; where FP8 prefill queries are requested and some backend can
+/// take them, the first one that can. (In vLLM the backend is chosen without a look at the flag,
+/// which then is refused: vllm#50181.) Where they are required, no other is selected. A backend
+/// that the operator chose (AttentionConfig::mla_prefill_backend) is taken, or rejected with all
 /// reasons.
 ///
-/// For an engine that has an Environment: prefill_query.h has the same function of one. Asks
-/// `is_available` once for each of `backends`; what it throws reaches the caller.
-/// std::invalid_argument: no backends, two of one name, a row that contradicts itself, a chosen
-/// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
-/// other than float32, float16 and bfloat16, the mode `automatic`, which takes an Environment.
-/// Thread-safe; for model init: it allocates.
+/// prefill_query.h has the same function of an Environment. Asks `is_available` once for each of
+/// `backends`; what it throws reaches the caller. std::invalid_argument: no backends, two of one
+/// name, a row that contradicts itself, a chosen backend that is none of them, an unknown KV-cache
+/// dtype, a dimension below 1, a model dtype other than float32, float16 and bfloat16, the mode
+/// `automatic`, which takes an Environment. Thread-safe; for model init: it allocates.
 ///
-///     const auto selection = mla_dtype::select_prefill_backend(
-///         config, mla_dtype::DataType::bfloat16, mla_dtype::cuda(/*major=*/10, /*minor=*/3));
+///     const auto selection = select_prefill_backend(config, model_dtype, mla_dtype::cuda(10, 3));
 ///     if (selection.name.empty()) { /* selection.rejected says why */ }
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillBackendSelection
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Platform& platform,

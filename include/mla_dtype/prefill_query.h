@@ -23,11 +23,11 @@ namespace mla_dtype {
 
 /// What the decision depends on.
 struct PrefillQueryFacts {
-  bool kv_cache_quantized = false;  ///< is the KV cache quantized?
-  bool requested = false;           ///< is use_prefill_query_quantization on, or the mode
-                                    ///< `required`, or `automatic` and FP8 predicted to be
-                                    ///< faster; or does the backend go by the KV cache?
-  bool backend_supports = false;    ///< can the prefill backend take FP8 queries?
+  bool kv_cache_quantized = false;
+  /// use_prefill_query_quantization is on, or the mode `required`, or `automatic` and FP8 predicted
+  /// to be faster; or the backend goes by the KV cache.
+  bool requested = false;
+  bool backend_supports = false;  ///< the prefill backend can take FP8 queries
 };
 
 /// Which row of the table the decision is.
@@ -55,18 +55,16 @@ struct PrefillTable;
 }  // namespace detail
 
 /// What the engine injects: what is true of its device, backend and log. One may serve any number
-/// of decisions, from any number of threads if its predicates may be called so.
-///
-/// The predicates may be slow, and may throw: the exception reaches the caller of the decision.
+/// of decisions, from any number of threads if its predicates may be called so. These may be slow,
+/// and may throw: the exception reaches the caller of the decision.
 struct Environment {
   /// Whether a KV cache of this dtype string is quantized. Null: the library's own function of that
   /// name. Asked once for each decision.
   std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache = {};
 
-  /// Whether the engine's prefill backend can take FP8 queries, and if not, why: the sentences are
-  /// written into the record of a refused request. It answers alone, whatever the table says; null:
-  /// the table answers. Asked at most once for each decision, and only if the KV cache is
-  /// quantized.
+  /// Whether the engine's prefill backend can take FP8 queries, and if not, why: the record of a
+  /// refused request says it. Null: the table answers, which else nobody asks. Asked at most once
+  /// for each decision, and only if the KV cache is quantized.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization = {};
 
@@ -96,9 +94,8 @@ struct Environment {
 
 /// The environment of an engine that runs the prefill backend of this name, one of those in
 /// prefill_backend.h, on the platform, unless a configuration chooses another one of the same
-/// table. An unknown backend: std::invalid_argument. The advice it gives takes those others for
-/// available; an engine that knows better passes a table. The predicates may be called from any
-/// thread.
+/// table. Its advice takes those for available; an engine that knows better passes a table. An
+/// unknown backend: std::invalid_argument. What is made here may be used from any thread.
 [[nodiscard]] MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
                                                             std::string_view prefill_backend);
 
@@ -112,15 +109,14 @@ struct Environment {
 make_environment(const Platform& platform, const std::vector<PrefillBackend>& prefill_backends,
                  const PrefillBackendAvailability& is_available = nullptr);
 
-/// The environment of the engine of this profile on the platform: its prefill backends, selected in
-/// its way, and its spellings. Asks `is_available` and throws as the one above does; an enumerator
-/// out of range: std::invalid_argument.
+/// The same for the engine of this profile: its prefill backends, selected in its way, and its
+/// spellings. std::invalid_argument also for an enumerator out of range.
 [[nodiscard]] MLA_DTYPE_EXPORT Environment
 make_environment(const Platform& platform, const EngineProfile& engine,
                  const PrefillBackendAvailability& is_available = nullptr);
 
-/// The data type of an MLA layer's prefill queries; and of the keys and values that go into the
-/// same prefill attention: an engine that casts only the queries breaks its kernel.
+/// The data type of an MLA layer's prefill queries, and of the keys and values that go into the
+/// same attention: an engine that casts only the queries breaks its kernel.
 ///
 /// | # | KV cache quantized | flag | backend supports | returns      | logs once, scope local |
 /// |---|--------------------|------|------------------|--------------|------------------------|
@@ -134,18 +130,17 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
 /// row 3's record an info says what was predicted.
 ///
-/// Call it at model init, once for each layer if that is convenient: what is logged is logged once.
-/// Two models of one process, a draft and its target, each with their own configuration and
-/// environment, get their own answers and their own records.
+/// Call it at model init, once for each layer if that is convenient. Two models of one process, a
+/// draft and its target, get their own answers and their own records.
 ///
 /// The predicates are asked in the order of the columns, only as far as needed, and each at most
-/// once; if one throws, nothing is logged. std::invalid_argument, before any predicate is asked:
-/// neither a table nor a predicate of the backend, a model dtype other than float32, float16 and
-/// bfloat16, an fp8_data_type that is no FP8 type, a head dimension or an expected ISL below 1, an
-/// enumerator out of range; in mode `automatic`, no expected ISL or no prediction. With the
-/// built-in predicates: an unknown KV-cache dtype or prefill backend. After they were asked: a
-/// predicted speedup that is no finite number above 0. Where FP8 prefill queries are required and
-/// refused: PrefillQueryRefused, and nothing is logged.
+/// once; if one throws, nothing is logged. std::invalid_argument, before any is asked: neither a
+/// table nor a predicate of the backend, a model dtype other than float32, float16 and bfloat16, an
+/// fp8_data_type that is no FP8 type, a head dimension or an expected ISL below 1, an enumerator
+/// out of range; in mode `automatic`, no expected ISL or no prediction; with the built-in
+/// predicates, an unknown KV-cache dtype or prefill backend. After: a predicted speedup that is no
+/// finite number above 0. PrefillQueryRefused where FP8 prefill queries are required and refused;
+/// nothing is logged then.
 ///
 /// Thread-safe if the predicates are. Once its record has been said it words nothing, takes no
 /// lock, and allocates only what an injected predicate does, for the first 1,024 decisions that
@@ -170,20 +165,18 @@ struct PrefillQueryDecision {
   std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
 };
 
-/// Decides as determine_prefill_query_data_type() does, and logs nothing. A refusal is an answer
-/// here, even of what is required.
+/// Decides the same, and logs nothing. A refusal is an answer here, even of what is required.
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillQueryDecision
 evaluate_prefill_query(const EngineConfig& config, DataType model_dtype, const Environment& env);
 
-/// Logs the record of a decision that was made with these, once. True if a record was written by
-/// this call. Asks no predicate. std::invalid_argument: an outcome out of range, and what
+/// Logs the record of a decision that was made with these, once. True if this call wrote one. Asks
+/// no predicate. std::invalid_argument: an outcome out of range, and what
 /// determine_prefill_query_data_type() refuses before it asks one.
 MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                         const EngineConfig& config, DataType model_dtype,
                                         const Environment& env);
 
-/// Changes of an operator's settings that together give FP8 prefill queries. Whether they pay, the
-/// prediction says.
+/// Changes of settings that together give FP8 prefill queries; the prediction says if they pay.
 struct Remedy {
   bool request = false;              ///< turn use_prefill_query_quantization on
   std::string cache_dtype = {};      ///< set the KV-cache dtype to this; empty: leave it
@@ -200,38 +193,28 @@ struct PrefillQueryExplanation {
   PrefillQueryFacts facts = {};
   KvCacheResolution kv_cache_dtype = {};
 
-  /// The prefill backend that it was decided with. Empty where a predicate of the engine's own
-  /// answered, or where none can be used.
-  std::string prefill_backend = {};
+  std::string prefill_backend = {};    ///< the table's that it was decided with; empty: none
+  std::vector<Blocker> blockers = {};  ///< all that failed; none if and only if it is FP8
 
-  /// Every condition that failed; none if and only if the data type is FP8.
-  std::vector<Blocker> blockers = {};
-
-  /// Each one gives FP8 prefill queries: with its changes the same decision is taken to be FP8.
-  /// None has a change to spare, and no two come to the same. The smallest come first, then what
-  /// the table of backends prefers.
+  /// Each gives FP8 prefill queries, with no change to spare, and no two come to the same. The
+  /// smallest come first, then what the table of backends prefers. Predicates of the engine's own
+  /// are not asked about other settings: there may be more then.
   std::vector<Remedy> remedies = {};
 
   /// With a table: empty if there is a remedy, else one or more sentences that nothing helps, which
   /// begin `On this device` if it is about that; also where the mode is `automatic`, and FP8 not
-  /// predicted to be faster. Predicates of the engine's own are not asked about other settings:
-  /// there may be remedies then that are not listed.
+  /// predicted to be faster.
   std::string nothing_helps = {};
 
-  /// PrefillBackendSelection::hint.
-  std::string hint = {};
-
-  /// What FP8 prefill queries bring at the expected ISL; none where it was not asked for.
-  std::optional<PrefillPrediction> prediction = {};
+  std::string hint = {};                             ///< PrefillBackendSelection::hint
+  std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
 };
 
 /// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and
 /// allocates. Unlike determine_prefill_query_data_type() it asks the backend in every case. Throws
 /// what that function throws, but for PrefillQueryRefused.
 ///
-///     const auto explanation = mla_dtype::explain_prefill_query_data_type(
-///         config, mla_dtype::DataType::bfloat16, env);
-///     for (const auto& blocker : explanation.blockers) std::puts(blocker.sentence.c_str());
+///     const auto explanation = mla_dtype::explain_prefill_query_data_type(config, model, env);
 ///     for (const auto& remedy : explanation.remedies) std::puts(remedy.spelling.c_str());
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(
     const EngineConfig& config, DataType model_dtype, const Environment& env);
@@ -239,8 +222,7 @@ struct PrefillQueryExplanation {
 /// The explanation for a human: lines like `blocker: ...`, each of one item; no newline at the end.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const PrefillQueryExplanation& explanation);
 
-/// FP8 prefill queries were required and are not possible. what() says so, why, and what would
-/// help.
+/// FP8 prefill queries were required and are not possible; what() says why, and what would help.
 class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
  public:
   PrefillQueryRefused(const std::string& what, PrefillQueryExplanation explanation);
@@ -256,8 +238,8 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 
 /// Whether the prefill backend takes FP8 queries, and if not, why; for an engine that wraps the
 /// built-in answer in a predicate of its own. Asks the KV-cache predicate; without one, a KV cache
-/// that is not known counts as quantized. Of one that is not quantized it says what it would be
-/// with another; in mode `automatic`, what it would be if FP8 were requested.
+/// that is not known counts as quantized. Of one that is not quantized it answers for another; in
+/// mode `automatic`, as if FP8 were requested.
 ///
 ///     env.backend_supports_prefill_query_quantization = [table = env](auto& config, auto model) {
 ///       trace("asked");
@@ -274,10 +256,9 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Environment& env);
 
 /// Logs which prefill backend was selected and why not those preferred to it that run on this
-/// device, as info, or as a warning that none was; and the selection's hint, as a warning; each
-/// once, in scope local. True if a record was written by this call. Without it nothing tells an
-/// operator who did not ask for FP8 prefill queries that a backend which was not selected could
-/// take them.
+/// device, as info, or as a warning that none was; and the selection's hint, which alone tells an
+/// operator who did not ask for FP8 prefill queries of a backend that takes them, as a warning;
+/// each once, in scope local. True if this call wrote a record.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 
