@@ -5,15 +5,12 @@
 #include <memory>
 #include <utility>
 
-#include "decision/attention_types.h"
-#include "decision/decode.h"
 #include "facts/kv_cache_formats.h"
 #include "log/keyed_log.h"
 #include "prefill_answers.h"
 #include "words/check_input.h"
 #include "words/invalid_argument.h"
-#include "words/plan.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype {
 namespace {
@@ -22,17 +19,6 @@ using detail::Decode;
 using detail::DecodeChoice;
 using detail::DecodeTable;
 using detail::PrefillQuestion;
-
-// The table answers unless there is a predicate.
-const DecodeTable* table_of(const DecodeEnvironment& decode) {
-  return decode.decode_backend_supports_quantized_query ? nullptr : decode.decode_table.get();
-}
-
-void check_decode(const DecodeEnvironment& decode) {
-  if (decode.decode_backend_supports_quantized_query || decode.decode_table != nullptr) return;
-  detail::throw_invalid_argument("decode_backend_supports_quantized_query", "null",
-                                 "a callable, or the table of make_decode_environment()");
-}
 
 // What was injected must be of one device, whose attention is computed in E4M3.
 void check_devices(const Environment& env, const DecodeTable* decode) {
@@ -61,8 +47,12 @@ void check_devices(const Environment& env, const DecodeTable* decode) {
 // The question of a plan, with the decode backends.
 PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype,
                                 const Environment& env, const DecodeEnvironment& decode) {
-  check_decode(decode);
-  const DecodeTable* const table = table_of(decode);
+  const bool has_predicate = decode.decode_backend_supports_quantized_query != nullptr;
+  const DecodeTable* const table = has_predicate ? nullptr : decode.decode_table.get();
+  if (!has_predicate && table == nullptr) {
+    detail::throw_invalid_argument("decode_backend_supports_quantized_query", "null",
+                                   "a callable, or the table of make_decode_environment()");
+  }
   detail::check(config, model_dtype, env);
   check_devices(env, table);
   PrefillQuestion question = detail::ask(config, model_dtype, env);
@@ -134,53 +124,41 @@ void throw_if_nothing_runs(const PrefillQuestion& question, const AttentionPlan&
   throw AttentionPlanRefused(why, std::move(remedies));
 }
 
-DecodeTable decode_table(const Platform& platform, const EngineProfile& engine,
-                         const PrefillBackendAvailability& is_available) {
-  if (engine.decode_backends.empty()) {
-    detail::throw_invalid_argument("decode backends", "none", "at least one");
-  }
+DecodeEnvironment decode_environment(const Platform& platform,
+                                     const std::vector<DecodeBackend>& backends,
+                                     const PrefillBackendAvailability& is_available,
+                                     std::optional<std::string_view> decode_backend) {
+  if (backends.empty()) detail::throw_invalid_argument("decode backends", "none", "at least one");
   DecodeTable table{platform, {}, {}};
-  for (const DecodeBackend& backend : engine.decode_backends) {
-    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
-  }
-  return table;
-}
-
-std::size_t index_of(const DecodeTable& table, std::string_view decode_backend) {
   std::vector<std::string_view> names;
-  for (const detail::DecodeRow& row : table.rows) {
-    if (row.backend.name == decode_backend) return names.size();
-    names.push_back(row.backend.name);
+  for (const DecodeBackend& backend : backends) {
+    if (backend.name == decode_backend && !table.named) table.named = names.size();
+    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
+    names.push_back(backend.name);
   }
-  detail::throw_unknown_name("decode_backend", decode_backend, names);
-}
-
-DecodeEnvironment decode_environment_of(DecodeTable table) {
-  for (const detail::DecodeRow& row : table.rows) detail::check_decode_backend(row.backend);
-  DecodeEnvironment env;
-  env.decode_table = std::make_shared<const DecodeTable>(std::move(table));
-  return env;
+  if (decode_backend && !table.named) {
+    detail::throw_unknown_name("decode_backend", *decode_backend, names);
+  }
+  for (const DecodeBackend& backend : backends) detail::check_decode_backend(backend);
+  return {nullptr, std::make_shared<const DecodeTable>(std::move(table))};
 }
 
 }  // namespace
 
 DecodeEnvironment make_decode_environment(const Platform& platform, const DecodeBackend& backend) {
-  return decode_environment_of({platform, {{backend, true}}, 0});
+  return decode_environment(platform, {backend}, nullptr, backend.name);
 }
 
 DecodeEnvironment make_decode_environment(const Platform& platform,
                                           std::string_view decode_backend) {
-  DecodeTable table = decode_table(platform, vllm_engine(), nullptr);
-  table.named = index_of(table, decode_backend);
-  return decode_environment_of(std::move(table));
+  return decode_environment(platform, vllm_decode_backends(), nullptr, decode_backend);
 }
 
 DecodeEnvironment make_decode_environment(const Platform& platform, const EngineProfile& engine,
                                           const PrefillBackendAvailability& is_available,
                                           std::string_view decode_backend) {
-  DecodeTable table = decode_table(platform, engine, is_available);
-  if (!decode_backend.empty()) table.named = index_of(table, decode_backend);
-  return decode_environment_of(std::move(table));
+  return decode_environment(platform, engine.decode_backends, is_available,
+                            decode_backend.empty() ? std::nullopt : std::optional(decode_backend));
 }
 
 AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType model_dtype,
@@ -194,8 +172,7 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   plan.prefill = detail::explain(question, evaluation);
   if (question.table != nullptr) plan.prefill_backend = detail::explain_selection(question);
   throw_if_nothing_runs(question, plan);
-  const DecodeChoice choice =
-      question.decode != nullptr ? detail::select_decode(question) : DecodeChoice{};
+  const DecodeChoice choice = detail::select_decode(question).selected;
   plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
   if (choice.row != nullptr) {
     plan.decode_backend = choice.row->backend.name;

@@ -4,7 +4,7 @@
 #include "facts/kv_cache_formats.h"
 #include "words/check_input.h"
 #include "words/invalid_argument.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype {
 

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "words/prefill_query.h"
-
 #include <fmt/format.h>
 #include <mla_dtype/prefill_query.h>
 
@@ -12,6 +10,7 @@
 #include "prefill_answers.h"
 #include "words/check_input.h"
 #include "words/invalid_argument.h"
+#include "words/sentences.h"
 
 namespace mla_dtype {
 namespace {
@@ -70,15 +69,9 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
 }
 
 PrefillQueryDecision decision_of(const PrefillQuestion& question, const Evaluation& evaluation) {
-  PrefillQueryDecision result{};
-  const bool is_quantized = evaluation.outcome == PrefillQueryOutcome::quantized;
-  result.data_type = is_quantized ? question.env.fp8_data_type : question.model_dtype;
-  result.outcome = evaluation.outcome;
-  result.facts = evaluation.facts;
-  result.prediction = evaluation.prediction;
   const auto& answer = question.engines_answer;
-  if (answer && !answer->supported) result.backend_reason = answer->reason;
-  return result;
+  return {evaluation.data_type, evaluation.outcome, evaluation.facts,
+          answer && !answer->supported ? answer->reason : std::string(), evaluation.prediction};
 }
 
 // Only an engine's own predicate knows other KV caches than the library does.
@@ -154,19 +147,11 @@ OnceLog& log_of(const Environment& env) {
 }
 
 LogLevel level_of(Record record, const Environment& env) {
-  switch (record) {
-    case Record::refused:
-      check_enumerator("refused_request_level", "LogLevel", env.refused_request_level,
-                       LogLevel::warning);
-      return env.refused_request_level;
-    case Record::available:
-    case Record::does_not_pay:
-      return LogLevel::warning;
-    case Record::enabled:
-    case Record::automatically_off:
-      break;
-  }
-  return LogLevel::info;
+  const LogLevel of_refusal = env.refused_request_level;
+  check_enumerator("refused_request_level", "LogLevel", of_refusal, LogLevel::warning);
+  if (record == Record::refused) return of_refusal;
+  const bool warns = record == Record::available || record == Record::does_not_pay;
+  return warns ? LogLevel::warning : LogLevel::info;
 }
 
 }  // namespace detail
@@ -177,7 +162,7 @@ DataType determine_prefill_query_data_type(const EngineConfig& config, DataType 
   const Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
   say_once(question, evaluation, env);
-  return evaluation.outcome == PrefillQueryOutcome::quantized ? env.fp8_data_type : model_dtype;
+  return evaluation.data_type;
 }
 
 PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config, DataType model_dtype,
@@ -199,11 +184,10 @@ bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig&
   if (question.table == nullptr && question.kv_cache_quantized) {
     question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
   }
-  Evaluation evaluation = detail::evaluate(question);
-  evaluation.facts = decision.facts;
-  evaluation.outcome = decision.outcome;
-  evaluation.prediction = decision.prediction;
-  return say_once(question, evaluation, env);
+  return say_once(question,
+                  {decision.facts, decision.outcome, decision.data_type,
+                   detail::evaluate(question).choice, decision.prediction},
+                  env);
 }
 
 PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
@@ -222,9 +206,8 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
   question.kv_cache_quantized = is_kv_cache_quantized(question);
   // Whether it pays is not the backend's to say.
-  question.requested =
-      question.config.attention_config.prefill_query_mode == PrefillQueryMode::automatic ||
-      detail::is_requested(question);
+  question.requested = config.attention_config.prefill_query_mode == PrefillQueryMode::automatic ||
+                       detail::is_requested(question);
   const Evaluation evaluation = detail::evaluate(question);
   const bool supports = question.kv_cache_quantized
                             ? evaluation.facts.backend_supports

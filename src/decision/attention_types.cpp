@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decision/attention_types.h"
-
 #include <iterator>
 
+#include "decision/attention_plan.h"
 #include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {

@@ -42,15 +42,9 @@ class Blockers {
   constexpr bool empty() const { return bits_ == 0; }
   constexpr bool has(Blockers any) const { return (bits_ & any.bits_) != 0; }
   constexpr void add(Blockers others) { bits_ |= others.bits_; }
-  friend constexpr Blockers operator|(Blockers a, Blockers b) {
-    return Blockers(a.bits_ | b.bits_);
-  }
-  friend constexpr Blockers operator&(Blockers a, Blockers b) {
-    return Blockers(a.bits_ & b.bits_);
-  }
-  friend constexpr Blockers operator-(Blockers a, Blockers b) {
-    return Blockers(a.bits_ & ~b.bits_);
-  }
+  constexpr Blockers operator|(Blockers other) const { return Blockers(bits_ | other.bits_); }
+  constexpr Blockers operator&(Blockers other) const { return Blockers(bits_ & other.bits_); }
+  constexpr Blockers operator-(Blockers other) const { return Blockers(bits_ & ~other.bits_); }
 
   /// In the order of the enumeration.
   std::vector<BlockerKind> kinds() const {

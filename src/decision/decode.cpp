@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decision/decode.h"
-
 #include <algorithm>
 #include <iterator>
 
-#include "decision/attention_types.h"
+#include "decision/attention_plan.h"
 #include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {
 namespace {
-
-bool runs_on(const DecodePair& pair, const Platform& platform) {
-  if (pair.queries == DecodeQueries::fp8 && !fp8_data_type(platform)) return false;
-  return accepts(pair.devices, platform);
-}
 
 // One that only the engine knows, and is not quantized, is taken to be.
 bool is_in_model_dtype(const PrefillQuestion& question) {
@@ -78,35 +71,7 @@ Blockers of_row(const DecodeRow& row, const PrefillQuestion& question) {
   return result;
 }
 
-bool is_preferred(const DecodeRow& row, const PrefillQuestion& question) {
-  const DecodeBackend& backend = row.backend;
-  return (backend.preferred_with_quantized_kv_cache && question.kv_cache_quantized) ||
-         question.config.num_attention_heads <= backend.preferred_up_to_heads;
-}
-
-}  // namespace
-
-std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
-  std::vector<const DecodeRow*> rows;
-  for (const DecodeRow& row : question.decode->rows) rows.push_back(&row);
-  const auto suits = [&](const DecodeRow* row) {
-    return row->backend.sparse == is_sparse(question.config);
-  };
-  const auto end = std::stable_partition(rows.begin(), rows.end(), suits);
-  if (end != rows.begin()) rows.erase(end, rows.end());
-  std::stable_partition(rows.begin(), rows.end(),
-                        [&](const DecodeRow* row) { return is_preferred(*row, question); });
-  return rows;
-}
-
-const DecodeRow* find_named(const DecodeTable& table, bool is_sparse) {
-  const DecodeRow& named = table.rows[*table.named];
-  for (const DecodeRow& row : table.rows) {
-    if (row.backend.name == named.backend.name && row.backend.sparse == is_sparse) return &row;
-  }
-  return &named;
-}
-
+// Whether, and how, it runs.
 DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) {
   DecodeChoice result = {&row, nullptr, of_row(row, question)};
   std::size_t most = 0;
@@ -122,29 +87,55 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
   return result;
 }
 
-DecodeChoice select_decode(const PrefillQuestion& question) {
-  if (question.decode_choice != nullptr) return decode_with(*question.decode_choice, question);
-  for (const DecodeRow* const row : decodes_in_order(question)) {
-    const DecodeChoice choice = decode_with(*row, question);
-    if (choice.runs()) return choice;
-  }
-  return {};
+}  // namespace
+
+bool runs_on(const DecodePair& pair, const Platform& platform) {
+  if (pair.queries == DecodeQueries::fp8 && !fp8_data_type(platform)) return false;
+  return accepts(pair.devices, platform);
 }
 
-std::vector<DecodeChoice> rejected_decodes(const PrefillQuestion& question) {
-  std::vector<DecodeChoice> result;
-  std::vector<const DecodeRow*> rows = decodes_in_order(question);
-  if (question.decode_choice != nullptr) rows = {question.decode_choice};
+std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
+  std::vector<const DecodeRow*> rows;
+  for (const DecodeRow& row : question.decode->rows) rows.push_back(&row);
+  const auto suits = [&](const DecodeRow* row) {
+    return row->backend.sparse == is_sparse(question.config);
+  };
+  const auto end = std::stable_partition(rows.begin(), rows.end(), suits);
+  if (end != rows.begin()) rows.erase(end, rows.end());
+  std::stable_partition(rows.begin(), rows.end(), [&](const DecodeRow* row) {
+    const DecodeBackend& backend = row->backend;
+    return (backend.preferred_with_quantized_kv_cache && question.kv_cache_quantized) ||
+           question.config.num_attention_heads <= backend.preferred_up_to_heads;
+  });
+  return rows;
+}
+
+const DecodeRow* find_named(const DecodeTable& table, bool is_sparse) {
+  const DecodeRow& named = table.rows[*table.named];
+  for (const DecodeRow& row : table.rows) {
+    if (row.backend.name == named.backend.name && row.backend.sparse == is_sparse) return &row;
+  }
+  return &named;
+}
+
+DecodeSelection select_decode(const PrefillQuestion& question) {
+  DecodeSelection result;
+  if (question.decode == nullptr) return result;
+  std::vector<const DecodeRow*> rows = {question.decode_choice};
+  if (question.decode_choice == nullptr) rows = decodes_in_order(question);
   for (const DecodeRow* const row : rows) {
     const DecodeChoice choice = decode_with(*row, question);
-    if (choice.runs()) break;
-    result.push_back(choice);
+    if (choice.blockers.empty()) {
+      result.selected = choice;
+      break;
+    }
+    result.rejected.push_back(choice);
   }
   return result;
 }
 
 bool can_decode(const PrefillQuestion& question) {
-  return question.decode == nullptr || select_decode(question).runs();
+  return question.decode == nullptr || select_decode(question).selected.row != nullptr;
 }
 
 }  // namespace mla_dtype::detail

@@ -127,6 +127,8 @@ Evaluation evaluate(const PrefillQuestion& question) {
     facts.requested = facts.requested || is_by_kv_cache;
   }
   result.outcome = decide_prefill_query(facts);
+  result.data_type = result.outcome == PrefillQueryOutcome::quantized ? question.env.fp8_data_type
+                                                                      : question.model_dtype;
   result.prediction = question.prediction;
   if (result.prediction) {
     result.prediction->advises_change = advises_change(question, result.outcome, is_by_kv_cache);
@@ -137,20 +139,14 @@ Evaluation evaluate(const PrefillQuestion& question) {
 Records records_of(PrefillQueryOutcome outcome,
                    const std::optional<PrefillPrediction>& prediction) {
   const bool advises_change = prediction && prediction->advises_change;
-  switch (outcome) {
-    case PrefillQueryOutcome::quantized:
-      if (advises_change) return {Record::enabled, Record::does_not_pay};
-      return {Record::enabled};
-    case PrefillQueryOutcome::request_refused:
-      return {Record::refused};
-    case PrefillQueryOutcome::available_but_off:
-      if (prediction && prediction->decides) return {Record::automatically_off};
-      if (prediction && !advises_change) return {};
-      return {Record::available};
-    case PrefillQueryOutcome::not_applicable:
-      break;
+  if (outcome == PrefillQueryOutcome::request_refused) return {Record::refused};
+  if (outcome == PrefillQueryOutcome::quantized) {
+    return advises_change ? Records{Record::enabled, Record::does_not_pay}
+                          : Records{Record::enabled};
   }
-  return {};
+  if (outcome != PrefillQueryOutcome::available_but_off) return {};
+  if (prediction && prediction->decides) return {Record::automatically_off};
+  return prediction && !advises_change ? Records{} : Records{Record::available};
 }
 
 }  // namespace mla_dtype::detail

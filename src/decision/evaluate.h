@@ -9,7 +9,7 @@
 
 namespace mla_dtype::detail {
 
-/// A backend of the table, and what keeps FP8 queries from it. Null: none can run.
+/// A backend of the table, and what speaks against FP8 queries, or it. Null: none can run.
 struct Choice {
   const PrefillRow* row = nullptr;
   Blockers blockers = {};
@@ -19,6 +19,7 @@ struct Choice {
 struct Evaluation {
   PrefillQueryFacts facts = {};
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
+  DataType data_type = DataType::bfloat16;
   Choice choice = {};  ///< from the table: what runs
   std::optional<PrefillPrediction> prediction = {};
 };
@@ -109,13 +110,9 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
 
 /// What select_prefill_backend() answers.
 struct Selection {
-  struct Rejected {
-    const PrefillRow* row;
-    Blockers blockers;
-  };
   const PrefillRow* selected = nullptr;
   bool takes_fp8 = false;
-  std::vector<Rejected> rejected = {};
+  std::vector<Choice> rejected = {};
   const PrefillRow* advised = nullptr;  ///< could take FP8 queries where the selected one cannot
 };
 

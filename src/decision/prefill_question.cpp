@@ -69,8 +69,8 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
   question.is_from_checkpoint = question.cache_dtype != cache.cache_dtype;
   question.format = find_format(question.cache_dtype, env);
   if (question.format != nullptr) {
-    question.kv_caches = question.is_from_checkpoint ? bits_stored_like(*question.format)
-                                                     : bit_of(*question.format);
+    question.kv_caches =
+        question.is_from_checkpoint ? bits_stored_like(*question.format) : bit_of(*question.format);
   }
   if (env.backend_supports_prefill_query_quantization) return question;
   question.table = env.prefill_table.get();
@@ -96,15 +96,10 @@ PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheForm
 
 bool is_requested(const PrefillQuestion& question) {
   const AttentionConfig& attention = question.config.attention_config;
-  switch (attention.prefill_query_mode) {
-    case PrefillQueryMode::by_flag:
-      break;
-    case PrefillQueryMode::required:
-      return true;
-    case PrefillQueryMode::automatic:
-      return question.prediction && question.prediction->speedup > 1;
+  if (attention.prefill_query_mode == PrefillQueryMode::automatic) {
+    return question.prediction && question.prediction->speedup > 1;
   }
-  return attention.use_prefill_query_quantization;
+  return question.is_required() || attention.use_prefill_query_quantization;
 }
 
 std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question) {

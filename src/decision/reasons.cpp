@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "decision/decode.h"
+#include "decision/attention_plan.h"
 #include "decision/evaluate.h"
 #include "facts/kv_cache_formats.h"
 
@@ -145,15 +145,14 @@ const PrefillRow* selected_row(const PrefillQuestion& question) {
   return is_choice_rejected ? nullptr : row;
 }
 
-std::vector<Selection::Rejected> rejected_rows(const PrefillQuestion& question,
-                                               const PrefillRow* selected) {
-  std::vector<Selection::Rejected> result;
+std::vector<Choice> rejected_rows(const PrefillQuestion& question, const PrefillRow* selected) {
+  std::vector<Choice> result;
   for (const PrefillRow* const row : rows_in_order(question)) {
     // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
-    const bool is_last =
-        !question.requested || question.chosen != nullptr || takes_fp8(*row, question);
-    if (row == selected && is_last) break;
-    if (row == selected) continue;
+    if (row == selected) {
+      if (!question.requested || question.chosen != nullptr || takes_fp8(*row, question)) break;
+      continue;
+    }
     const Blockers why = rejection(*row, question);
     if (!why.empty()) result.push_back({row, why});
   }
@@ -170,10 +169,9 @@ const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow*
   }
   if (subject != nullptr && takes_fp8(*subject, question)) return subject;
   if (subject != nullptr && !may_advise(question.prediction)) return nullptr;
-  for (const PrefillRow* const row : rows_in_order(question)) {
-    if (takes_fp8(*row, question)) return row;
-  }
-  return nullptr;
+  const Rows rows = those(rows_in_order(question),
+                          [&](const PrefillRow* row) { return takes_fp8(*row, question); });
+  return rows.empty() ? nullptr : rows.front();
 }
 
 }  // namespace

@@ -5,32 +5,60 @@
 #include <utility>
 
 #include "words/invalid_argument.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype {
-
-std::string_view to_string(BlockerKind kind) {
-  constexpr std::string_view names[] = {"not_requested",
-                                        "kv_cache_not_quantized",
-                                        "kv_cache_format",
-                                        "dynamic_kv_scales",
-                                        "decode_context_parallel",
-                                        "backend_device",
-                                        "backend_without_fp8",
-                                        "fp8_device",
-                                        "model_dtype",
-                                        "dimensions",
-                                        "head_count",
-                                        "output_dtype",
-                                        "backend_unavailable",
-                                        "backend_refused",
-                                        "backend_needs_fp8",
-                                        "sparse_attention"};
-  return detail::enumerator_name(names, "kind", "BlockerKind", kind);
-}
-
 namespace detail {
 namespace {
+
+// By BlockerKind; of a condition of a backend also what it failed for, and what is said of the
+// backend.
+struct Wording {
+  std::string_view name, value = {}, sentence = {};
+};
+
+constexpr Wording wordings[] = {
+    {"not_requested"},
+    {"kv_cache_not_quantized"},
+    {"kv_cache_format"},
+    {"dynamic_kv_scales", "{scales}",
+     "takes FP8 queries only with KV scales that are {fp8_scales}, and these are {scales}."},
+    {"decode_context_parallel", "{ranks}",
+     "does not take FP8 queries with a decode-context-parallel size above 1."},
+    {"backend_device", "{device}", "does not run on this device ({device}), only on {devices}."},
+    {"backend_without_fp8", "{backend}", "does not take FP8 queries."},
+    {"fp8_device", "{device}",
+     "does not take FP8 queries on this device ({device}), only on {fp8_devices}."},
+    {"model_dtype", "{model}", "does not take {model} models."},
+    {"dimensions", "{dimensions}",
+     "does not take the head dimensions (qk_nope, qk_rope, v) {dimensions}, only "
+     "{all_dimensions}."},
+    {"head_count", "{heads}", "does not take {heads} heads, only multiples of {head_multiple}."},
+    {"output_dtype", "{model}", "does not write {model} from FP8 queries."},
+    {"backend_unavailable", "{backend}", "{unavailable}"},
+    {"backend_refused"},
+    {"backend_needs_fp8", "{backend}", "takes only FP8 queries."},
+    {"sparse_attention", "{topk}", "does not take FP8 queries of a model with sparse attention."},
+};
+
+std::string fill_in(std::string_view form, const PrefillRow& row, const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const PrefillBackend& backend = row.backend;
+  return fmt::format(fmt::runtime(form), fmt::arg("backend", backend.name),
+                     fmt::arg("unavailable", unavailable(row.available)),
+                     fmt::arg("device", device_name(question.table->platform)),
+                     fmt::arg("devices", list_of(backend.devices)),
+                     fmt::arg("fp8_devices", list_of(backend.fp8_devices)),
+                     fmt::arg("model", mla_dtype::to_string(question.model_dtype)),
+                     fmt::arg("dimensions", to_string(config.mla_dimensions)),
+                     fmt::arg("all_dimensions", list_of(backend.dimensions)),
+                     fmt::arg("heads", config.num_attention_heads),
+                     fmt::arg("head_multiple", backend.head_multiple),
+                     fmt::arg("scales", to_string(config.cache_config.kv_scales)),
+                     fmt::arg("fp8_scales", list_of(backend.fp8_kv_scales)),
+                     fmt::arg("ranks", config.parallel_config.decode_context_parallel_size),
+                     fmt::arg("topk", config.index_topk));
+}
 
 // Why FP8 prefill attention does not read a quantized format.
 std::string_view refusal(const KvCacheFormat& format) {
@@ -65,64 +93,18 @@ Described describe_request(const PrefillQuestion& question) {
   return {"false", fmt::format("{} is off.", flag_name(question.env.spellings))};
 }
 
-// What a backend lacks on this device, or in this engine.
-Described describe_device(BlockerKind kind, const PrefillRow& row, const Platform& platform) {
-  const PrefillBackend& backend = row.backend;
-  const std::string device = device_name(platform);
-  switch (kind) {
-    case BlockerKind::backend_device:
-      return {device, fmt::format("does not run on this device ({}), only on {}.", device,
-                                  list_of(backend.devices))};
-    case BlockerKind::fp8_device:
-      if (!fp8_data_type(platform)) {
-        return {device,
-                fmt::format("cannot take FP8 queries: no FP8 on this device ({}).", device)};
-      }
-      return {device, fmt::format("does not take FP8 queries on this device ({}), only on {}.",
-                                  device, list_of(backend.fp8_devices))};
-    case BlockerKind::backend_unavailable:
-      return {backend.name, unavailable(row.available)};
-    case BlockerKind::backend_without_fp8:
-      return {backend.name, "does not take FP8 queries."};
-    default:
-      return {backend.name, "takes only FP8 queries."};
-  }
-}
-
-// What it lacks for this model and configuration.
 Described describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQuestion& question) {
-  const EngineConfig& config = question.config;
-  const PrefillBackend& backend = row.backend;
-  const std::string model(mla_dtype::to_string(question.model_dtype));
-  const std::string dimensions = to_string(config.mla_dimensions);
-  const std::string scales(kv_scales_name(config.cache_config.kv_scales));
-  switch (kind) {
-    case BlockerKind::model_dtype:
-      return {model, fmt::format("does not take {} models.", model)};
-    case BlockerKind::dimensions:
-      return {dimensions,
-              fmt::format("does not take the head dimensions (qk_nope, qk_rope, v) {}, only {}.",
-                          dimensions, list_of(backend.dimensions))};
-    case BlockerKind::head_count:
-      return {fmt::to_string(config.num_attention_heads),
-              fmt::format("does not take {} heads, only multiples of {}.",
-                          config.num_attention_heads, backend.head_multiple)};
-    case BlockerKind::output_dtype:
-      return {model, fmt::format("does not write {} from FP8 queries.", model)};
-    case BlockerKind::dynamic_kv_scales:
-      return {scales,
-              fmt::format("takes FP8 queries only with KV scales that are {}, and these are {}.",
-                          list_of(backend.fp8_kv_scales), scales)};
-    case BlockerKind::sparse_attention:
-      return {fmt::to_string(config.index_topk),
-              is_sparse(config) ? "does not take FP8 queries of a model with sparse attention."
-                                : sparse_refusal(config)};
-    case BlockerKind::decode_context_parallel:
-      return {fmt::to_string(config.parallel_config.decode_context_parallel_size),
-              "does not take FP8 queries with a decode-context-parallel size above 1."};
-    default:
-      return describe_device(kind, row, question.table->platform);
+  const auto& [name, value, form] = wordings[static_cast<std::size_t>(kind)];
+  std::string what = fill_in(form, row, question);
+  if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {
+    what = sparse_refusal(question.config);
   }
+  const Platform& device = question.table->platform;
+  if (kind == BlockerKind::fp8_device && !fp8_data_type(device)) {
+    what = fmt::format("cannot take FP8 queries: no FP8 on this device ({}).", device_name(device));
+  }
+  return {fill_in(value, row, question),
+          fmt::format("Prefill backend {} {}", row.backend.name, what)};
 }
 
 Described describe_values(const Obstacle& obstacle, const PrefillQuestion& question) {
@@ -139,10 +121,8 @@ Described describe_values(const Obstacle& obstacle, const PrefillQuestion& quest
                       : reason};
     }
     default:
-      break;
+      return describe_row(obstacle.kind, *obstacle.row, question);
   }
-  auto [value, what] = describe_row(obstacle.kind, *obstacle.row, question);
-  return {std::move(value), fmt::format("Prefill backend {} {}", obstacle.row->backend.name, what)};
 }
 
 }  // namespace
@@ -166,7 +146,10 @@ std::string to_string(const MlaDimensions& dimensions) {
                      dimensions.v_head_dim);
 }
 
-std::string_view to_string(KvScales scales) { return kv_scales_name(scales); }
+std::string_view to_string(KvScales scales) {
+  constexpr std::string_view names[] = {"unknown", "calibrated", "unit", "dynamic"};
+  return names[static_cast<std::size_t>(scales)];
+}
 
 std::string list(const std::vector<std::string>& items) {
   std::string result;
@@ -188,10 +171,11 @@ std::string device_name(const Platform& platform) {
   return platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform);
 }
 
-std::string_view kv_scales_name(KvScales scales) {
-  constexpr std::string_view names[] = {"unknown", "calibrated", "unit", "dynamic"};
-  return names[static_cast<std::size_t>(scales)];
+}  // namespace detail
+
+std::string_view to_string(BlockerKind kind) {
+  detail::check_enumerator("kind", "BlockerKind", kind, BlockerKind::sparse_attention);
+  return detail::wordings[static_cast<std::size_t>(kind)].name;
 }
 
-}  // namespace detail
 }  // namespace mla_dtype

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <string>
 
+#include "decision/blockers.h"
 #include "facts/data_types.h"
 #include "facts/kv_cache_formats.h"
 #include "words/invalid_argument.h"
@@ -14,9 +15,7 @@ namespace mla_dtype::detail {
 namespace {
 
 void check_types(std::string_view field, const std::vector<DataType>& types) {
-  for (const DataType type : types) {
-    if (!is_model_data_type(type)) throw_bad_data_type(field, type, "bfloat16, float16, float32");
-  }
+  for (const DataType type : types) check_model_data_type(type, field);
 }
 
 void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
@@ -36,10 +35,10 @@ void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
   for (const KvScales scales : backend.fp8_kv_scales)
     check_kv_scales(scales, row + "fp8_kv_scales");
   for (const DeviceRange& range : backend.fp8_devices) {
-    const auto holds_it = [&](const DeviceRange& device) { return device.contains(range); };
     const auto& devices = backend.devices;
     const bool runs_there =
-        devices.empty() || std::any_of(devices.begin(), devices.end(), holds_it);
+        devices.empty() || std::any_of(devices.begin(), devices.end(),
+                                       [&](const auto& device) { return device.contains(range); });
     if (!never && runs_there) continue;
     throw_invalid_argument(
         row + "fp8_devices", to_string(range),
@@ -80,10 +79,8 @@ void check_dimensions(const MlaDimensions& dimensions) {
   check_positive("v_head_dim", dimensions.v_head_dim);
 }
 
-void check_model_data_type(DataType model_dtype) {
-  if (!is_model_data_type(model_dtype)) {
-    throw_bad_data_type("model_dtype", model_dtype, "bfloat16, float16, float32");
-  }
+void check_model_data_type(DataType type, std::string_view field) {
+  if (!is_model_data_type(type)) throw_bad_data_type(field, type, "bfloat16, float16, float32");
 }
 
 void check_kv_scales(KvScales scales, std::string_view field) {
@@ -145,7 +142,7 @@ void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
   std::vector<std::string_view> names;
   for (const PrefillBackend& backend : backends) {
     check_prefill_backend(backend);
-    if (std::find(names.begin(), names.end(), backend.name) != names.end()) {
+    if (holds(names, backend.name)) {
       throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
                              "each name once");
     }

@@ -19,7 +19,7 @@ namespace mla_dtype::detail {
 void check_dimensions(const MlaDimensions& dimensions);
 
 /// A data type that no model has.
-void check_model_data_type(DataType model_dtype);
+void check_model_data_type(DataType type, std::string_view field = "model_dtype");
 
 void check_kv_scales(KvScales scales, std::string_view field = "kv_scales");
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
-#include "decision/decode.h"
 #include "facts/kv_cache_formats.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype::detail {
 namespace {
@@ -48,8 +46,7 @@ std::string why_not_on_device(const PrefillTable& table) {
     for (const DeviceRange& range : ranges) {
       // A range that holds a device without FP8 is no answer for it.
       const std::string name = mla_dtype::to_string(range);
-      const bool is_listed = std::find(devices.begin(), devices.end(), name) != devices.end();
-      if (!range.contains(table.platform) && !is_listed) devices.push_back(name);
+      if (!range.contains(table.platform) && !holds(devices, name)) devices.push_back(name);
     }
   }
   if (is_device_without_fp8) return "it has no FP8";
@@ -122,8 +119,7 @@ KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quan
 
 PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluation& evaluation) {
   PrefillQueryExplanation result{};
-  const bool is_quantized = evaluation.outcome == PrefillQueryOutcome::quantized;
-  result.data_type = is_quantized ? question.env.fp8_data_type : question.model_dtype;
+  result.data_type = evaluation.data_type;
   result.outcome = evaluation.outcome;
   result.facts = evaluation.facts;
   result.prediction = evaluation.prediction;
@@ -144,7 +140,7 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
     result.facts.backend_supports = would_support(question, evaluation.choice.row);
   }
   result.hint = hint(question, make_selection(question));
-  if (is_quantized) return result;
+  if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {
     result.remedies.push_back(remedy(change, /*is_for_fp8=*/true, question));

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "words/plan.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -10,7 +8,7 @@
 #include "facts/data_types.h"
 #include "facts/kv_cache_formats.h"
 #include "words/invalid_argument.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype::detail {
 namespace {
@@ -63,7 +61,7 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
       return fmt::format("does not take {} heads of a rank.", config.num_attention_heads);
     case BlockerKind::dynamic_kv_scales:
       return fmt::format("takes KV scales of 1 only, and these are {}.",
-                         kv_scales_name(config.cache_config.kv_scales));
+                         to_string(config.cache_config.kv_scales));
     case BlockerKind::decode_context_parallel:
       return "does not decode with a decode-context-parallel size above 1.";
     case BlockerKind::sparse_attention:
@@ -101,22 +99,15 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation) {
 }
 
 std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason) {
-  const std::string backend =
-      row != nullptr ? "decode backend " + row->backend.name : "the decode backend";
-  switch (decode) {
-    case Decode::unquantized:
-      return fmt::format("The KV cache is not quantized; {} reads it.", backend);
-    case Decode::fp8:
-      return fmt::format("The KV cache is FP8, and {} takes FP8 queries with it.", backend);
-    case Decode::model_queries:
-      return fmt::format(
-          "The KV cache is quantized; {} reads it with queries in the model's data type.", backend);
-    case Decode::not_plain_fp8:
-      return "The KV cache is quantized, but not plain FP8.";
-    default:
-      return engines_reason.empty() ? "The decode backend does not take FP8 queries."
-                                    : engines_reason;
-  }
+  constexpr std::string_view reasons[] = {
+      "The KV cache is not quantized; {} reads it.",
+      "The KV cache is FP8, and {} takes FP8 queries with it.",
+      "The KV cache is quantized; {} reads it with queries in the model's data type.",
+      "The KV cache is quantized, but not plain FP8.",
+      "The decode backend does not take FP8 queries."};
+  if (decode == Decode::refused && !engines_reason.empty()) return engines_reason;
+  return fmt::format(fmt::runtime(reasons[static_cast<std::size_t>(decode)]),
+                     row != nullptr ? "decode backend " + row->backend.name : "the decode backend");
 }
 
 std::string stored_as_reason(const std::string& decode_backend) {
@@ -125,12 +116,12 @@ std::string stored_as_reason(const std::string& decode_backend) {
 
 DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
   DecodeBackendSelection result;
-  const DecodeChoice selected = select_decode(question);
-  if (selected.runs()) {
+  const auto [selected, rejected_choices] = select_decode(question);
+  if (selected.row != nullptr) {
     result.name = selected.row->backend.name;
     result.queries = selected.pair->queries;
   }
-  for (const DecodeChoice& choice : rejected_decodes(question)) {
+  for (const DecodeChoice& choice : rejected_choices) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = choice.row->backend.name;
     for (const BlockerKind kind : choice.blockers.kinds()) {
@@ -155,35 +146,23 @@ std::string workspace_reason(const PrefillQuestion& question) {
 }
 
 std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
-  switch (fact.kind) {
-    case CautionKind::unit_scales:
-      return "Attention is computed in FP8 with KV scales of 1: what exceeds the range of FP8 is "
-             "cut "
-             "off. Calibrated scales avoid that.";
-    case CautionKind::unknown_scales:
-      return "Attention is computed in FP8, and it is not known whether the KV scales are "
-             "calibrated.";
-    case CautionKind::unequal_scales:
-      return "Attention is computed in FP8 with a scale of keys that is not that of values, "
-             "although "
-             "MLA has one latent for both.";
-    case CautionKind::estimated_scales:
-      return "Attention is computed in FP8 with KV scales that are estimated.";
-    case CautionKind::storage_only:
-      return "The KV cache is quantized for storage only: decode computes in the model's data "
-             "type, "
-             "which saves memory but no time.";
-    case CautionKind::known_wrong:
-      return fmt::format("Backend {} computes in FP8: {}.", fact.backend, fact.known_wrong);
-    case CautionKind::no_fp8_units:
-      return fmt::format("On this device ({}) FP8 queries are slower: it computes in no FP8.",
-                         device_name(question.table->platform));
-    case CautionKind::flag_ignored:
-      break;
-  }
-  return fmt::format("On this device ({}) prefill backend {} may run in FP8 whatever {} says.",
-                     device_name(question.table->platform), fact.backend,
-                     flag_name(question.env.spellings));
+  constexpr std::string_view sentences[] = {
+      "Attention is computed in FP8 with KV scales of 1: what exceeds the range of FP8 is cut off. "
+      "Calibrated scales avoid that.",
+      "Attention is computed in FP8, and it is not known whether the KV scales are calibrated.",
+      "The KV cache is quantized for storage only: decode computes in the model's data type, which "
+      "saves memory but no time.",
+      "On this device ({device}) prefill backend {backend} may run in FP8 whatever {flag} says.",
+      "Backend {backend} computes in FP8: {known_wrong}.",
+      "Attention is computed in FP8 with a scale of keys that is not that of values, although MLA "
+      "has one latent for both.",
+      "Attention is computed in FP8 with KV scales that are estimated.",
+      "On this device ({device}) FP8 queries are slower: it computes in no FP8."};
+  const Platform device = question.table != nullptr ? question.table->platform : Platform{};
+  return fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(fact.kind)]),
+                     fmt::arg("device", device_name(device)), fmt::arg("backend", fact.backend),
+                     fmt::arg("known_wrong", fact.known_wrong),
+                     fmt::arg("flag", flag_name(question.env.spellings)));
 }
 
 std::string in_lines(const AttentionPlan& plan) {
@@ -224,7 +203,7 @@ std::string show(unsigned value, PackedKind kind) {
       break;
     case PackedKind::scales:
       if (value <= static_cast<unsigned>(KvScales::dynamic)) {
-        return std::string(kv_scales_name(static_cast<KvScales>(value)));
+        return std::string(to_string(static_cast<KvScales>(value)));
       }
       break;
     case PackedKind::data_type:

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "words/invalid_argument.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype::detail {
 namespace {
@@ -103,7 +103,7 @@ std::string reasons(const std::vector<RejectedPrefillBackend>& rejected, bool is
   for (const RejectedPrefillBackend& backend : rejected) {
     if (is_of_another_device(backend) && (is_found || !is_all_elsewhere)) continue;
     for (const Blocker& blocker : backend.blockers) {
-      if (std::find(said.begin(), said.end(), blocker.sentence) != said.end()) continue;
+      if (holds(said, blocker.sentence)) continue;
       said.push_back(blocker.sentence);
       text += ' ' + blocker.sentence;
     }

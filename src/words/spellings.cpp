@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 namespace mla_dtype::detail {
 namespace {

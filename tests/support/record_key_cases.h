@@ -14,7 +14,7 @@
 
 #include "engine_config.h"
 #include "prefill_answers.h"
-#include "words/prefill_query.h"
+#include "words/sentences.h"
 
 // Decisions of each record, and what may be different in them; for tests of what the library keeps
 // to itself.

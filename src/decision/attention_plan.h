@@ -13,6 +13,50 @@
 
 namespace mla_dtype::detail {
 
+// Which decode backend runs: decode.cpp.
+
+struct DecodeRow {
+  DecodeBackend backend = {};
+  Support available = true;
+};
+
+/// The decode backends of an engine on its device, in its order.
+struct DecodeTable {
+  Platform platform = {};
+  std::vector<DecodeRow> rows = {};
+  std::optional<std::size_t> named = {};  ///< the row that runs; none: the first that can
+};
+
+/// Whether the device can.
+bool runs_on(const DecodePair& pair, const Platform& platform);
+
+/// The named row; of two of that name the one for such models.
+const DecodeRow* find_named(const DecodeTable& table, bool is_sparse);
+
+/// Those of the table for such models, as they are preferred; where there are none, all.
+std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question);
+
+/// A decode backend with the KV cache and the model of a question.
+struct DecodeChoice {
+  const DecodeRow* row = nullptr;    ///< null: none can run
+  const DecodePair* pair = nullptr;  ///< how it reads the KV cache; null: it does not
+  Blockers blockers = {};            ///< what keeps it from running
+};
+
+/// The choice, or the first that runs; and those that go before it.
+struct DecodeSelection {
+  DecodeChoice selected = {};
+  std::vector<DecodeChoice> rejected = {};
+};
+
+/// Of a question without a table: nothing.
+DecodeSelection select_decode(const PrefillQuestion& question);
+
+/// Whether decoding can run, as far as it is asked about.
+bool can_decode(const PrefillQuestion& question);
+
+// The data types, and what to be cautioned about: attention_types.cpp.
+
 /// The KV cache as the allocator and as kernels see it.
 struct CacheTypes {
   DataType storage;
