@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "facts/data_types.h"
-#include "words/check_input.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype {

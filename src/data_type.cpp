@@ -2,7 +2,6 @@
 #include <mla_dtype/data_type.h>
 
 #include "facts/data_types.h"
-#include "words/check_input.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype {

@@ -2,7 +2,6 @@
 #include <mla_dtype/kv_cache.h>
 
 #include "facts/kv_cache_formats.h"
-#include "words/check_input.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 

@@ -8,7 +8,6 @@
 #include "facts/data_types.h"
 #include "log/keyed_log.h"
 #include "prefill_answers.h"
-#include "words/check_input.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 

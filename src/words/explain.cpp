@@ -24,13 +24,10 @@ Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& ques
   if (change.decode != nullptr) result.decode_backend = change.decode->backend.name;
   const bool is_chosen =
       question.format != nullptr && !question.is_from_checkpoint && question.format->name != "auto";
-  const Settings kept = {question.requested,
-                         is_chosen ? question.format->name : std::string_view(),
-                         question.operators_choice(),
-                         {}};
-  result.spelling = spell(
-      question.env.spellings,
-      {result.request, result.cache_dtype, result.prefill_backend, result.decode_backend}, kept);
+  const std::string_view kept_cache = is_chosen ? question.format->name : std::string_view();
+  result.spelling =
+      spell(question.env.spellings, result,
+            {question.requested, std::string(kept_cache), question.operators_choice()});
   return result;
 }
 
@@ -55,28 +52,20 @@ std::string why_not_on_device(const PrefillTable& table) {
 }
 
 std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
-  const std::string here =
-      fmt::format("On this device ({})", device_name(question.table->platform));
-  std::string text;
-  switch (why) {
-    case Hopeless::no:
-      return {};
-    case Hopeless::device:
-      text = fmt::format("{} no setting helps: {}.", here, why_not_on_device(*question.table));
-      break;
-    case Hopeless::model:
-      text = here + " no setting helps this model in this engine.";
-      break;
-    case Hopeless::configuration:
-      text = "No flag, KV-cache dtype or prefill backend helps here.";
-      break;
-    case Hopeless::decode:
-      return "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill "
-             "attention reads.";
-    case Hopeless::prediction:
-      text = here + " FP8 prefill queries are not predicted to be faster at the expected ISL.";
-      break;
-  }
+  constexpr std::string_view sentences[] = {
+      "",
+      "On this device ({device}) no setting helps: {why_not}.",
+      "On this device ({device}) no setting helps this model in this engine.",
+      "No flag, KV-cache dtype or prefill backend helps here.",
+      "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill attention "
+      "reads.",
+      "On this device ({device}) FP8 prefill queries are not predicted to be faster at the "
+      "expected "
+      "ISL."};
+  std::string text = fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(why)]),
+                                 fmt::arg("device", device_name(question.table->platform)),
+                                 fmt::arg("why_not", why_not_on_device(*question.table)));
+  if (why == Hopeless::no || why == Hopeless::decode) return text;
   if (runs_without_fp8(question) && !question.is_required()) {
     text += " Prefill in the model's data type is the right choice here.";
   }

@@ -198,27 +198,19 @@ std::string in_lines(const AttentionPlan& plan) {
 }
 
 std::string show(unsigned value, PackedKind kind) {
-  switch (kind) {
-    case PackedKind::number:
-      break;
-    case PackedKind::scales:
-      if (value <= static_cast<unsigned>(KvScales::dynamic)) {
-        return std::string(to_string(static_cast<KvScales>(value)));
-      }
-      break;
-    case PackedKind::data_type:
-      if (value == packed_no_type) return "none";
-      if (is_data_type(static_cast<DataType>(value))) {
-        return std::string(to_string(static_cast<DataType>(value)));
-      }
-      break;
-    case PackedKind::kv_cache:
-      if (value == packed_model_cache) return "the model's data type";
-      if (value == packed_own_cache) return "a KV-cache dtype of the engine's own";
-      if (value < kv_cache_formats().size()) return std::string(kv_cache_formats()[value].name);
-      break;
+  const auto type = static_cast<DataType>(value);
+  std::string_view name;
+  if (kind == PackedKind::scales && value <= static_cast<unsigned>(KvScales::dynamic)) {
+    name = to_string(static_cast<KvScales>(value));
+  } else if (kind == PackedKind::data_type) {
+    if (is_data_type(type)) name = to_string(type);
+    if (value == packed_no_type) name = "none";
+  } else if (kind == PackedKind::kv_cache) {
+    if (value < kv_cache_formats().size()) name = kv_cache_formats()[value].name;
+    if (value == packed_model_cache) name = "the model's data type";
+    if (value == packed_own_cache) name = "a KV-cache dtype of the engine's own";
   }
-  return fmt::to_string(value);
+  return name.empty() ? fmt::to_string(value) : std::string(name);
 }
 
 std::string compose(const std::vector<RankDifference>& differences) {

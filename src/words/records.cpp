@@ -67,7 +67,7 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
     case Record::refused:
       return fmt::format(refused_text, flag, kv_cache_option(spellings)) + why(explanation);
     case Record::available: {
-      const std::string request = spell(spellings, {true, {}, {}}, {});
+      const std::string request = spell(spellings, {/*request=*/true}, {});
       const auto& remedies = explanation.remedies;
       std::string text = fmt::format(available_text, request);
       if (!remedies.empty() && remedies[0].spelling != request) {

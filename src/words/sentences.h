@@ -19,17 +19,9 @@ std::string_view flag_name(const Spellings& spellings);
 /// What a text calls the KV-cache option: its spelling before the value.
 std::string_view kv_cache_option(const Spellings& spellings);
 
-/// Settings to make. Empty: left as it is.
-struct Settings {
-  bool request_fp8 = false;
-  std::string_view kv_cache_dtype = {};
-  std::string_view prefill_backend = {};
-  std::string_view decode_backend = {};
-};
-
 /// The command line that makes the changes. Where two settings are keys of one JSON object, who
 /// sets one of them gives the other one again, as it is `kept`.
-std::string spell(const Spellings& spellings, const Settings& changes, const Settings& kept);
+std::string spell(const Spellings& spellings, const Remedy& changes, const Remedy& kept);
 
 // Each condition that failed: blockers.cpp.
 

@@ -73,7 +73,7 @@ std::string_view kv_cache_option(const Spellings& spellings) {
   return name_in(spellings.kv_cache_dtype, "the KV-cache dtype");
 }
 
-std::string spell(const Spellings& spellings, const Settings& changes, const Settings& kept) {
+std::string spell(const Spellings& spellings, const Remedy& changes, const Remedy& kept) {
   std::vector<Option> options;
   const auto add_value = [&](const std::string& spelling, std::string_view in_words,
                              std::string_view changed, std::string_view before) {
@@ -81,12 +81,11 @@ std::string spell(const Spellings& spellings, const Settings& changes, const Set
     if (value.empty()) return;
     add(options, {with_value(spelling, in_words, value), !changed.empty(), spelling.empty()});
   };
-  add_value(spellings.kv_cache_dtype, "KV-cache dtype", changes.kv_cache_dtype,
-            kept.kv_cache_dtype);
-  if (changes.request_fp8 || kept.request_fp8) {
+  add_value(spellings.kv_cache_dtype, "KV-cache dtype", changes.cache_dtype, kept.cache_dtype);
+  if (changes.request || kept.request) {
     const std::string& flag = spellings.request_fp8;
-    add(options, {flag.empty() ? std::string(flag_name(spellings)) : flag, changes.request_fp8,
-                  flag.empty()});
+    add(options,
+        {flag.empty() ? std::string(flag_name(spellings)) : flag, changes.request, flag.empty()});
   }
   add_value(spellings.prefill_backend, "prefill backend", changes.prefill_backend,
             kept.prefill_backend);
