@@ -67,12 +67,6 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
   return written;
 }
 
-PrefillQueryDecision decision_of(const PrefillQuestion& question, const Evaluation& evaluation) {
-  const auto& answer = question.engines_answer;
-  return {evaluation.data_type, evaluation.outcome, evaluation.facts,
-          answer && !answer->supported ? answer->reason : std::string(), evaluation.prediction};
-}
-
 // Only an engine's own predicate knows other KV caches than the library does.
 void check_format(const PrefillQuestion& question) {
   if (question.format != nullptr || !question.knows_kv_caches()) return;
@@ -167,7 +161,10 @@ DataType determine_prefill_query_data_type(const EngineConfig& config, DataType 
 PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config, DataType model_dtype,
                                             const Environment& env) {
   const PrefillQuestion question = detail::ask(config, model_dtype, env);
-  return decision_of(question, detail::evaluate(question));
+  const Evaluation evaluation = detail::evaluate(question);
+  const auto& answer = question.engines_answer;
+  return {evaluation.data_type, evaluation.outcome, evaluation.facts,
+          answer && !answer->supported ? answer->reason : std::string(), evaluation.prediction};
 }
 
 bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig& config,

@@ -49,10 +49,7 @@ struct AttentionConfig {
   bool use_prefill_query_quantization = false;
 
   PrefillQueryMode prefill_query_mode = PrefillQueryMode::by_flag;
-
-  /// The prefill backend that the operator chose. Empty: select_prefill_backend() chooses.
-  std::string mla_prefill_backend = {};
-
+  std::string mla_prefill_backend = {};  ///< the operator's choice; empty: it is open
   /// The input sequence length that the engine expects, in tokens, 1 or more; none: it cannot say.
   std::optional<std::int64_t> expected_isl = {};
 };

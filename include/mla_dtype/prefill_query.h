@@ -71,20 +71,11 @@ struct Environment {
   /// The engine's prefill backends: make_environment() sets it.
   std::shared_ptr<const detail::PrefillTable> prefill_table = {};
 
-  /// The FP8 type of the platform: the answer where prefill queries are quantized.
-  DataType fp8_data_type = DataType::float8_e4m3fn;
-
-  /// Where the decision is logged; null: default_once_log().
-  std::shared_ptr<OnceLog> log = {};
-
-  /// How this engine's operators set what they are told of.
-  Spellings spellings = {};
-
-  /// KV-cache formats of the engine's own, besides those of kv_cache.h.
-  std::vector<EngineKvCacheFormat> kv_cache_formats = {};
-
-  /// The level of the record of a refused request.
-  LogLevel refused_request_level = LogLevel::info;
+  DataType fp8_data_type = DataType::float8_e4m3fn;  ///< the platform's; row 1's answer
+  std::shared_ptr<OnceLog> log = {};  ///< where the decision is logged; null: default_once_log()
+  Spellings spellings = {};           ///< how this engine's operators set what they are told of
+  std::vector<EngineKvCacheFormat> kv_cache_formats = {};  ///< its own, besides those of kv_cache.h
+  LogLevel refused_request_level = LogLevel::info;         ///< of the record of a refused request
 
   /// How many times as fast prefill attention is with FP8 queries, keys and values at this ISL (in
   /// tokens): cost_model.h makes such predictions. Null: there are none. Asked once for each

@@ -13,10 +13,6 @@ bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
          holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype);
 }
 
-bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {
-  return holds(row.backend.preferred_dimensions, question.config.mla_dimensions);
-}
-
 bool is_usable_without_fp8(const Choice& choice) {
   return !choice.blockers.has(not_usable(choice.row->backend)) &&
          choice.row->backend.fp8_queries != Fp8Queries::required;
@@ -92,7 +88,8 @@ Choice select(const PrefillQuestion& question) {
   for (const bool preferred : {true, false}) {
     for (const std::size_t index : question.table->here) {
       const PrefillRow& row = question.table->rows[index];
-      if (is_preferred(row, question) != preferred) continue;
+      const auto& dimensions = row.backend.preferred_dimensions;
+      if (holds(dimensions, question.config.mla_dimensions) != preferred) continue;
       const Choice choice = choose(row);
       const bool takes_fp8 = question.kv_cache_quantized && choice.blockers.empty();
       if (question.requested && takes_fp8) return choice;

@@ -19,6 +19,15 @@ Blockers on_device(const PrefillBackend& backend, const Platform& platform) {
   return {};
 }
 
+// That of kv_cache.h, or of the engine's own; null: neither.
+const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment& env) {
+  if (const auto* const known = find_kv_cache_format(cache_dtype)) return known;
+  for (const EngineKvCacheFormat& own : env.kv_cache_formats) {
+    if (own.format.name == cache_dtype) return &own.format;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 const PrefillRow* PrefillTable::find(std::string_view name) const {
@@ -52,14 +61,6 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
   return table;
 }
 
-const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment& env) {
-  if (const auto* const known = find_kv_cache_format(cache_dtype)) return known;
-  for (const EngineKvCacheFormat& own : env.kv_cache_formats) {
-    if (own.format.name == cache_dtype) return &own.format;
-  }
-  return nullptr;
-}
-
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env) {
   const CacheConfig& cache = config.cache_config;
@@ -82,16 +83,6 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
     question.chosen = select(question).row;  // nothing is requested yet
   }
   return question;
-}
-
-PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheFormat& format) {
-  PrefillQuestion changed = question;
-  changed.cache_dtype = format.name;
-  changed.is_from_checkpoint = false;
-  changed.format = &format;
-  changed.kv_caches = bit_of(format);
-  changed.kv_cache_quantized = format.quantized;
-  return changed;
 }
 
 bool is_requested(const PrefillQuestion& question) {

@@ -85,18 +85,12 @@ struct PrefillQuestion {
   }
 };
 
-/// The format of kv_cache.h, or of the engine's own; null: neither.
-const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment& env);
-
 /// Whether the model has sparse attention.
 inline bool is_sparse(const EngineConfig& config) { return config.index_topk > 0; }
 
 /// The configuration and the environment of a question, both checked; no predicate is asked.
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env);
-
-/// The question with that KV cache chosen by the operator.
-PrefillQuestion with_kv_cache(const PrefillQuestion& question, const KvCacheFormat& format);
 
 /// Whether FP8 queries are asked for.
 bool is_requested(const PrefillQuestion& question);

@@ -202,8 +202,14 @@ std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluatio
 }
 
 PrefillQuestion with(const PrefillQuestion& question, const Change& change) {
-  PrefillQuestion changed =
-      change.kv_cache != nullptr ? with_kv_cache(question, *change.kv_cache) : question;
+  PrefillQuestion changed = question;
+  if (const KvCacheFormat* const format = change.kv_cache; format != nullptr) {
+    changed.cache_dtype = format->name;
+    changed.is_from_checkpoint = false;
+    changed.format = format;
+    changed.kv_caches = bit_of(*format);
+    changed.kv_cache_quantized = format->quantized;
+  }
   if (change.row != nullptr) changed.chosen = change.row;
   if (change.decode != nullptr) changed.decode_choice = change.decode;
   return changed;

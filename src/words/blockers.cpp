@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <utility>
 
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
@@ -70,30 +69,30 @@ std::string_view refusal(const KvCacheFormat& format) {
   return format.name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
 }
 
-// What the condition failed for, and the sentence.
-using Described = std::pair<std::string, std::string>;
-
-Described describe_kv_cache(const PrefillQuestion& question) {
+Blocker describe_kv_cache(BlockerKind kind, const PrefillQuestion& question) {
   const std::string name(question.cache_dtype);
   if (!question.kv_cache_quantized) {
-    return {name, fmt::format("The KV cache is not quantized: the KV-cache dtype is {}.",
-                              in_quotes(name))};
+    return {
+        kind, name,
+        fmt::format("The KV cache is not quantized: the KV-cache dtype is {}.", in_quotes(name))};
   }
   const auto* const format = question.format;
-  return {name, fmt::format("KV-cache dtype {}{} is quantized, but FP8 prefill attention does not "
-                            "read it{}.",
-                            format != nullptr ? name : in_quotes(name),
-                            question.is_from_checkpoint ? " (auto, by the checkpoint)" : "",
-                            format != nullptr ? refusal(*format) : "")};
+  return {kind, name,
+          fmt::format("KV-cache dtype {}{} is quantized, but FP8 prefill attention does not "
+                      "read it{}.",
+                      format != nullptr ? name : in_quotes(name),
+                      question.is_from_checkpoint ? " (auto, by the checkpoint)" : "",
+                      format != nullptr ? refusal(*format) : "")};
 }
 
-Described describe_request(const PrefillQuestion& question) {
+Blocker describe_request(const PrefillQuestion& question) {
+  constexpr auto kind = BlockerKind::not_requested;
   const auto& prediction = question.prediction;
-  if (prediction && prediction->decides) return {"automatic", predicted(*prediction)};
-  return {"false", fmt::format("{} is off.", flag_name(question.env.spellings))};
+  if (prediction && prediction->decides) return {kind, "automatic", predicted(*prediction)};
+  return {kind, "false", fmt::format("{} is off.", flag_name(question.env.spellings))};
 }
 
-Described describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQuestion& question) {
+Blocker describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQuestion& question) {
   const auto& [name, value, form] = wordings[static_cast<std::size_t>(kind)];
   std::string what = fill_in(form, row, question);
   if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {
@@ -103,33 +102,29 @@ Described describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQue
   if (kind == BlockerKind::fp8_device && !fp8_data_type(device)) {
     what = fmt::format("cannot take FP8 queries: no FP8 on this device ({}).", device_name(device));
   }
-  return {fill_in(value, row, question),
+  return {kind, fill_in(value, row, question),
           fmt::format("Prefill backend {} {}", row.backend.name, what)};
-}
-
-Described describe_values(const Obstacle& obstacle, const PrefillQuestion& question) {
-  switch (obstacle.kind) {
-    case BlockerKind::not_requested:
-      return describe_request(question);
-    case BlockerKind::kv_cache_not_quantized:
-    case BlockerKind::kv_cache_format:
-      return describe_kv_cache(question);
-    case BlockerKind::backend_refused: {
-      const std::string& reason = question.engines_answer->reason;
-      return {"", reason.empty()
-                      ? "The prefill backend does not support FP8 queries and gave no reason."
-                      : reason};
-    }
-    default:
-      return describe_row(obstacle.kind, *obstacle.row, question);
-  }
 }
 
 }  // namespace
 
 Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question) {
-  auto [value, sentence] = describe_values(obstacle, question);
-  return {obstacle.kind, std::move(value), std::move(sentence)};
+  switch (obstacle.kind) {
+    case BlockerKind::not_requested:
+      return describe_request(question);
+    case BlockerKind::kv_cache_not_quantized:
+    case BlockerKind::kv_cache_format:
+      return describe_kv_cache(obstacle.kind, question);
+    case BlockerKind::backend_refused: {
+      const std::string& reason = question.engines_answer->reason;
+      return {obstacle.kind, "",
+              reason.empty()
+                  ? "The prefill backend does not support FP8 queries and gave no reason."
+                  : reason};
+    }
+    default:
+      return describe_row(obstacle.kind, *obstacle.row, question);
+  }
 }
 
 std::string unavailable(const Support& available) {

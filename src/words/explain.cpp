@@ -60,8 +60,7 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
       "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill attention "
       "reads.",
       "On this device ({device}) FP8 prefill queries are not predicted to be faster at the "
-      "expected "
-      "ISL."};
+      "expected ISL."};
   std::string text = fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(why)]),
                                  fmt::arg("device", device_name(question.table->platform)),
                                  fmt::arg("why_not", why_not_on_device(*question.table)));
@@ -169,11 +168,9 @@ std::string explain_backend(PrefillQuestion question, const Evaluation& evaluati
   for (const Obstacle& obstacle : obstacles(question, evaluation)) {
     const bool is_backends = obstacle.kind != BlockerKind::not_requested &&
                              obstacle.kind != BlockerKind::kv_cache_not_quantized;
-    if (!is_backends) continue;
-    if (!text.empty()) text += ' ';
-    text += describe(obstacle, question).sentence;
+    if (is_backends) text += ' ' + describe(obstacle, question).sentence;
   }
-  if (!text.empty()) return text;
+  if (!text.empty()) return text.substr(1);
   // Some backend could, but would have to be asked: without FP8 queries none runs.
   const PrefillRow* const row = make_selection(question).advised;
   return row != nullptr ? describe({BlockerKind::backend_needs_fp8, row}, question).sentence

@@ -91,11 +91,8 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation) {
                : "FP8 prefill queries are requested and possible.";
   }
   std::string text;
-  for (const Blocker& blocker : explanation.blockers) {
-    if (!text.empty()) text += ' ';
-    text += blocker.sentence;
-  }
-  return text;
+  for (const Blocker& blocker : explanation.blockers) text += ' ' + blocker.sentence;
+  return text.erase(0, 1);
 }
 
 std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason) {
