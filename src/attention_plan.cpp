@@ -73,8 +73,8 @@ const KvCacheFormat* checked_format(const PrefillQuestion& question) {
                                  fmt::format("{} for {}", quantized, format->name), "what it is");
 }
 
-PlannedDataType plan_decode(const EngineConfig& config, const DecodeEnvironment& decode,
-                            const PrefillQuestion& question, const DecodeChoice& choice) {
+PlannedDataType plan_decode(const DecodeEnvironment& decode, const PrefillQuestion& question,
+                            const DecodeChoice& choice) {
   std::string reason;
   Decode answer = question.kv_cache_quantized ? Decode::not_plain_fp8 : Decode::unquantized;
   if (choice.pair != nullptr) {
@@ -82,7 +82,8 @@ PlannedDataType plan_decode(const EngineConfig& config, const DecodeEnvironment&
              : question.kv_cache_quantized              ? Decode::model_queries
                                                         : Decode::unquantized;
   } else if (question.format != nullptr && detail::is_plain_fp8(*question.format)) {
-    Support support = decode.decode_backend_supports_quantized_query(config, question.model_dtype);
+    Support support =
+        decode.decode_backend_supports_quantized_query(question.config, question.model_dtype);
     answer = support.supported ? Decode::fp8 : Decode::refused;
     reason = std::move(support.reason);
   }
@@ -90,10 +91,11 @@ PlannedDataType plan_decode(const EngineConfig& config, const DecodeEnvironment&
           detail::decode_reason(answer, choice.row, reason)};
 }
 
-void plan_kv_cache(const EngineConfig& config, const PrefillQuestion& question,
-                   const KvCacheFormat* format, AttentionPlan& plan) {
-  plan.kv_scales = question.config.cache_config.kv_scales;
+void plan_kv_cache(const PrefillQuestion& question, const KvCacheFormat* format,
+                   AttentionPlan& plan) {
+  const EngineConfig& config = question.config;
   const bool quantized = question.kv_cache_quantized;
+  plan.kv_scales = config.cache_config.kv_scales;
   const auto types =
       detail::cache_types(format, quantized, question.model_dtype, question.env.fp8_data_type);
   const std::string reason = detail::kv_cache_reason(plan.kv_cache_dtype);
@@ -182,14 +184,14 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
       question.kv_cache_quantized = true;
     }
   }
-  plan_kv_cache(config, question, format, plan);
+  plan_kv_cache(question, format, plan);
   plan.prefill_query = {plan.prefill.data_type, detail::prefill_reason(plan.prefill)};
   plan.prefill_key_value = {plan.prefill.data_type, detail::key_value_reason};
   if (const auto type = detail::workspace_type(question, plan.prefill.data_type)) {
     plan.chunked_prefill_workspace = {*type, detail::workspace_reason(question)};
     plan.workspace_bytes = detail::latent_size(config) * size_in_bytes(*type);
   }
-  plan.decode_query = plan_decode(config, decode, question, choice);
+  plan.decode_query = plan_decode(decode, question, choice);
   plan.output = {model_dtype, detail::output_reason};
   const DecodeBackend* const backend = choice.row != nullptr ? &choice.row->backend : nullptr;
   for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, backend)) {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string>
 
-#include "decision/blockers.h"
+#include "decision/prefill_question.h"
 #include "facts/data_types.h"
 #include "facts/kv_cache_formats.h"
 #include "words/invalid_argument.h"

@@ -71,12 +71,6 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
   }
 }
 
-Blocker describe_decode(BlockerKind kind, const DecodeRow& row, const PrefillQuestion& question) {
-  return {
-      kind, row.backend.name,
-      fmt::format("Decode backend {} {}", row.backend.name, decode_sentence(kind, row, question))};
-}
-
 }  // namespace
 
 std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype) {
@@ -122,7 +116,9 @@ DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = choice.row->backend.name;
     for (const BlockerKind kind : choice.blockers.kinds()) {
-      rejected.blockers.push_back(describe_decode(kind, *choice.row, question));
+      const std::string what = decode_sentence(kind, *choice.row, question);
+      rejected.blockers.push_back(
+          {kind, rejected.name, fmt::format("Decode backend {} {}", rejected.name, what)});
     }
   }
   return result;
