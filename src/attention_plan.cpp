@@ -119,8 +119,7 @@ void throw_if_nothing_runs(const PrefillQuestion& question, const AttentionPlan&
     why = detail::compose(plan.prefill_backend);
   }
   if (why.empty()) return;
-  std::vector<Remedy> remedies;
-  if (question.table != nullptr) remedies = detail::remedies_to_run(question);
+  std::vector<Remedy> remedies = detail::remedies_to_run(question);
   if (!remedies.empty()) why += " To run, set: " + remedies.front().spelling;
   throw AttentionPlanRefused(why, std::move(remedies));
 }
@@ -129,18 +128,20 @@ DecodeEnvironment decode_environment(const Platform& platform,
                                      const std::vector<DecodeBackend>& backends,
                                      const PrefillBackendAvailability& is_available,
                                      std::optional<std::string_view> decode_backend) {
-  if (backends.empty()) detail::throw_invalid_argument("decode backends", "none", "at least one");
+  detail::check_decode_backends(backends);
   DecodeTable table{platform, {}, {}};
   std::vector<std::string_view> names;
-  for (const DecodeBackend& backend : backends) {
-    if (backend.name == decode_backend && !table.named) table.named = names.size();
-    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
-    names.push_back(backend.name);
+  for (std::size_t i = 0; i < backends.size(); ++i) {
+    const std::string& name = backends[i].name;
+    if (name == decode_backend && !table.named) table.named = i;
+    if (!detail::holds(names, name)) names.push_back(name);
   }
   if (decode_backend && !table.named) {
     detail::throw_unknown_name("decode_backend", *decode_backend, names);
   }
-  for (const DecodeBackend& backend : backends) detail::check_decode_backend(backend);
+  for (const DecodeBackend& backend : backends) {
+    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
+  }
   return {nullptr, std::make_shared<const DecodeTable>(std::move(table))};
 }
 
@@ -185,7 +186,9 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
     }
   }
   plan_kv_cache(question, format, plan);
-  plan.prefill_query = {plan.prefill.data_type, detail::prefill_reason(plan.prefill)};
+  const bool is_by_kv_cache = evaluation.facts.requested && !question.requested;
+  plan.prefill_query = {plan.prefill.data_type,
+                        detail::prefill_reason(plan.prefill, is_by_kv_cache)};
   plan.prefill_key_value = {plan.prefill.data_type, detail::key_value_reason};
   if (const auto type = detail::workspace_type(question, plan.prefill.data_type)) {
     plan.chunked_prefill_workspace = {*type, detail::workspace_reason(question)};
@@ -209,6 +212,7 @@ DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataTyp
                                    "a predicate of the engine's own",
                                    "none, and the table of make_decode_environment()");
   }
+  static_cast<void>(checked_format(question));  // throws
   return detail::explain_decode(question);
 }
 

@@ -105,7 +105,7 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
   }
   static_cast<void>(level_of(Record::refused, env));
   check_config(config);
-  check_kv_cache_formats(env.kv_cache_formats);
+  if (!env.kv_cache_formats.empty()) check_kv_cache_formats(env.kv_cache_formats);
   if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic &&
       !env.predict_prefill_speedup) {
     throw_invalid_argument("predict_prefill_speedup", "null",
@@ -239,6 +239,7 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
   detail::check_enumerator("selection", "BackendSelection", engine.selection,
                            BackendSelection::first_with_fp8);
   detail::check_prefill_backends(engine.prefill_backends);
+  detail::check_kv_cache_formats(engine.kv_cache_formats);
   detail::PrefillTable table =
       detail::make_prefill_table(platform, engine.prefill_backends, is_available);
   table.selection = engine.selection;

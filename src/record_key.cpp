@@ -65,10 +65,6 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   put(attention.use_prefill_query_quantization, 1), put(question.is_from_checkpoint, 1);
   put(question.knows_kv_caches(), 1), put(question.table != nullptr, 1);
   put(evaluation.prediction.has_value(), 1);
-  if (question.format != nullptr && question.kv_caches == 0) {  // its name does not say all
-    const KvCacheFormat& own = *question.format;
-    put(own.scales, 4), put(own.packed, 1), put(own.data_type.value_or(question.model_dtype), 4);
-  }
 
   KeyHash hash(question.table != nullptr ? question.table->fingerprint : 0);
   hash.add(small, pair(parallel.decode_context_parallel_size, index_topk));
@@ -81,6 +77,12 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   hash.add(question.cache_dtype);
   hash.add(question.operators_choice());
   if (question.engines_answer) hash.add(question.engines_answer->reason);
+  for (const auto& [own, token_bytes] : question.env.kv_cache_formats) {
+    hash.add(own.name);
+    hash.add(own.quantized | own.packed << 1 | own.data_type.has_value() << 2,
+             static_cast<std::uint64_t>(own.data_type.value_or(DataType::float32)) << 8 |
+                 static_cast<std::uint64_t>(own.scales));
+  }
   if (record == Record::enabled) return hash.value();  // speaks of no setting
   hash.add(question.env.spellings.request_fp8);
   hash.add(question.env.spellings.kv_cache_dtype);

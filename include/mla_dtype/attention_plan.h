@@ -150,7 +150,8 @@ struct DecodeBackendSelection {
 };
 
 /// The first decode backend, in the order of the engine, that runs this model with this KV cache.
-/// Errors and cost as those of a plan; std::invalid_argument for a predicate of the engine's own.
+/// std::invalid_argument for what a plan refuses so, and for a predicate of the engine's own; that
+/// FP8 prefill queries are required is not looked at. Thread-safe; allocates.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeBackendSelection
 select_decode_backend(const EngineConfig& config, DataType model_dtype, const Environment& env,
                       const DecodeEnvironment& decode);

@@ -57,8 +57,7 @@ struct DecodeBackend {
   int preferred_up_to_heads = 0;                   ///< ... and with as many heads of a rank
 };
 
-/// vLLM's, in its order: ROCM_AITER_MLA, FLASHINFER_MLA, TOKENSPEED_MLA, CUTLASS_MLA,
-/// FLASH_ATTN_MLA, FLASHMLA, TRITON_MLA. Never changes.
+/// vLLM's, those for dense models first, each in its order (engine_profile.h). Never changes.
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<DecodeBackend>& vllm_decode_backends();
 
 /// The queries that the backend reads a KV cache with on the device; an empty dtype string: one in

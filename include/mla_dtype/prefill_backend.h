@@ -37,7 +37,8 @@ enum class Fp8Queries : std::uint8_t {
   never,
   optional,     ///< those in the model dtype, too
   required,     ///< no others: it cannot run without them
-  by_kv_cache,  ///< with each KV cache that it lists, whatever the flag says; else the others
+  by_kv_cache,  ///< with each KV cache that it lists, whatever the flag says; else the others. An
+                ///< engine whose own predicate answers turns the flag on itself
 };
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.

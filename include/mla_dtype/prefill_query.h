@@ -173,7 +173,7 @@ struct Remedy {
   std::string cache_dtype = {};      ///< set the KV-cache dtype to this; empty: leave it
   std::string prefill_backend = {};  ///< choose this prefill backend; empty: leave it
   std::string spelling = {};         ///< the same on this engine's command line
-  std::string decode_backend = {};   ///< choose this decode backend; of a refused plan alone
+  std::string decode_backend = {};   ///< choose this decode backend; of AttentionPlanRefused
 };
 
 /// A decision, and why it is what it is.

@@ -68,6 +68,11 @@ std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType
   return is_dequantized ? DataType::bfloat16 : prefill_query;
 }
 
+const Platform* device_of(const PrefillQuestion& question) {
+  if (question.table != nullptr) return &question.table->platform;
+  return question.decode != nullptr ? &question.decode->platform : nullptr;
+}
+
 std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
                                      const PrefillRow* prefill, const DecodeBackend* decode) {
   std::vector<CautionFact> result;
@@ -86,13 +91,12 @@ std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQue
   }
   // sglang#14348, flashinfer#3484
   add_if(question.kv_cache_quantized && !is_fp8_decode, {CautionKind::storage_only});
-  if (question.table != nullptr) {
-    const Platform& device = question.table->platform;
-    if (prefill != nullptr && contains(prefill->backend.ignores_flag_on, device)) {
-      result.push_back({CautionKind::flag_ignored, prefill->backend.name});
-    }
-    add_if(is_fp8_decode && !fp8_data_type(device), {CautionKind::no_fp8_units});
+  if (prefill != nullptr && contains(prefill->backend.ignores_flag_on, question.table->platform)) {
+    result.push_back({CautionKind::flag_ignored, prefill->backend.name});
   }
+  const Platform* const device = device_of(question);
+  add_if((is_fp8_prefill || is_fp8_decode) && device != nullptr && !fp8_data_type(*device),
+         {CautionKind::no_fp8_units});
   const auto add_known_wrong = [&](bool is_fp8, const auto& backend) {
     add_if(is_fp8 && !backend.known_wrong.empty(),
            {CautionKind::known_wrong, backend.name, backend.known_wrong});
@@ -105,6 +109,9 @@ std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQue
 std::uint64_t pack_plan(const AttentionPlan& plan) {
   const std::string_view cache_dtype = storage_name(plan.kv_cache_dtype.resolved);
   const auto* const format = find_kv_cache_format(cache_dtype);
+  // Of a format that decoding stores, too.
+  const bool is_quantized =
+      plan.prefill.facts.kv_cache_quantized || (format != nullptr && format->quantized);
   const bool is_own = format == nullptr && plan.kv_cache_dtype.requested != "auto";
   const unsigned values[] = {
       packed_version,
@@ -118,7 +125,7 @@ std::uint64_t pack_plan(const AttentionPlan& plan) {
       format != nullptr ? index_of(*format).value_or(packed_model_cache)
       : is_own          ? packed_own_cache
                         : packed_model_cache,
-      plan.prefill.facts.kv_cache_quantized ? static_cast<unsigned>(plan.kv_scales) : 0,
+      is_quantized ? static_cast<unsigned>(plan.kv_scales) : 0,
       is_own ? name_hash(cache_dtype) : 0,
   };
   static_assert(std::size(values) == std::size(packed_fields));

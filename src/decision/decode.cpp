@@ -16,13 +16,13 @@ bool is_in_model_dtype(const PrefillQuestion& question) {
 }
 
 // What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
-// be.
+// be, unless it is to become another format.
 bool reads(const DecodePair& pair, const PrefillQuestion& question) {
   const auto& listed = pair.kv_cache_dtypes;
   if (listed.empty()) return is_in_model_dtype(question);
   return std::any_of(listed.begin(), listed.end(), [&](const std::string& name) {
     return name == question.cache_dtype ||
-           (question.is_from_checkpoint &&
+           (question.is_from_checkpoint && pair.stored_as.empty() &&
             storage_name(name) == storage_name(question.cache_dtype));
   });
 }
@@ -33,9 +33,18 @@ bool takes_heads(const HeadCounts& heads, std::int64_t count) {
          (heads.multiple_of != 0 && count % heads.multiple_of == 0);
 }
 
+// The packed format keeps the rotary part apart (vllm#55543).
+bool has_all_parts(const DecodePair& pair, const PrefillQuestion& question) {
+  const auto* const format =
+      pair.stored_as.empty() ? question.format : find_kv_cache_format(pair.stored_as);
+  return format == nullptr || !is_flashmla_layout(*format) ||
+         question.config.mla_dimensions.qk_rope_head_dim > 0;
+}
+
 // In the order in which they are asked: of a row that fails, the one that all pairs fail by.
 constexpr BlockerKind pair_conditions[] = {
-    BlockerKind::backend_device, BlockerKind::model_dtype, BlockerKind::kv_cache_format,
+    BlockerKind::backend_device,          BlockerKind::model_dtype,
+    BlockerKind::kv_cache_format,         BlockerKind::dimensions,
     BlockerKind::decode_context_parallel, BlockerKind::head_count};
 
 // How many of them the pair fulfils before the first that it does not.
@@ -45,7 +54,9 @@ std::size_t fulfilled(const DecodePair& pair, const PrefillQuestion& question) {
   const std::int64_t heads = question.config.num_attention_heads * ranks;
   const bool conditions[] = {runs_on(pair, question.decode->platform),
                              accepts(pair.model_dtypes, question.model_dtype),
-                             reads(pair, question), ranks == 1 || pair.with_decode_context_parallel,
+                             reads(pair, question),
+                             has_all_parts(pair, question),
+                             ranks == 1 || pair.with_decode_context_parallel,
                              takes_heads(pair.heads, heads)};
   static_assert(std::size(conditions) == std::size(pair_conditions));
   return static_cast<std::size_t>(std::find(std::begin(conditions), std::end(conditions), false) -

@@ -73,6 +73,9 @@ struct Obstacle {
   const PrefillRow* row = nullptr;
 };
 
+/// Whether an operator of these backends asks for FP8 queries; else they go by the KV cache.
+bool has_flag(const PrefillTable& table);
+
 /// Every condition that kept FP8 queries away, in the order in which they are told.
 std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <tuple>
 
 #include "decision/attention_plan.h"
 #include "decision/evaluate.h"
@@ -57,16 +58,17 @@ Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
 }
 
 // What a KV cache is stored as: two spellings of that come to the same.
-std::string_view storage_of(std::string_view cache_dtype, const PrefillQuestion& question) {
-  return cache_dtype == "auto" ? to_string(question.model_dtype) : storage_name(cache_dtype);
+std::string_view storage_of(const KvCacheFormat& format, const PrefillQuestion& question) {
+  const bool has_a_name_of_its_own = format.quantized || format.packed;
+  return has_a_name_of_its_own ? storage_name(format.name)
+                               : to_string(format.data_type.value_or(question.model_dtype));
 }
 
 // Whether it is the smaller of the two, or comes to the same.
 bool covers(const Change& least, const Change& change, const PrefillQuestion& question) {
-  const bool same_cache =
-      least.kv_cache == nullptr ||
-      (change.kv_cache != nullptr &&
-       storage_of(least.kv_cache->name, question) == storage_of(change.kv_cache->name, question));
+  const bool same_cache = least.kv_cache == nullptr || (change.kv_cache != nullptr &&
+                                                        storage_of(*least.kv_cache, question) ==
+                                                            storage_of(*change.kv_cache, question));
   return same_cache && (least.row == nullptr || least.row == change.row) &&
          (least.decode == nullptr || least.decode == change.decode);
 }
@@ -74,17 +76,20 @@ bool covers(const Change& least, const Change& change, const PrefillQuestion& qu
 // None, then all known KV caches, those most like that of the question first.
 std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& question) {
   std::vector<const KvCacheFormat*> options = {nullptr};
-  if (!question.knows_kv_caches()) return options;
+  // A predicate of the engine's own is not asked about others.
+  const bool is_open = question.table != nullptr || !question.is_required();
+  if (!question.knows_kv_caches() || !is_open) return options;
+  const std::string& algo = question.config.cache_config.checkpoint_kv_cache_quant_algo;
+  const bool is_auto_a_format = effective_cache_dtype("auto", algo) == "auto";
   for (const KvCacheFormat& format : kv_cache_formats()) {
-    const bool is_open = format.name == "auto";  // comes to what it came to
-    if (!is_open || !question.is_from_checkpoint) options.push_back(&format);
+    if (is_auto_a_format || format.name != "auto") options.push_back(&format);
   }
   for (const auto& own : question.env.kv_cache_formats) options.push_back(&own.format);
   const auto distance = [&](const KvCacheFormat* format) {
     if (format == nullptr) return 0;
-    const std::string_view current = storage_of(question.cache_dtype, question);
-    if (storage_of(format->name, question) == current) return 1;
-    return format->quantized == question.kv_cache_quantized ? 2 : 3;
+    const bool is_alike = question.format != nullptr &&
+                          storage_of(*format, question) == storage_of(*question.format, question);
+    return is_alike ? 1 : format->quantized == question.kv_cache_quantized ? 2 : 3;
   };
   std::stable_sort(options.begin(), options.end(),
                    [&](auto* a, auto* b) { return distance(a) < distance(b); });
@@ -95,8 +100,10 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
 template <class IsEnough>
 std::vector<Change> least(const PrefillQuestion& question,
                           const std::vector<const DecodeRow*>& decodes, IsEnough is_enough) {
-  Rows rows = rows_in_order(question);
-  rows.insert(rows.begin(), nullptr);
+  Rows rows = {nullptr};
+  if (question.table != nullptr) {
+    for (const PrefillRow* row : rows_in_order(question)) rows.push_back(row);
+  }
   const std::vector<const KvCacheFormat*> kv_caches = kv_cache_options(question);
   std::vector<Change> result;
   const auto try_out = [&](const Change& change) {
@@ -176,16 +183,26 @@ const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow*
 
 }  // namespace
 
+bool has_flag(const PrefillTable& table) {
+  bool is_by_kv_cache = false;
+  for (const PrefillRow& row : table.rows) {
+    const Fp8Queries queries = row.backend.fp8_queries;
+    if (queries == Fp8Queries::optional || queries == Fp8Queries::required) return true;
+    is_by_kv_cache = is_by_kv_cache || queries == Fp8Queries::by_kv_cache;
+  }
+  return !is_by_kv_cache;
+}
+
 std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation) {
   std::vector<Obstacle> result;
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
-  const bool has_no_flag =
-      question.chosen != nullptr && question.chosen->backend.fp8_queries == Fp8Queries::by_kv_cache;
-  if (!evaluation.facts.requested && !has_no_flag) result.push_back({BlockerKind::not_requested});
   if (!evaluation.facts.kv_cache_quantized) {
     result.push_back({BlockerKind::kv_cache_not_quantized});
   }
   if (question.table == nullptr) {
+    if (!evaluation.facts.requested) {
+      result.insert(result.begin(), {BlockerKind::not_requested});
+    }
     if (question.engines_answer && !question.engines_answer->supported) {
       result.push_back({BlockerKind::backend_refused});
     }
@@ -197,6 +214,9 @@ std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluatio
   for (const PrefillRow* const row : speakers(question, evaluation)) {
     const Blockers against = blockers_of(*row, question) - BlockerKind::kv_cache_format;
     for (const BlockerKind kind : against.kinds()) result.push_back({kind, row});
+  }
+  if (!evaluation.facts.requested && (has_flag(*question.table) || result.empty())) {
+    result.insert(result.begin(), {BlockerKind::not_requested});
   }
   return result;
 }
@@ -227,9 +247,24 @@ std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
   std::vector<const DecodeRow*> decodes;
   if (question.decode_choice != nullptr) decodes = decodes_in_order(question);
   decodes.push_back(nullptr);
-  return least(question, decodes, [](const PrefillQuestion& changed) {
-    return can_decode(changed) && selected_row(changed) != nullptr;
+  std::vector<Change> result = least(question, decodes, [](const PrefillQuestion& changed) {
+    return can_decode(changed) && (changed.table == nullptr || selected_row(changed) != nullptr);
   });
+  if (question.decode == nullptr) return result;
+  // Two KV caches that decoding stores as one.
+  std::vector<std::tuple<const PrefillRow*, const DecodeRow*, std::string_view>> effects;
+  const auto is_repetition = [&](const Change& change) {
+    const PrefillQuestion changed = with(question, change);
+    const DecodeChoice choice = select_decode(changed).selected;
+    const std::string& stored_as = choice.pair->stored_as;
+    const std::tuple effect(change.row, choice.row,
+                            stored_as.empty() ? changed.cache_dtype : std::string_view(stored_as));
+    if (holds(effects, effect)) return true;
+    effects.push_back(effect);
+    return false;
+  };
+  result.erase(std::remove_if(result.begin(), result.end(), is_repetition), result.end());
+  return result;
 }
 
 Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes) {
@@ -237,6 +272,9 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
   const auto any_row = [&](auto test) { return std::any_of(rows.begin(), rows.end(), test); };
   constexpr Blockers of_configuration =
       Blockers(BlockerKind::dynamic_kv_scales) | BlockerKind::decode_context_parallel;
+  const auto suits = [&](const PrefillRow& row) {
+    return !is_sparse(question.config) || row.backend.sparse || row.backend.fp8_with_sparse;
+  };
   const auto fits = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
   if (any_row(fits)) {
     if (question.is_ruled_out()) return Hopeless::prediction;
@@ -245,6 +283,7 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
     without_decoding.decode = nullptr;
     return least_changes(without_decoding).empty() ? Hopeless::model : Hopeless::decode;
   }
+  if (!any_row(suits)) return Hopeless::model;
   if (!any_row([](const PrefillRow& row) { return !row.on_device.has(of_device); })) {
     return Hopeless::device;
   }

@@ -40,11 +40,13 @@ std::vector<PrefillBackend> sglang_prefill_backends() {
   aiter.devices = {rocm("gfx942"), rocm("gfx950")};
   aiter.ignores_flag_on = {rocm("gfx950")};  // SGLANG_AITER_FP8_PREFILL_ATTN; @003c5589f
 
-  // dsa_backend.py@0034a3803; of sglang#30514 (2026-07-08). Only where an operator chooses it.
+  // dsa_backend.py@0034a3803. q8 (sglang#30514, 2026-07-08) only where an operator chooses it.
   PrefillBackend q8 = by_kv_cache("flashmla_sparse_q8", {cuda_family(9)});
-  q8.sparse = q8.fp8_with_sparse = true;
+  PrefillBackend trtllm = by_kv_cache("trtllm", {cuda_family(10)});
+  for (PrefillBackend* row : {&q8, &trtllm}) row->sparse = row->fp8_with_sparse = true;
 
   return {
+      trtllm,
       sparse("flashmla_sparse"),
       sparse("flashmla_kv"),
       q8,
@@ -88,6 +90,9 @@ std::vector<DecodeBackend> sglang_decode_backends() {
     each->with_decode_context_parallel = true;
   }
   DecodePair aiter = pair(model, {}, {rocm("gfx942"), rocm("gfx950")});
+  // But for trtllm, FP8 is FlashMLA's layout.
+  DecodePair packed = pair(model, {"fp8_e4m3"}, both);
+  packed.stored_as = "fp8_ds_mla";
   aiter.heads = {{4, 8, 12, 16, 32, 48, 64, 80, 96, 112, 128}, 0, 0};  // aiter_backend.py@003c5589f
   return {
       sglang_decode("trtllm_mla", {trtllm_model, pair(fp8, {"fp8_e4m3"}, blackwell)}, false),
@@ -95,12 +100,17 @@ std::vector<DecodeBackend> sglang_decode_backends() {
       sglang_decode("cutedsl_mla", {cutedsl_model, cutedsl_fp8}, false),
       sglang_decode("fa3", {pair(model, {}, hopper), pair(model, {"fp8_e4m3"}, hopper)}, false),
       sglang_decode("aiter", {aiter}, false),
-      // dsa_backend.py@0034a3803. The default of 9.0 is fa3, with FP8 flashmla_kv.
-      sglang_decode("fa3", {pair(model, {}, hopper)}, true),
-      sglang_decode("trtllm", {pair(model, {}, blackwell), pair(fp8, {"fp8_e4m3"}, blackwell)},
-                    true),
-      sglang_decode("flashmla_kv", {pair(model, {}, both), pair(model, {"fp8_e4m3"}, both)}, true),
-      sglang_decode("flashmla_sparse", {pair(model, {}, both), pair(model, {"fp8_e4m3"}, both)},
+      // dsa_backend.py@0034a3803. The default of 9.0 is fa3, with FP8 flashmla_kv; that of 10.x
+      // trtllm. `auto` comes to fp8_e4m3 there (arg_groups/overrides.py@003bbaf9a), which is left
+      // to say.
+      sglang_decode("fa3", {pair(model, {"auto", "bf16", "bfloat16"}, hopper)}, true),
+      sglang_decode(
+          "trtllm",
+          {pair(model, {"bf16", "bfloat16"}, blackwell), pair(fp8, {"fp8_e4m3"}, blackwell)}, true),
+      sglang_decode("flashmla_kv", {packed}, true),
+      sglang_decode("flashmla_sparse",
+                    {pair(model, {"auto", "bf16", "bfloat16"}, hopper),
+                     pair(model, {"bf16", "bfloat16"}, blackwell), packed},
                     true),
   };
 }
@@ -110,7 +120,9 @@ EngineProfile make_sglang() {
   engine.name = "SGLang";
   engine.facts_as_of =
       "0.5.14, trtllm_mla_backend.py@0042fd977 and dsa_backend.py@0034a3803, read in November "
-      "2026; the backends flashinfer, flashmla, triton and wave were not read";
+      "2026; not read: flashinfer, flashmla, triton, wave, tilelang, and which of flashmla_sparse "
+      "and "
+      "flashmla_kv prefills; sparse backends are chosen by --dsa-prefill-backend";
   engine.prefill_backends = sglang_prefill_backends();
   engine.decode_backends = sglang_decode_backends();
   engine.selection = BackendSelection::first_usable;

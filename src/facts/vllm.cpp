@@ -90,15 +90,14 @@ DecodeBackend make_backend(const char* name, std::vector<DecodePair> pairs,
   return backend;
 }
 
-DecodeBackend aiter() {
+DecodeBackend aiter(const char* name) {
   DecodePair model = unquantized({cdna()});
   // Queries are E4M3 with E5M2, too.
   DecodePair fp8 = listed(DecodeQueries::fp8, {"fp8", "fp8_e4m3", "fp8_e5m2"}, {cdna()});
   // Up to 128 are padded (rocm_aiter_mla.py, AiterMLAHelper; vllm#35850, #50817).
   for (DecodePair* pair : {&model, &fp8}) pair->heads = {{}, /*up_to=*/128, /*multiple_of=*/16};
-  DecodeBackend backend = make_backend("ROCM_AITER_MLA", {model, fp8});
-  backend.known_wrong =
-      "with fewer than 16 heads of a rank answers degenerate before vllm#51011 (2026-08-04)";
+  DecodeBackend backend = make_backend(name, {model, fp8});
+  backend.known_wrong = "with fewer than 16 heads of a rank, before vllm#51011 (2026-08-04)";
   return backend;
 }
 
@@ -176,7 +175,7 @@ std::vector<DecodeBackend> sparse_backends() {
 std::vector<DecodeBackend> make_decode_backends() {
   const Devices hopper = {cuda_family(9)};
   std::vector<DecodeBackend> backends = {
-      aiter(),
+      aiter("ROCM_AITER_MLA"),
       flashinfer(),
       tokenspeed(),
       cutlass(),
@@ -186,6 +185,8 @@ std::vector<DecodeBackend> make_decode_backends() {
       // Dequantizes as it loads (vllm#34597): FP8 from capability 8.9 on (vllm#47060).
       make_backend("TRITON_MLA", {unquantized({cuda_from(8, 0), cdna()}),
                                   plain_fp8(DecodeQueries::model, {cuda_from(8, 9), cdna()})}),
+      // Differs from its parent in prefill alone (aiter_triton_mla.py@3ac1a52fb).
+      aiter("ROCM_AITER_TRITON_MLA"),
   };
   for (DecodeBackend& backend : sparse_backends()) backends.push_back(std::move(backend));
   return backends;

@@ -62,6 +62,35 @@ void check_stored_as(const DecodePair& pair, const std::string& row) {
   throw_invalid_argument(row + "stored_as", in_quotes(pair.stored_as), "quantized KV-cache dtypes");
 }
 
+void check_decode_backend(const DecodeBackend& backend) {
+  check_name("decode backend's name", backend.name);
+  const std::string row = fmt::format("decode backend {}, ", backend.name);
+  for (const MlaDimensions& dimensions : backend.dimensions) check_dimensions(dimensions);
+  for (const DecodePair& pair : backend.pairs) {
+    check_types(row + "model_dtypes", pair.model_dtypes);
+    check_not_negative(row + "heads.up_to", pair.heads.up_to);
+    check_not_negative(row + "heads.multiple_of", pair.heads.multiple_of);
+    for (const int heads : pair.heads.one_of) check_positive(row + "heads.one_of", heads);
+    const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
+    if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
+        (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
+      throw_invalid_argument(row + "queries",
+                             fmt::format("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
+                             "model; or fp8, with quantized KV caches");
+    }
+    check_stored_as(pair, row);
+    for (const std::string& name : pair.kv_cache_dtypes) {
+      const auto* const format = find_kv_cache_format(name);
+      const bool is_fit = format == nullptr || !is_fp8_pair || is_per_tensor_fp8(*format) ||
+                          !pair.stored_as.empty();
+      if (!name.empty() && is_fit) continue;
+      throw_invalid_argument(
+          row + "kv_cache_dtypes", in_quotes(name),
+          is_fp8_pair ? "FP8 with one scale, and the engine's own" : "KV-cache dtypes");
+    }
+  }
+}
+
 }  // namespace
 
 void throw_bad_data_type(std::string_view field, DataType type, std::string_view accepted) {
@@ -125,13 +154,24 @@ const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype,
 }
 
 void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats) {
+  std::vector<std::string_view> names;
   for (const auto& [format, token_bytes] : formats) {
     check_name("kv_cache_formats", format.name);
-    if (find_kv_cache_format(format.name) != nullptr) {
+    if (find_kv_cache_format(format.name) != nullptr || holds(names, format.name)) {
       throw_invalid_argument("kv_cache_formats", in_quotes(format.name), "names not known already");
     }
-    static_cast<void>(to_string(format.scales));  // throws for what is none
-    if (format.data_type) static_cast<void>(size_in_bytes(*format.data_type));
+    names.push_back(format.name);
+    check_enumerator("kv_cache_formats, scales", "KvCacheScales", format.scales,
+                     KvCacheScales::packed);
+    const bool has_type = format.data_type.has_value();
+    if (has_type && !is_data_type(*format.data_type)) {
+      throw_bad_data_type("kv_cache_formats, data_type", *format.data_type, "those of DataType");
+    }
+    const bool is_fp8_type = has_type && is_fp8(*format.data_type);
+    if (format.quantized ? has_type && format.scales != KvCacheScales::none : !is_fp8_type)
+      continue;
+    throw_invalid_argument("kv_cache_formats", in_quotes(format.name),
+                           "quantized ones with a data type and scales, others without FP8");
   }
 }
 
@@ -148,27 +188,16 @@ void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
   }
 }
 
-void check_decode_backend(const DecodeBackend& backend) {
-  check_name("decode backend's name", backend.name);
-  const std::string row = fmt::format("decode backend {}, ", backend.name);
-  for (const MlaDimensions& dimensions : backend.dimensions) check_dimensions(dimensions);
-  for (const DecodePair& pair : backend.pairs) {
-    check_types(row + "model_dtypes", pair.model_dtypes);
-    const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
-    if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
-        (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
-      throw_invalid_argument(row + "queries",
-                             fmt::format("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
-                             "model; or fp8, with quantized KV caches");
-    }
-    check_stored_as(pair, row);
-    for (const std::string& name : pair.kv_cache_dtypes) {
-      const auto* const format = find_kv_cache_format(name);
-      const bool is_fit = format == nullptr || !is_fp8_pair || is_per_tensor_fp8(*format);
-      if (!name.empty() && is_fit) continue;
-      throw_invalid_argument(
-          row + "kv_cache_dtypes", in_quotes(name),
-          is_fp8_pair ? "FP8 with one scale, and the engine's own" : "KV-cache dtypes");
+void check_decode_backends(const std::vector<DecodeBackend>& backends) {
+  if (backends.empty()) throw_invalid_argument("decode backends", "none", "at least one");
+  for (const DecodeBackend& backend : backends) {
+    check_decode_backend(backend);
+    const auto is_same = [&](const DecodeBackend& other) {
+      return other.name == backend.name && other.sparse == backend.sparse;
+    };
+    if (std::count_if(backends.begin(), backends.end(), is_same) != 1) {
+      throw_invalid_argument("decode backends", in_quotes(backend.name) + " twice",
+                             "each name once for dense and once for sparse models");
     }
   }
 }

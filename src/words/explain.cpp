@@ -24,10 +24,12 @@ Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& ques
   if (change.decode != nullptr) result.decode_backend = change.decode->backend.name;
   const bool is_chosen =
       question.format != nullptr && !question.is_from_checkpoint && question.format->name != "auto";
-  const std::string_view kept_cache = is_chosen ? question.format->name : std::string_view();
-  result.spelling =
-      spell(question.env.spellings, result,
-            {question.requested, std::string(kept_cache), question.operators_choice()});
+  Remedy kept;
+  kept.request = question.config.attention_config.use_prefill_query_quantization;
+  if (is_chosen) kept.cache_dtype = question.format->name;
+  kept.prefill_backend = question.operators_choice();
+  if (question.decode_choice != nullptr) kept.decode_backend = question.decode_choice->backend.name;
+  result.spelling = spell(question.env.spellings, result, kept);
   return result;
 }
 
@@ -82,7 +84,8 @@ std::string hint(const PrefillQuestion& question, const Selection& selection) {
   }
   const bool is_choice = !question.operators_choice().empty();
   std::string what = is_choice ? "choose it, or leave the choice open" : "choose it";
-  if (!question.requested) what += "; and " + turn_on;
+  const bool needs_flag = selection.advised->backend.fp8_queries != Fp8Queries::by_kv_cache;
+  if (!question.requested && needs_flag) what += "; and " + turn_on;
   if (question.chosen == nullptr) what = turn_on + " to have it selected";
   return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.",
                      name_of(subject), name_of(selection.advised), what);

@@ -84,7 +84,7 @@ void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats);
 /// Rows that contradict themselves, two of one name, none at all.
 void check_prefill_backends(const std::vector<PrefillBackend>& backends);
 
-void check_decode_backend(const DecodeBackend& backend);
+void check_decode_backends(const std::vector<DecodeBackend>& backends);
 
 /// For a type, known or not, that `field` may not have.
 [[noreturn]] void throw_bad_data_type(std::string_view field, DataType type,

@@ -15,14 +15,14 @@ namespace {
 
 std::string dimensions_refusal(const DecodeBackend& backend, const EngineConfig& config) {
   const MlaDimensions& dimensions = config.mla_dimensions;
+  if (dimensions.qk_rope_head_dim == 0) return "needs a rotary part, and qk_rope_head_dim is 0.";
   if (accepts(backend.latent_sizes, latent_size(config))) {
     return fmt::format("does not take the head dimensions (qk_nope, qk_rope, v) {}.",
                        to_string(dimensions));
   }
   return fmt::format(
-      "does not take a latent of {} elements (kv_lora_rank and qk_rope_head_dim), only {}{}.",
-      latent_size(config), fmt::join(backend.latent_sizes, " or "),
-      dimensions.qk_rope_head_dim == 0 ? ": it needs a rotary part" : "");
+      "does not take a latent of {} elements (kv_lora_rank and qk_rope_head_dim), only {}.",
+      latent_size(config), fmt::join(backend.latent_sizes, " or "));
 }
 
 // Those of all pairs.
@@ -41,6 +41,7 @@ std::string devices_of(const DecodeBackend& backend) {
 std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
                             const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
+  const int ranks = config.parallel_config.decode_context_parallel_size;
   const std::string_view model = to_string(question.model_dtype);
   const std::string pair =
       fmt::format("does not read a KV cache of dtype {} for a {} model on this device ({}).",
@@ -58,7 +59,9 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
     case BlockerKind::dimensions:
       return dimensions_refusal(row.backend, config);
     case BlockerKind::head_count:
-      return fmt::format("does not take {} heads of a rank.", config.num_attention_heads);
+      return fmt::format("does not take {} heads{}.",
+                         std::int64_t{config.num_attention_heads} * ranks,
+                         ranks > 1 ? " (those of all ranks that share a KV cache)" : "");
     case BlockerKind::dynamic_kv_scales:
       return fmt::format("takes KV scales of 1 only, and these are {}.",
                          to_string(config.cache_config.kv_scales));
@@ -78,7 +81,8 @@ std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype) {
                      kv_cache_dtype.reason);
 }
 
-std::string prefill_reason(const PrefillQueryExplanation& explanation) {
+std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_by_kv_cache) {
+  if (is_by_kv_cache) return "The KV cache is FP8, and the prefill backend goes by it.";
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
     return explanation.prediction && explanation.prediction->decides
                ? "FP8 prefill queries are possible, and predicted to be faster."
@@ -126,7 +130,8 @@ DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
 
 std::string decode_refusal(const PrefillQuestion& question) {
   const std::string why = reasons(explain_decode(question).rejected, /*is_found=*/false);
-  return question.decode_choice != nullptr ? why.substr(1) : "No decode backend can be used." + why;
+  return question.decode_choice != nullptr ? why.substr(1)
+                                           : "No known decode backend can be used." + why;
 }
 
 std::string workspace_reason(const PrefillQuestion& question) {
@@ -146,15 +151,15 @@ std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
       "The KV cache is quantized for storage only: decode computes in the model's data type, which "
       "saves memory but no time.",
       "On this device ({device}) prefill backend {backend} may run in FP8 whatever {flag} says.",
-      "Backend {backend} computes in FP8: {known_wrong}.",
+      "FP8 attention of backend {backend} was wrong {known_wrong}.",
       "Attention is computed in FP8 with a scale of keys that is not that of values, although MLA "
       "has one latent for both.",
       "Attention is computed in FP8 with KV scales that are estimated.",
       "On this device ({device}) FP8 queries are slower: it computes in no FP8."};
-  const Platform device = question.table != nullptr ? question.table->platform : Platform{};
+  const Platform* const device = device_of(question);
   return fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(fact.kind)]),
-                     fmt::arg("device", device_name(device)), fmt::arg("backend", fact.backend),
-                     fmt::arg("known_wrong", fact.known_wrong),
+                     fmt::arg("device", device != nullptr ? device_name(*device) : ""),
+                     fmt::arg("backend", fact.backend), fmt::arg("known_wrong", fact.known_wrong),
                      fmt::arg("flag", flag_name(question.env.spellings)));
 }
 
@@ -185,7 +190,9 @@ std::string in_lines(const AttentionPlan& plan) {
   if (plan.chunked_prefill_workspace) {
     add_bytes("workspace", plan.workspace_bytes, "For a token.");
   }
-  for (const Caution& each : plan.cautions) text += fmt::format("caution: {}\n", each.sentence);
+  for (const Caution& each : plan.cautions) {
+    text += fmt::format("caution: {}\n", one_line(each.sentence));
+  }
   text.pop_back();
   return text;
 }

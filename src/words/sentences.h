@@ -100,8 +100,8 @@ std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype);
 inline constexpr char key_value_reason[] = "Always that of the prefill queries.";
 inline constexpr char output_reason[] = "Always the model's data type.";
 
-/// Why prefill queries are of their type.
-std::string prefill_reason(const PrefillQueryExplanation& explanation);
+/// Why prefill queries are of their type. `is_by_kv_cache`: FP8, and nobody asked for it.
+std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_by_kv_cache);
 
 /// Why decode queries are of theirs. `engines_reason`: what its predicate gave for a refusal.
 std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason);

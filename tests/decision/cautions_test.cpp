@@ -48,19 +48,20 @@ TEST(Cautions, OfABackendThatHasBeenWrong_vllm51011) {
   question.device = "gfx942";
   question.decode_backend = "ROCM_AITER_MLA";
   EXPECT_EQ(sentence(question.plan(), CautionKind::known_wrong),
-            "Backend ROCM_AITER_MLA computes in FP8: with fewer than 16 heads of a rank answers "
-            "degenerate before vllm#51011 (2026-08-04).");
+            "FP8 attention of backend ROCM_AITER_MLA was wrong with fewer than 16 heads of a rank, "
+            "before "
+            "vllm#51011 (2026-08-04).");
   question.config.cache_config.cache_dtype = "auto";
   EXPECT_EQ(sentence(question.plan(), CautionKind::known_wrong), "");
 
   // A row of prefill says it, too.
   std::vector<PrefillBackend> backends = vllm_prefill_backends();
-  for (PrefillBackend& backend : backends) backend.known_wrong = "P saturates before 1.2";
+  for (PrefillBackend& backend : backends) backend.known_wrong = "before 1.2: P saturates";
   const auto plan = plan_attention_data_types(
       deepseek_v3().config, DataType::bfloat16, make_environment(cuda(10, 0), backends),
       make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
   EXPECT_EQ(sentence(plan, CautionKind::known_wrong),
-            "Backend TRTLLM_RAGGED computes in FP8: P saturates before 1.2.");
+            "FP8 attention of backend TRTLLM_RAGGED was wrong before 1.2: P saturates.");
 }
 
 TEST(Cautions, OfFp8QueriesWithoutFp8Units) {

@@ -8,7 +8,9 @@
 #include <mla_dtype/kv_cache.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -95,10 +97,19 @@ int check_run_remedies(const EngineOnDevice& world, const EngineConfig& config) 
   const auto remedies = world.remedies(config);
   if (!remedies) return 0;
   std::size_t last = 0;
+  std::set<std::string> effects;
   for (const Remedy& remedy : *remedies) {
     EXPECT_GE(changes_in(remedy), last) << "fewest changes first";
     last = changes_in(remedy);
     expect_least(world, config, remedy);
+    EngineOnDevice followed = world;
+    if (!remedy.decode_backend.empty()) followed.decode_backend = remedy.decode_backend;
+    const std::uint64_t effect = pack(followed.plan(follow(config, remedy)));
+    EXPECT_TRUE(effects
+                    .insert(remedy.prefill_backend + ' ' + remedy.decode_backend + ' ' +
+                            std::to_string(effect))
+                    .second)
+        << remedy.spelling << " comes to the same as another one";
   }
   const bool is_one_enough = !remedies->empty() && changes_in(remedies->front()) == 1;
   EXPECT_EQ(is_one_enough, helps_alone(world, config));
@@ -119,14 +130,16 @@ TEST_P(RunRemedies, EachLetsTheModelRun) {
       {
         const EngineOnDevice world = {engine, make_platform(device), decode_backend,
                                       DataType::bfloat16};
-        for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_ds_mla"}) {
-          for (const int index_topk : {0, 2048}) {
+        for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla"}) {
+          for (const auto& [index_topk, quant_algo] :
+               {std::pair(0, ""), {0, "FP8"}, {2048, ""}, {2048, "FP8"}, {2048, "NVFP4"}}) {
             for (const MlaDimensions& dimensions :
                  {MlaDimensions{192, 64, 256}, MlaDimensions{128, 0, 128}}) {
               EngineConfig config = make_config(cache_dtype, false);
               config.index_topk = index_topk;
               config.mla_dimensions = dimensions;
               config.cache_config.kv_scales = KvScales::calibrated;
+              config.cache_config.checkpoint_kv_cache_quant_algo = quant_algo;
               SCOPED_TRACE(std::string(device) + ' ' + decode_backend + ' ' + cache_dtype + ' ' +
                            std::to_string(index_topk));
               remedies += check_run_remedies(world, config);
@@ -184,6 +197,7 @@ TEST_P(RunRemedies, EachOfADecisionGivesFp8) {
         for (const bool flag : {false, true}) {
           EngineConfig config = make_config(std::string(format.name), flag);
           config.index_topk = index_topk;
+          if (flag) config.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
           const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
           for (const Remedy& remedy : explanation.remedies) {
             SCOPED_TRACE(std::string(device) + ' ' + std::string(format.name) + ": " +

@@ -156,7 +156,7 @@ TEST(SparseAttention, AutoIsStoredAsTheDecodeBackendHasIt) {
 TEST(SparseAttention, IsNeverAnsweredAsDense) {
   for (const std::string device : {"8.0", "8.9", "none"}) {
     expect_refused([&] { return SparseVllm(device).plan(deepseek_v3_2("auto")); },
-                   StartsWith("No decode backend can be used."));
+                   StartsWith("No known decode backend can be used."));
   }
   for (const DecodeBackend& backend : vllm_decode_backends()) {
     for (const char* device : {"9.0", "10.0", "12.0", "gfx950"}) {
@@ -182,9 +182,14 @@ TEST(SparseAttention, APackedCacheNeedsARotaryPart_vllm55543) {
     EngineConfig config = deepseek_v3_2("fp8_ds_mla");
     config.mla_dimensions.qk_rope_head_dim = 0;
     expect_refused([&] { return SparseVllm(device).plan(config); },
-                   HasSubstr("does not take a latent of 512 elements (kv_lora_rank and "
-                             "qk_rope_head_dim), only 576: it needs a rotary part."));
+                   HasSubstr("needs a rotary part, and qk_rope_head_dim is 0."));
   }
+  // Also where the latent is as long as with one.
+  EngineConfig long_latent = deepseek_v3_2("fp8_ds_mla");
+  long_latent.mla_dimensions.qk_rope_head_dim = 0;
+  long_latent.kv_lora_rank = 576;
+  expect_refused([&] { return SparseVllm("9.0").plan(long_latent); },
+                 HasSubstr("needs a rotary part, and qk_rope_head_dim is 0."));
   // What needs none runs.
   EngineConfig dense = make_config("auto", false);
   dense.mla_dimensions = {128, 0, 128};

@@ -34,9 +34,9 @@ TEST(DecodeBackends, TheTableIsVllms) {
   }
   EXPECT_THAT(names,
               ElementsAre("ROCM_AITER_MLA", "FLASHINFER_MLA", "TOKENSPEED_MLA", "CUTLASS_MLA",
-                          "FLASH_ATTN_MLA", "FLASHMLA", "TRITON_MLA", "FLASH_ATTN_MLA_SPARSE",
-                          "FLASHMLA_SPARSE", "FLASHINFER_MLA_SPARSE", "FLASHINFER_MLA_SPARSE_SM120",
-                          "ROCM_AITER_MLA_SPARSE"));
+                          "FLASH_ATTN_MLA", "FLASHMLA", "TRITON_MLA", "ROCM_AITER_TRITON_MLA",
+                          "FLASH_ATTN_MLA_SPARSE", "FLASHMLA_SPARSE", "FLASHINFER_MLA_SPARSE",
+                          "FLASHINFER_MLA_SPARSE_SM120", "ROCM_AITER_MLA_SPARSE"));
 }
 
 // The legal pairs once more, as sets of devices.

@@ -258,8 +258,11 @@ class DecisionChecker : public Checker {
 
   void check_blockers(const PrefillQueryExplanation& explanation) const {
     CHECK(explanation.blockers.empty() == is_fp8(explanation.data_type));
-    CHECK(has(explanation, BlockerKind::not_requested) ==
-          (!is_asked_for() && (setting_.choice.empty() || !asks_by_kv_cache(world_, setting_))));
+    // Without a flag it is told only where nothing else is.
+    const bool is_told = has_flag(world_) || explanation.blockers.size() == 1;
+    CHECK(!has(explanation, BlockerKind::not_requested) || !is_asked_for());
+    CHECK(has(explanation, BlockerKind::not_requested) || is_asked_for() || !has_flag(world_));
+    CHECK(is_told || !has(explanation, BlockerKind::not_requested));
     CHECK(has(explanation, BlockerKind::kv_cache_not_quantized) == !decision_.quantized);
     for (const Blocker& blocker : explanation.blockers) {
       CHECK(!blocker.sentence.empty());

@@ -37,6 +37,7 @@ struct Case {
   Spellings spellings = {};
   LogLevel refused_request_level = LogLevel::info;
   std::optional<DataType> fp8 = {};
+  std::optional<KvCacheFormat> own_kv_cache = {};
 
   Environment make() const {
     const auto is_available = [this](std::string_view name) -> Support {
@@ -58,6 +59,7 @@ struct Case {
       };
     }
     if (fp8) env.fp8_data_type = *fp8;
+    if (own_kv_cache) env.kv_cache_formats = {{*own_kv_cache, {}}};
     env.spellings = spellings;
     env.refused_request_level = refused_request_level;
     return env;
@@ -239,6 +241,13 @@ inline Alterations changes_of_question() {
     for (const std::string& spelling :
          {std::string(), std::string("--own"), std::string("--own %"), same_object}) {
       add("spelling", [=](Case& c) { c.spellings.*member = spelling; });
+    }
+  }
+  for (const KvCacheScales scales : {KvCacheScales::per_tensor, KvCacheScales::per_token_head}) {
+    for (const bool packed : {false, true}) {
+      add("KV-cache format of its own", [=](Case& c) {
+        c.own_kv_cache = {"my_fp8", true, DataType::float8_e4m3fn, packed, scales};
+      });
     }
   }
   add("level", [](Case& c) { c.refused_request_level = LogLevel::warning; });

@@ -165,7 +165,8 @@ inline Plan plan(const World& world, const Setting& setting) {
   const bool is_stored_quantized = quantized || !result.stored_as.empty();
   if (is_stored_quantized && !decodes_in_fp8) result.cautions.push_back(CautionKind::storage_only);
   if (ignores_flag) result.cautions.push_back(CautionKind::flag_ignored);
-  if (!world.injected && decodes_in_fp8 && !world.device.fp8()) {
+  const bool is_device_known = !world.injected || world.decode_row;
+  if (is_device_known && computes_in_fp8 && !world.device.fp8()) {
     result.cautions.push_back(CautionKind::no_fp8_units);
   }
   const bool is_wrong_in_some_version = world.decode_row && world.decode_row->known_wrong;

@@ -213,6 +213,16 @@ inline bool asks_by_kv_cache(const World& world, const Setting& setting) {
   return row != nullptr && row->fp8_queries == Fp8Queries::by_kv_cache;
 }
 
+// Whether there is a flag: some backend takes FP8 queries by it, or none takes them at all.
+inline bool has_flag(const World& world) {
+  const auto count = [&](Fp8Queries queries) {
+    return std::count_if(world.rows.begin(), world.rows.end(),
+                         [&](const Row& row) { return row.fp8_queries == queries; });
+  };
+  return world.injected || count(Fp8Queries::by_kv_cache) == 0 ||
+         count(Fp8Queries::optional) + count(Fp8Queries::required) > 0;
+}
+
 struct Decision {
   PrefillQueryOutcome outcome;
   DataType data_type;

@@ -301,7 +301,12 @@ inline std::vector<DecodeRow> decode_rows() {
       {"FLASH_ATTN_MLA", {{model, {}, hopper, any_16_bits}}},
       {"FLASHMLA", {{model, {}, hopper, any_16_bits}, {fp8, plain, hopper, any_16_bits}}},
       {"TRITON_MLA", {{model, {}, from_8_0, any_16_bits}, {model, plain, from_8_9, any_16_bits}}},
+      {"ROCM_AITER_TRITON_MLA",
+       {{model, {}, {cdna}, any_16_bits}, {fp8, with_e5m2, {cdna}, any_16_bits}}},
   };
+  rows[7].most_heads = 128;
+  rows[7].multiple_of = 16;
+  rows[7].known_wrong = true;
   rows[0].most_heads = rows[3].most_heads = 128;
   rows[0].multiple_of = 16;
   rows[0].known_wrong = true;
