@@ -130,11 +130,13 @@ TEST_P(RunRemedies, EachLetsTheModelRun) {
       {
         const EngineOnDevice world = {engine, make_platform(device), decode_backend,
                                       DataType::bfloat16};
-        for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla"}) {
+        for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_ds_mla"}) {
           for (const auto& [index_topk, quant_algo] :
                {std::pair(0, ""), {0, "FP8"}, {2048, ""}, {2048, "FP8"}, {2048, "NVFP4"}}) {
             for (const MlaDimensions& dimensions :
                  {MlaDimensions{192, 64, 256}, MlaDimensions{128, 0, 128}}) {
+              const bool has_rope = dimensions.qk_rope_head_dim != 0;
+              if (*quant_algo != '\0' && !has_rope) continue;
               EngineConfig config = make_config(cache_dtype, false);
               config.index_topk = index_topk;
               config.mla_dimensions = dimensions;
