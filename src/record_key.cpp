@@ -79,9 +79,11 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   if (question.engines_answer) hash.add(question.engines_answer->reason);
   for (const auto& [own, token_bytes] : question.env.kv_cache_formats) {
     hash.add(own.name);
-    hash.add(own.quantized | own.packed << 1 | own.data_type.has_value() << 2,
-             static_cast<std::uint64_t>(own.data_type.value_or(DataType::float32)) << 8 |
-                 static_cast<std::uint64_t>(own.scales));
+    const DataType type = own.data_type.value_or(question.model_dtype);
+    const auto traits =
+        static_cast<unsigned>(own.quantized) + 2 * static_cast<unsigned>(own.packed);
+    hash.add(traits,
+             static_cast<std::uint64_t>(type) << 8 | static_cast<std::uint64_t>(own.scales));
   }
   if (record == Record::enabled) return hash.value();  // speaks of no setting
   hash.add(question.env.spellings.request_fp8);

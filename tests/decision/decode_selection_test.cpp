@@ -106,6 +106,8 @@ TEST(DecodeSelection, AiterTakesMostNumbersOfHeads_vllm35850_vllm50817) {
   EXPECT_THAT(blockers_on(config, "gfx942", "ROCM_AITER_MLA"),
               ElementsAre(BlockerKind::head_count));
   EXPECT_EQ(select_on(config, "gfx942").name, "TRITON_MLA");
+  EXPECT_EQ(select_on(config, "gfx942", "ROCM_AITER_MLA").rejected[0].blockers[0].sentence,
+            "Decode backend ROCM_AITER_MLA does not take 130 heads.");
   // Of 65 heads on each of two ranks that share their KV cache, too.
   config.num_attention_heads = 65;
   config.parallel_config.decode_context_parallel_size = 2;
@@ -160,7 +162,55 @@ TEST(DecodeSelection, WhatIsNotInstalledIsPassedOver) {
             "Decode backend FLASHINFER_MLA is not available: No FlashInfer.");
 }
 
+// Without a table of prefill backends, too, and the operator's other settings stay.
+TEST(DecodeSelection, AnotherBackendIsAdvised) {
+  EngineProfile engine = vllm_engine();
+  engine.spellings.decode_backend = R"(--attention-config '{"backend": "%"}')";
+  Environment own;
+  own.spellings = engine.spellings;
+  own.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
+    return true;
+  };
+  for (const Environment& env : {make_environment(cuda(10, 0), engine), own}) {
+    EngineConfig config = make_config("auto", true);
+    const auto decode = make_decode_environment(cuda(10, 0), engine, nullptr, "TOKENSPEED_MLA");
+    try {
+      static_cast<void>(plan_attention_data_types(config, DataType::bfloat16, env, decode));
+      FAIL() << "nothing was thrown";
+    } catch (const AttentionPlanRefused& refused) {
+      ASSERT_FALSE(refused.remedies().empty());
+      EXPECT_EQ(refused.remedies()[0].decode_backend, "FLASHINFER_MLA");
+      EXPECT_EQ(refused.remedies()[0].spelling,
+                "--attention-config '{\"use_prefill_query_quantization\": true, \"backend\": "
+                "\"FLASHINFER_MLA\"}'");
+    }
+  }
+  // What keeps the decode backend says so, where one option sets both.
+  EngineConfig config = make_config("fp8", true);
+  const auto plan = plan_attention_data_types(
+      config, DataType::bfloat16, make_environment(cuda(10, 0), engine),
+      make_decode_environment(cuda(10, 0), engine, nullptr, "CUTLASS_MLA"));
+  EXPECT_THAT(plan.prefill.remedies.at(0).spelling, HasSubstr("\"backend\": \"CUTLASS_MLA\""));
+}
+
 TEST(DecodeSelection, BadInputIsRefused) {
+  EngineProfile twice;
+  twice.decode_backends = {vllm_engine().decode_backends[0], vllm_engine().decode_backends[0]};
+  expect_invalid([&] { return make_decode_environment(cuda(9, 0), twice); },
+                 StartsWith("decode backends: \"ROCM_AITER_MLA\" twice"));
+  twice.decode_backends.pop_back();
+  twice.decode_backends[0].pairs[0].heads.multiple_of = -1;
+  expect_invalid([&] { return make_decode_environment(cuda(9, 0), twice); },
+                 StartsWith("decode backend ROCM_AITER_MLA, heads.multiple_of: -1"));
+  EngineConfig config = make_config("fp8", false);
+  Environment wrong = make_environment(cuda(10, 0), vllm_engine());
+  wrong.is_quantized_kv_cache = [](std::string_view) { return false; };
+  expect_invalid(
+      [&] {
+        return select_decode_backend(config, DataType::bfloat16, wrong,
+                                     make_decode_environment(cuda(10, 0), vllm_engine()));
+      },
+      StartsWith("is_quantized_kv_cache: "));
   EngineProfile empty;
   expect_invalid([&] { return make_decode_environment(cuda(9, 0), empty); },
                  StartsWith("decode backends: none"));
@@ -184,9 +234,9 @@ TEST(DecodeSelection, BadInputIsRefused) {
                  StartsWith("decode backend X, stored_as: \"fp9\""));
   expect_invalid(
       [] {
-        EngineConfig config;
-        config.index_topk = -1;
-        return select_on(config, "9.0");
+        EngineConfig negative;
+        negative.index_topk = -1;
+        return select_on(negative, "9.0");
       },
       StartsWith("index_topk: -1"));
 }

@@ -149,6 +149,10 @@ TEST(SparseAttention, AutoIsStoredAsTheDecodeBackendHasIt) {
     EXPECT_EQ(plan.kv_cache_bytes, 656U);
     EXPECT_EQ(plan.decode_query.data_type, DataType::bfloat16);
   }
+  // Ranks that name it otherwise agree.
+  EngineConfig by_auto = deepseek_v3_2("auto"), by_name = deepseek_v3_2("fp8");
+  by_auto.cache_config.kv_scales = by_name.cache_config.kv_scales = KvScales::calibrated;
+  EXPECT_EQ(pack(SparseVllm("12.0").plan(by_auto)), pack(SparseVllm("12.0").plan(by_name)));
   expect_refused([] { return SparseVllm("12.0").plan(deepseek_v3_2("bfloat16")); },
                  HasSubstr("does not read a KV cache of dtype \"bfloat16\""));
 }
@@ -200,7 +204,11 @@ TEST(SparseAttention, APackedCacheNeedsARotaryPart_vllm55543) {
 TEST(SparseAttention, SglangTakesFp8QueriesOnHopper_sglang30514) {
   EngineConfig config = deepseek_v3_2("fp8_e4m3");
   const Environment hopper = make_environment(cuda(9, 0), sglang_engine());
-  EXPECT_EQ(explain_prefill_query_data_type(config, bf16, hopper).data_type, DataType::bfloat16);
+  const auto by_default = explain_prefill_query_data_type(config, bf16, hopper);
+  EXPECT_EQ(by_default.data_type, DataType::bfloat16);
+  EXPECT_EQ(by_default.hint,
+            "Prefill backend flashmla_sparse does not take FP8 queries here, but "
+            "flashmla_sparse_q8 does: choose it.");
   config.attention_config.mla_prefill_backend = "flashmla_sparse_q8";
   EXPECT_EQ(explain_prefill_query_data_type(config, bf16, hopper).data_type,
             DataType::float8_e4m3fn);

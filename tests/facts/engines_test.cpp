@@ -170,7 +170,43 @@ TEST(Engines, Float32IsKnown) {
   EXPECT_EQ(pack(wide) >> 32 & 0xff, 254U);
 }
 
+// Nobody asked for it, and nobody is told that somebody did.
+TEST(Engines, APlanSaysThatItGoesByTheKvCache) {
+  EXPECT_EQ(plan_of(sglang_engine(), "10.0", make_config("fp8_e4m3", false)).prefill_query.reason,
+            "The KV cache is FP8, and the prefill backend goes by it.");
+}
+
+// DSA's FP8 is FlashMLA's layout but for trtllm, and of `auto` on Blackwell the operator has to
+// say.
+TEST(Engines, SglangsSparseKvCaches) {
+  EngineConfig config = make_config("fp8_e4m3", false);
+  config.index_topk = 2048;
+  const AttentionPlan hopper = plan_of(sglang_engine(), "9.0", config);
+  EXPECT_EQ(hopper.kv_cache_dtype.resolved, "fp8_ds_mla");
+  EXPECT_EQ(hopper.kv_cache_bytes, 656U);
+  const AttentionPlan blackwell = plan_of(sglang_engine(), "10.0", config);
+  EXPECT_EQ(blackwell.kv_cache_bytes, 576U);
+  EXPECT_EQ(blackwell.prefill_backend.name, "trtllm");
+  EXPECT_EQ(blackwell.prefill_query.data_type, DataType::float8_e4m3fn);
+  EXPECT_EQ(blackwell.decode_query.data_type, DataType::float8_e4m3fn);
+  config.cache_config.cache_dtype = "auto";
+  EXPECT_THROW(static_cast<void>(plan_of(sglang_engine(), "10.0", config)), AttentionPlanRefused);
+}
+
 TEST(Engines, BadFormatsAreRefused) {
+  using Formats = std::vector<EngineKvCacheFormat>;
+  const auto per_tensor = KvCacheScales::per_tensor;
+  for (const Formats& bad :
+       {Formats{{{"x", true, {}, false, per_tensor}, {}}},
+        Formats{{{"x", true, DataType::int8, false, KvCacheScales::none}, {}}},
+        Formats{{{"x", false, DataType::float8_e4m3fn, false, KvCacheScales::none}, {}}},
+        Formats{{{"x", false, {}, false, KvCacheScales::none}, {}},
+                {{"x", false, {}, false, KvCacheScales::none}, {}}}}) {
+    EngineProfile engine = vllm_engine();
+    engine.kv_cache_formats = bad;
+    expect_invalid([&] { return make_environment(cuda(10, 0), engine); },
+                   StartsWith("kv_cache_formats: \"x\""));
+  }
   Environment env = make_environment(cuda(10, 0), own_engine());
   expect_invalid([&] { return evaluate_prefill_query(make_config("int6", false), bf16, env); },
                  StartsWith("cache_dtype: \"int6\""));
