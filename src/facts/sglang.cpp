@@ -32,9 +32,6 @@ PrefillBackend sparse(const char* name) {
 
 // In the order in which SGLang takes them by default (model_overrides/deepseek_v2.py@0bc643895).
 std::vector<PrefillBackend> sglang_prefill_backends() {
-  PrefillBackend fa3 = by_kv_cache("fa3", {cuda(9, 0)});  // flashattention_backend.py@003e7b77a
-  fa3.dimensions = {{128, 64, 128}, {64, 64, 128}};       // heads of at most 256
-
   PrefillBackend aiter;
   aiter.name = "aiter";
   aiter.devices = {rocm("gfx942"), rocm("gfx950")};
@@ -52,7 +49,7 @@ std::vector<PrefillBackend> sglang_prefill_backends() {
       q8,
       // trtllm_mla_backend.py@0042fd977. 12.x passes its check, but takes triton by default.
       by_kv_cache("trtllm_mla", {cuda_family(10)}),
-      fa3,
+      by_kv_cache("fa3", {cuda(9, 0)}),  // flashattention_backend.py@003e7b77a
       aiter,
   };
 }
@@ -90,10 +87,10 @@ std::vector<DecodeBackend> sglang_decode_backends() {
     each->with_decode_context_parallel = true;
   }
   DecodePair aiter = pair(model, {}, {rocm("gfx942"), rocm("gfx950")});
-  // But for trtllm, FP8 is FlashMLA's layout.
+  aiter.heads = {{4, 8, 12, 16, 32, 48, 64, 80, 96, 112, 128}, 0, 0};  // aiter_backend.py@003c5589f
+  // But for trtllm, sparse FP8 is FlashMLA's layout.
   DecodePair packed = pair(model, {"fp8_e4m3"}, both);
   packed.stored_as = "fp8_ds_mla";
-  aiter.heads = {{4, 8, 12, 16, 32, 48, 64, 80, 96, 112, 128}, 0, 0};  // aiter_backend.py@003c5589f
   return {
       sglang_decode("trtllm_mla", {trtllm_model, pair(fp8, {"fp8_e4m3"}, blackwell)}, false),
       sglang_decode("tokenspeed_mla", {pair(fp8, {"fp8_e4m3"}, blackwell)}, false),  // @029806e7d
@@ -101,8 +98,8 @@ std::vector<DecodeBackend> sglang_decode_backends() {
       sglang_decode("fa3", {pair(model, {}, hopper), pair(model, {"fp8_e4m3"}, hopper)}, false),
       sglang_decode("aiter", {aiter}, false),
       // dsa_backend.py@0034a3803. The default of 9.0 is fa3, with FP8 flashmla_kv; that of 10.x
-      // trtllm. `auto` comes to fp8_e4m3 there (arg_groups/overrides.py@003bbaf9a), which is left
-      // to say.
+      // trtllm, where `auto` comes to fp8_e4m3 (arg_groups/overrides.py@003bbaf9a): an operator has
+      // to say which.
       sglang_decode("fa3", {pair(model, {"auto", "bf16", "bfloat16"}, hopper)}, true),
       sglang_decode(
           "trtllm",
@@ -120,9 +117,8 @@ EngineProfile make_sglang() {
   engine.name = "SGLang";
   engine.facts_as_of =
       "0.5.14, trtllm_mla_backend.py@0042fd977 and dsa_backend.py@0034a3803, read in November "
-      "2026; not read: flashinfer, flashmla, triton, wave, tilelang, and which of flashmla_sparse "
-      "and "
-      "flashmla_kv prefills; sparse backends are chosen by --dsa-prefill-backend";
+      "2026. Not read: flashinfer, flashmla, triton, wave, tilelang; which of the sparse backends "
+      "prefills in 16 bits. Those are chosen by --dsa-prefill-backend";
   engine.prefill_backends = sglang_prefill_backends();
   engine.decode_backends = sglang_decode_backends();
   engine.selection = BackendSelection::first_usable;

@@ -84,6 +84,9 @@ TEST(Engines, SglangsPlans) {
   const AttentionPlan hopper = plan_of(sglang_engine(), "9.0", make_config("fp8_e4m3", false));
   EXPECT_EQ(hopper.decode_backend, "fa3");
   EXPECT_EQ(hopper.decode_query.data_type, bf16) << "it reads FP8 with 16-bit queries";
+  EngineConfig glm = make_config("fp8_e4m3", false);
+  glm.mla_dimensions = {192, 64, 256};
+  EXPECT_EQ(plan_of(sglang_engine(), "9.0", glm).prefill_backend.name, "fa3");
   EngineConfig sparse = make_config("auto", false);
   sparse.index_topk = 2048;
   EXPECT_EQ(plan_of(sglang_engine(), "9.0", sparse).decode_backend, "fa3");
