@@ -59,10 +59,10 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
       "On this device ({device}) no setting helps: {why_not}.",
       "On this device ({device}) no setting helps this model in this engine.",
       "No flag, KV-cache dtype or prefill backend helps here.",
-      "No prefill setting helps: the decode backend reads no KV cache that FP8 prefill attention "
-      "reads.",
-      "On this device ({device}) FP8 prefill queries are not predicted to be faster at the "
-      "expected ISL."};
+      ("No prefill setting helps: the decode backend reads no KV cache that FP8 prefill attention "
+       "reads."),
+      ("On this device ({device}) FP8 prefill queries are not predicted to be faster at the "
+       "expected ISL.")};
   std::string text = fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(why)]),
                                  fmt::arg("device", device_name(question.table->platform)),
                                  fmt::arg("why_not", why_not_on_device(*question.table)));

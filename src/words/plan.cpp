@@ -43,7 +43,7 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
   const EngineConfig& config = question.config;
   const int ranks = config.parallel_config.decode_context_parallel_size;
   const std::string_view model = to_string(question.model_dtype);
-  const std::string pair =
+  std::string pair =
       fmt::format("does not read a KV cache of dtype {} for a {} model on this device ({}).",
                   in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
                   device_name(question.decode->platform));
@@ -145,15 +145,15 @@ std::string workspace_reason(const PrefillQuestion& question) {
 
 std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
   constexpr std::string_view sentences[] = {
-      "Attention is computed in FP8 with KV scales of 1: what exceeds the range of FP8 is cut off. "
-      "Calibrated scales avoid that.",
+      ("Attention is computed in FP8 with KV scales of 1: what exceeds the range of FP8 is cut "
+       "off. Calibrated scales avoid that."),
       "Attention is computed in FP8, and it is not known whether the KV scales are calibrated.",
-      "The KV cache is quantized for storage only: decode computes in the model's data type, which "
-      "saves memory but no time.",
+      ("The KV cache is quantized for storage only: decode computes in the model's data type, "
+       "which saves memory but no time."),
       "On this device ({device}) prefill backend {backend} may run in FP8 whatever {flag} says.",
       "FP8 attention of backend {backend} was wrong {known_wrong}.",
-      "Attention is computed in FP8 with a scale of keys that is not that of values, although MLA "
-      "has one latent for both.",
+      ("Attention is computed in FP8 with a scale of keys that is not that of values, although MLA "
+       "has one latent for both."),
       "Attention is computed in FP8 with KV scales that are estimated.",
       "On this device ({device}) FP8 queries are slower: it computes in no FP8."};
   const Platform* const device = device_of(question);
