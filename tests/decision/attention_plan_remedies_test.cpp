@@ -94,6 +94,9 @@ TEST_P(PlanRemedies, EachGivesAPlanWithFp8PrefillQueries) {
         for (const std::string& choice : choices) {
           for (const KvScales scales : {KvScales::unit, KvScales::calibrated}) {
             for (const char* quant_algo : {"", "FP8"}) {
+              // Scales matter to CUTLASS_MLA alone, and the checkpoint to auto.
+              if (scales == KvScales::unit && !decode.needs_unit_scales) continue;
+              if (*quant_algo != '\0' && format.name != "auto") continue;
               EngineConfig config = make_config(std::string(format.name), false);
               config.cache_config.kv_scales = scales;
               config.cache_config.checkpoint_kv_cache_quant_algo = quant_algo;
