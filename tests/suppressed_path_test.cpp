@@ -325,7 +325,8 @@ TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
   for (const Environment& built_in :
        {make_environment(cuda(10, 0), "FLASHINFER"), make_environment(cuda(10, 0), "FLASH_ATTN"),
         make_environment(cuda(9, 0), "FLASHINFER"), make_environment(cuda(10, 0), backends),
-        make_environment(Platform{}, backends)}) {
+        make_environment(Platform{}, backends), make_environment(cuda(10, 0), vllm_engine()),
+        make_environment(cuda(10, 0), sglang_engine())}) {
     for (const char* cache_dtype : {"fp8", "auto", "nvfp4"}) {
       for (const DataType model_dtype : {DataType::bfloat16, DataType::float32}) {
         for (const bool requested : {true, false}) {

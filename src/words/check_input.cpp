@@ -154,13 +154,15 @@ const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype,
 }
 
 void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats) {
-  std::vector<std::string_view> names;
-  for (const auto& [format, token_bytes] : formats) {
+  for (const EngineKvCacheFormat& own : formats) {
+    const KvCacheFormat& format = own.format;
     check_name("kv_cache_formats", format.name);
-    if (find_kv_cache_format(format.name) != nullptr || holds(names, format.name)) {
+    const auto same_name = std::count_if(
+        formats.begin(), formats.end(),
+        [&](const EngineKvCacheFormat& other) { return other.format.name == format.name; });
+    if (find_kv_cache_format(format.name) != nullptr || same_name != 1) {
       throw_invalid_argument("kv_cache_formats", in_quotes(format.name), "names not known already");
     }
-    names.push_back(format.name);
     check_enumerator("kv_cache_formats, scales", "KvCacheScales", format.scales,
                      KvCacheScales::packed);
     const bool has_type = format.data_type.has_value();

@@ -78,7 +78,8 @@ void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo)
 const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype,
                                            const std::vector<EngineKvCacheFormat>& own = {});
 
-/// Formats of an engine's own without a name, or with one that is known already.
+/// Formats of an engine's own that contradict themselves, or have no name, or one that is known
+/// already. Allocates only what it throws: each decision is checked.
 void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats);
 
 /// Rows that contradict themselves, two of one name, none at all.
