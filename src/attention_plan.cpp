@@ -111,9 +111,10 @@ void plan_kv_cache(const PrefillQuestion& question, const KvCacheFormat* format,
 }
 
 // Throws where no kernel can run.
-void throw_if_nothing_runs(const PrefillQuestion& question, const AttentionPlan& plan) {
+void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& choice,
+                           const AttentionPlan& plan) {
   std::string why;
-  if (!detail::can_decode(question)) {
+  if (question.decode != nullptr && choice.row == nullptr) {
     why = detail::decode_refusal(question);
   } else if (question.table != nullptr && plan.prefill_backend.name.empty()) {
     why = detail::compose(plan.prefill_backend);
@@ -173,8 +174,8 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   AttentionPlan plan{};
   plan.prefill = detail::explain(question, evaluation);
   if (question.table != nullptr) plan.prefill_backend = detail::explain_selection(question);
-  throw_if_nothing_runs(question, plan);
   const DecodeChoice choice = detail::select_decode(question).selected;
+  throw_if_nothing_runs(question, choice, plan);
   plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
   if (choice.row != nullptr) {
     plan.decode_backend = choice.row->backend.name;
@@ -196,8 +197,7 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   }
   plan.decode_query = plan_decode(decode, question, choice);
   plan.output = {model_dtype, detail::output_reason};
-  const DecodeBackend* const backend = choice.row != nullptr ? &choice.row->backend : nullptr;
-  for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, backend)) {
+  for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, choice.row)) {
     plan.cautions.push_back({fact.kind, detail::caution(fact, question)});
   }
   return plan;

@@ -99,7 +99,7 @@ struct CautionFact {
 /// What is to be cautioned about in a plan that is complete but for this. `prefill`, `decode`: what
 /// runs; null: it is not known.
 std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
-                                     const PrefillRow* prefill, const DecodeBackend* decode);
+                                     const PrefillRow* prefill, const DecodeRow* decode);
 
 // A plan in 64 bits: attention_plan.h has the table.
 

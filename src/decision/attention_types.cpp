@@ -74,7 +74,7 @@ const Platform* device_of(const PrefillQuestion& question) {
 }
 
 std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
-                                     const PrefillRow* prefill, const DecodeBackend* decode) {
+                                     const PrefillRow* prefill, const DecodeRow* decode) {
   std::vector<CautionFact> result;
   const CacheConfig& cache = question.config.cache_config;
   const bool is_fp8_prefill = is_fp8(plan.prefill_query.data_type);
@@ -97,12 +97,12 @@ std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQue
   const Platform* const device = device_of(question);
   add_if((is_fp8_prefill || is_fp8_decode) && device != nullptr && !fp8_data_type(*device),
          {CautionKind::no_fp8_units});
-  const auto add_known_wrong = [&](bool is_fp8, const auto& backend) {
-    add_if(is_fp8 && !backend.known_wrong.empty(),
-           {CautionKind::known_wrong, backend.name, backend.known_wrong});
+  const auto add_known_wrong = [&](bool is_fp8, const auto* row) {
+    if (!is_fp8 || row == nullptr || row->backend.known_wrong.empty()) return;
+    result.push_back({CautionKind::known_wrong, row->backend.name, row->backend.known_wrong});
   };
-  if (prefill != nullptr) add_known_wrong(is_fp8_prefill, prefill->backend);
-  if (decode != nullptr) add_known_wrong(is_fp8_decode, *decode);
+  add_known_wrong(is_fp8_prefill, prefill);
+  add_known_wrong(is_fp8_decode, decode);
   return result;
 }
 

@@ -43,9 +43,7 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
       question.config.num_attention_heads % backend.head_multiple != 0) {
     result.add(BlockerKind::head_count);
   }
-  if (is_sparse(question.config) ? !backend.sparse && !backend.fp8_with_sparse : backend.sparse) {
-    result.add(BlockerKind::sparse_attention);
-  }
+  if (!suits(backend, question.config)) result.add(BlockerKind::sparse_attention);
   if (backend.fp8_queries == Fp8Queries::never) return result;
   if (is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype)) {
     result.add(BlockerKind::output_dtype);

@@ -73,9 +73,6 @@ struct Obstacle {
   const PrefillRow* row = nullptr;
 };
 
-/// Whether an operator of these backends asks for FP8 queries; else they go by the KV cache.
-bool has_flag(const PrefillTable& table);
-
 /// Every condition that kept FP8 queries away, in the order in which they are told.
 std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation);
 
@@ -114,6 +111,7 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
 /// What select_prefill_backend() answers.
 struct Selection {
   const PrefillRow* selected = nullptr;
+  const PrefillRow* subject = nullptr;  ///< the choice, also where it is rejected; else the former
   bool takes_fp8 = false;
   std::vector<Choice> rejected = {};
   const PrefillRow* advised = nullptr;  ///< could take FP8 queries where the selected one cannot

@@ -151,6 +151,11 @@ struct PrefillQuestion {
 /// Whether the model has sparse attention.
 inline bool is_sparse(const EngineConfig& config) { return config.index_topk > 0; }
 
+/// Whether a prefill backend goes with the model's kind of attention, in FP8, too.
+inline bool suits(const PrefillBackend& backend, const EngineConfig& config) {
+  return is_sparse(config) ? backend.sparse || backend.fp8_with_sparse : !backend.sparse;
+}
+
 /// The configuration and the environment of a question, both checked; no predicate is asked.
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env);

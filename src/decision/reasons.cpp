@@ -167,8 +167,8 @@ std::vector<Choice> rejected_rows(const PrefillQuestion& question, const Prefill
 }
 
 // Which backend could take FP8 queries where what runs, or should run, cannot.
-const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow* selected) {
-  const PrefillRow* const subject = question.chosen != nullptr ? question.chosen : selected;
+const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow* selected,
+                              const PrefillRow* subject) {
   // With another KV cache, which this is not about, the remedies are.
   if (!can_decode(question) || question.is_ruled_out() ||
       (selected != nullptr && takes_fp8(*selected, question))) {
@@ -181,32 +181,26 @@ const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow*
   return rows.empty() ? nullptr : rows.front();
 }
 
-}  // namespace
-
+// Whether an operator of these backends asks for FP8 queries; else they go by the KV cache.
 bool has_flag(const PrefillTable& table) {
-  bool is_by_kv_cache = false;
-  for (const PrefillRow& row : table.rows) {
-    const Fp8Queries queries = row.backend.fp8_queries;
-    if (queries == Fp8Queries::optional || queries == Fp8Queries::required) return true;
-    is_by_kv_cache = is_by_kv_cache || queries == Fp8Queries::by_kv_cache;
-  }
-  return !is_by_kv_cache;
+  const auto any_row = [&](auto test) {
+    return std::any_of(table.rows.begin(), table.rows.end(),
+                       [&](const PrefillRow& row) { return test(row.backend.fp8_queries); });
+  };
+  return !any_row([](Fp8Queries queries) { return queries == Fp8Queries::by_kv_cache; }) ||
+         any_row([](Fp8Queries queries) {
+           return queries == Fp8Queries::optional || queries == Fp8Queries::required;
+         });
 }
 
-std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation) {
-  std::vector<Obstacle> result;
-  if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
-  if (!evaluation.facts.kv_cache_quantized) {
-    result.push_back({BlockerKind::kv_cache_not_quantized});
-  }
+// What the backends of the table, or the engine's own predicate, have against FP8 queries.
+void add_obstacles_of_backends(const PrefillQuestion& question, const Evaluation& evaluation,
+                               std::vector<Obstacle>& result) {
   if (question.table == nullptr) {
-    if (!evaluation.facts.requested) {
-      result.insert(result.begin(), {BlockerKind::not_requested});
-    }
     if (question.engines_answer && !question.engines_answer->supported) {
       result.push_back({BlockerKind::backend_refused});
     }
-    return result;
+    return;
   }
   if (evaluation.facts.kv_cache_quantized && is_kv_cache_refused(question)) {
     result.push_back({BlockerKind::kv_cache_format});
@@ -215,7 +209,19 @@ std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluatio
     const Blockers against = blockers_of(*row, question) - BlockerKind::kv_cache_format;
     for (const BlockerKind kind : against.kinds()) result.push_back({kind, row});
   }
-  if (!evaluation.facts.requested && (has_flag(*question.table) || result.empty())) {
+}
+
+}  // namespace
+
+std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation) {
+  std::vector<Obstacle> result;
+  if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
+  if (!evaluation.facts.kv_cache_quantized) {
+    result.push_back({BlockerKind::kv_cache_not_quantized});
+  }
+  add_obstacles_of_backends(question, evaluation, result);
+  const bool has_no_flag = question.table != nullptr && !has_flag(*question.table);
+  if (!evaluation.facts.requested && (!has_no_flag || result.empty())) {
     result.insert(result.begin(), {BlockerKind::not_requested});
   }
   return result;
@@ -272,8 +278,8 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
   const auto any_row = [&](auto test) { return std::any_of(rows.begin(), rows.end(), test); };
   constexpr Blockers of_configuration =
       Blockers(BlockerKind::dynamic_kv_scales) | BlockerKind::decode_context_parallel;
-  const auto suits = [&](const PrefillRow& row) {
-    return !is_sparse(question.config) || row.backend.sparse || row.backend.fp8_with_sparse;
+  const auto suits_model = [&](const PrefillRow& row) {
+    return suits(row.backend, question.config);
   };
   const auto fits = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
   if (any_row(fits)) {
@@ -283,7 +289,7 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
     without_decoding.decode = nullptr;
     return least_changes(without_decoding).empty() ? Hopeless::model : Hopeless::decode;
   }
-  if (!any_row(suits)) return Hopeless::model;
+  if (is_sparse(question.config) && !any_row(suits_model)) return Hopeless::model;
   if (!any_row([](const PrefillRow& row) { return !row.on_device.has(of_device); })) {
     return Hopeless::device;
   }
@@ -296,14 +302,15 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
 Selection make_selection(const PrefillQuestion& question) {
   Selection result;
   result.selected = selected_row(question);
+  result.subject = question.chosen != nullptr ? question.chosen : result.selected;
   if (question.chosen == nullptr || !question.is_chosen_by_name()) {
-    result.rejected = rejected_rows(question, select(question).row);
+    result.rejected = rejected_rows(question, result.subject);
   }
   if (question.chosen != nullptr && result.selected == nullptr) {
     result.rejected.push_back({question.chosen, rejection(*question.chosen, question)});
   }
   result.takes_fp8 = result.selected != nullptr && takes_fp8(*result.selected, question);
-  result.advised = advised_row(question, result.selected);
+  result.advised = advised_row(question, result.selected, result.subject);
   return result;
 }
 

@@ -75,10 +75,8 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
 
 std::string hint(const PrefillQuestion& question, const Selection& selection) {
   if (selection.advised == nullptr) return {};
-  const PrefillRow* const subject =
-      question.chosen != nullptr ? question.chosen : selection.selected;
   const std::string turn_on = fmt::format("turn {} on", flag_name(question.env.spellings));
-  if (subject == nullptr || subject == selection.advised) {
+  if (selection.subject == nullptr || selection.subject == selection.advised) {
     return fmt::format("Prefill backend {} takes only FP8 queries: {}.", name_of(selection.advised),
                        turn_on);
   }
@@ -88,7 +86,7 @@ std::string hint(const PrefillQuestion& question, const Selection& selection) {
   if (!question.requested && needs_flag) what += "; and " + turn_on;
   if (question.chosen == nullptr) what = turn_on + " to have it selected";
   return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.",
-                     name_of(subject), name_of(selection.advised), what);
+                     name_of(selection.subject), name_of(selection.advised), what);
 }
 
 }  // namespace
