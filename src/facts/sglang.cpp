@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "facts/fp8_row.h"
+#include "facts/rows.h"
 
 // SGLang, python/sglang/srt/layers/attention/ and arg_groups/, each file at the commit beside it.
 
@@ -54,20 +54,15 @@ std::vector<PrefillBackend> sglang_prefill_backends() {
   };
 }
 
+// Of decoding over ranks nothing is known but where it is said.
 DecodePair pair(DecodeQueries queries, std::vector<std::string> kv_caches, Devices devices) {
-  DecodePair result;
-  result.queries = queries;
-  result.kv_cache_dtypes = std::move(kv_caches);
-  result.devices = std::move(devices);
-  result.model_dtypes = {DataType::float16, DataType::bfloat16};
+  DecodePair result = detail::decode_pair(queries, std::move(kv_caches), std::move(devices));
   result.with_decode_context_parallel = false;
   return result;
 }
 
 DecodeBackend sglang_decode(const char* name, std::vector<DecodePair> pairs, bool is_sparse) {
-  DecodeBackend backend;
-  backend.name = name;
-  backend.pairs = std::move(pairs);
+  DecodeBackend backend = detail::decode_backend(name, std::move(pairs));
   backend.sparse = is_sparse;
   return backend;
 }

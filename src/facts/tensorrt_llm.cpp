@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/engine_profile.h>
 
-#include "facts/fp8_row.h"
+#include "facts/rows.h"
 
 namespace mla_dtype {
 namespace {
@@ -28,16 +28,10 @@ PrefillBackend context_mla() {
 // qk_rope_head_dim 64 (cpp/tensorrt_llm/common/attentionOp.cpp@eea41b73a). Over ranks, and sparse
 // attention: not read.
 DecodeBackend generation_mla() {
-  DecodePair model;
-  model.devices = fp8_devices();
-  model.model_dtypes = {DataType::float16, DataType::bfloat16};
-  model.with_decode_context_parallel = false;
-  DecodePair fp8 = model;
-  fp8.queries = DecodeQueries::fp8;
-  fp8.kv_cache_dtypes = {"fp8"};
-  DecodeBackend backend;
-  backend.name = "TRTLLM";
-  backend.pairs = {model, fp8};
+  DecodePair model = detail::decode_pair(DecodeQueries::model, {}, fp8_devices());
+  DecodePair fp8 = detail::decode_pair(DecodeQueries::fp8, {"fp8"}, fp8_devices());
+  for (DecodePair* pair : {&model, &fp8}) pair->with_decode_context_parallel = false;
+  DecodeBackend backend = detail::decode_backend("TRTLLM", {model, fp8});
   backend.latent_sizes = {576};
   return backend;
 }

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "facts/fp8_row.h"
+#include "facts/rows.h"
 
 namespace mla_dtype {
 namespace {
@@ -63,29 +63,17 @@ using Devices = std::vector<DeviceRange>;
 
 // A KV cache in the model dtype, with queries in it.
 DecodePair unquantized(Devices devices) {
-  DecodePair pair;
-  pair.devices = std::move(devices);
-  pair.model_dtypes = {DataType::float16, DataType::bfloat16};
-  return pair;
-}
-
-DecodePair listed(DecodeQueries queries, std::vector<std::string> kv_caches, Devices devices) {
-  DecodePair pair = unquantized(std::move(devices));
-  pair.queries = queries;
-  pair.kv_cache_dtypes = std::move(kv_caches);
-  return pair;
+  return detail::decode_pair(DecodeQueries::model, {}, std::move(devices));
 }
 
 // Plain E4M3.
 DecodePair plain_fp8(DecodeQueries queries, Devices devices) {
-  return listed(queries, {"fp8", "fp8_e4m3"}, std::move(devices));
+  return detail::decode_pair(queries, {"fp8", "fp8_e4m3"}, std::move(devices));
 }
 
 DecodeBackend make_backend(const char* name, std::vector<DecodePair> pairs,
                            std::vector<std::size_t> latent_sizes = {}) {
-  DecodeBackend backend;
-  backend.name = name;
-  backend.pairs = std::move(pairs);
+  DecodeBackend backend = detail::decode_backend(name, std::move(pairs));
   backend.latent_sizes = std::move(latent_sizes);
   return backend;
 }
@@ -93,7 +81,8 @@ DecodeBackend make_backend(const char* name, std::vector<DecodePair> pairs,
 DecodeBackend aiter(const char* name) {
   DecodePair model = unquantized({cdna()});
   // Queries are E4M3 with E5M2, too.
-  DecodePair fp8 = listed(DecodeQueries::fp8, {"fp8", "fp8_e4m3", "fp8_e5m2"}, {cdna()});
+  DecodePair fp8 =
+      detail::decode_pair(DecodeQueries::fp8, {"fp8", "fp8_e4m3", "fp8_e5m2"}, {cdna()});
   // Up to 128 are padded (rocm_aiter_mla.py, AiterMLAHelper; vllm#35850, #50817).
   for (DecodePair* pair : {&model, &fp8}) pair->heads = {{}, /*up_to=*/128, /*multiple_of=*/16};
   DecodeBackend backend = make_backend(name, {model, fp8});
@@ -138,7 +127,8 @@ std::vector<DecodeBackend> sparse_backends() {
     return pair;
   };
   const auto stored_as_ds_mla = [&](std::vector<std::string> kv_caches, Devices devices) {
-    DecodePair pair = bf16(listed(DecodeQueries::model, std::move(kv_caches), std::move(devices)));
+    DecodePair pair =
+        bf16(detail::decode_pair(DecodeQueries::model, std::move(kv_caches), std::move(devices)));
     pair.stored_as = "fp8_ds_mla";
     return pair;
   };
@@ -148,14 +138,15 @@ std::vector<DecodeBackend> sparse_backends() {
       // @008a0c31d; fp8_e4m3 is refused: recipes#565.
       make_backend("FLASHMLA_SPARSE",
                    {bf16(unquantized(both)), stored_as_ds_mla({"fp8"}, both),
-                    bf16(listed(DecodeQueries::model, {"fp8_ds_mla"}, both))},
+                    bf16(detail::decode_pair(DecodeQueries::model, {"fp8_ds_mla"}, both))},
                    {576}),
       make_backend("FLASHINFER_MLA_SPARSE",  // @02bd256dc
                    {unquantized(blackwell), plain_fp8(DecodeQueries::fp8, blackwell)}, {576}),
-      make_backend("FLASHINFER_MLA_SPARSE_SM120",  // @034334a16
-                   {stored_as_ds_mla({"auto", "fp8", "fp8_e4m3"}, {cuda_family(12)}),
-                    bf16(listed(DecodeQueries::model, {"fp8_ds_mla"}, {cuda_family(12)}))},
-                   {576}),
+      make_backend(
+          "FLASHINFER_MLA_SPARSE_SM120",  // @034334a16
+          {stored_as_ds_mla({"auto", "fp8", "fp8_e4m3"}, {cuda_family(12)}),
+           bf16(detail::decode_pair(DecodeQueries::model, {"fp8_ds_mla"}, {cuda_family(12)}))},
+          {576}),
       make_backend("ROCM_AITER_MLA_SPARSE",
                    {unquantized({cdna()}), plain_fp8(DecodeQueries::fp8, {cdna()})}, {576}),
   };
