@@ -133,9 +133,9 @@ DecodeEnvironment decode_environment(const Platform& platform,
   DecodeTable table{platform, {}, {}};
   std::vector<std::string_view> names;
   for (std::size_t i = 0; i < backends.size(); ++i) {
-    const std::string& name = backends[i].name;
+    const std::string_view name = backends[i].name;
     if (name == decode_backend && !table.named) table.named = i;
-    if (!detail::holds(names, name)) names.push_back(name);
+    detail::add_once(names, name);
   }
   if (decode_backend && !table.named) {
     detail::throw_unknown_name("decode_backend", *decode_backend, names);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mla_dtype::detail {
@@ -18,6 +19,14 @@ bool holds(const Items& items, const Item& item) {
     if (each == item) return true;
   }
   return false;
+}
+
+/// Adds it where it is not held yet; whether it did.
+template <class Item>
+bool add_once(std::vector<Item>& items, Item item) {
+  if (holds(items, item)) return false;
+  items.push_back(std::move(item));
+  return true;
 }
 
 /// Whether the device is in one of the ranges.

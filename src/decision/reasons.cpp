@@ -263,11 +263,8 @@ std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
     const PrefillQuestion changed = with(question, change);
     const DecodeChoice choice = select_decode(changed).selected;
     const std::string& stored_as = choice.pair->stored_as;
-    const std::tuple effect(change.row, choice.row,
-                            stored_as.empty() ? changed.cache_dtype : std::string_view(stored_as));
-    if (holds(effects, effect)) return true;
-    effects.push_back(effect);
-    return false;
+    const std::string_view cache = stored_as.empty() ? changed.cache_dtype : stored_as;
+    return !add_once(effects, {change.row, choice.row, cache});
   };
   result.erase(std::remove_if(result.begin(), result.end(), is_repetition), result.end());
   return result;

@@ -182,11 +182,9 @@ void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
   std::vector<std::string_view> names;
   for (const PrefillBackend& backend : backends) {
     check_prefill_backend(backend);
-    if (holds(names, backend.name)) {
-      throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
-                             "each name once");
-    }
-    names.push_back(backend.name);
+    if (add_once<std::string_view>(names, backend.name)) continue;
+    throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
+                           "each name once");
   }
 }
 

@@ -44,8 +44,7 @@ std::string why_not_on_device(const PrefillTable& table) {
     if (ranges.empty()) is_device_without_fp8 = true;
     for (const DeviceRange& range : ranges) {
       // A range that holds a device without FP8 is no answer for it.
-      const std::string name = mla_dtype::to_string(range);
-      if (!range.contains(table.platform) && !holds(devices, name)) devices.push_back(name);
+      if (!range.contains(table.platform)) add_once(devices, mla_dtype::to_string(range));
     }
   }
   if (is_device_without_fp8) return "it has no FP8";

@@ -29,10 +29,7 @@ std::string dimensions_refusal(const DecodeBackend& backend, const EngineConfig&
 std::string devices_of(const DecodeBackend& backend) {
   std::vector<std::string> devices;
   for (const DecodePair& pair : backend.pairs) {
-    for (const DeviceRange& range : pair.devices) {
-      const std::string name = mla_dtype::to_string(range);
-      if (!holds(devices, name)) devices.push_back(name);
-    }
+    for (const DeviceRange& range : pair.devices) add_once(devices, mla_dtype::to_string(range));
   }
   return list(devices);
 }

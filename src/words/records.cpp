@@ -103,9 +103,7 @@ std::string reasons(const std::vector<RejectedPrefillBackend>& rejected, bool is
   for (const RejectedPrefillBackend& backend : rejected) {
     if (is_of_another_device(backend) && (is_found || !is_all_elsewhere)) continue;
     for (const Blocker& blocker : backend.blockers) {
-      if (holds(said, blocker.sentence)) continue;
-      said.push_back(blocker.sentence);
-      text += ' ' + blocker.sentence;
+      if (add_once<std::string_view>(said, blocker.sentence)) text += ' ' + blocker.sentence;
     }
   }
   return text;
