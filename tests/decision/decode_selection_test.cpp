@@ -12,6 +12,7 @@
 
 #include "support/backend_names.h"
 #include "support/engine_config.h"
+#include "support/engine_on_device.h"
 #include "support/expect_invalid.h"
 #include "support/plan_question.h"
 
@@ -19,21 +20,19 @@ namespace mla_dtype {
 namespace {
 
 using ::testing::ElementsAre;
+using testing::EngineOnDevice;
 using testing::expect_invalid;
 using testing::expect_refused;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kinds;
 using testing::make_config;
-using testing::make_platform;
 using ::testing::StartsWith;
 
 DecodeBackendSelection select_on(const EngineConfig& config, const std::string& device,
                                  const std::string& named = "",
                                  DataType model_dtype = DataType::bfloat16) {
-  const Platform platform = make_platform(device);
-  return select_decode_backend(config, model_dtype, make_environment(platform, vllm_engine()),
-                               make_decode_environment(platform, vllm_engine(), nullptr, named));
+  return EngineOnDevice{vllm_engine(), device, named, model_dtype}.select(config);
 }
 
 std::vector<BlockerKind> blockers_on(const EngineConfig& config, const std::string& device,

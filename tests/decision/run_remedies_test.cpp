@@ -16,42 +16,36 @@
 
 #include "support/backend_names.h"
 #include "support/engine_config.h"
+#include "support/engine_on_device.h"
 #include "support/follow.h"
 
 namespace mla_dtype {
 namespace {
 
+using testing::EngineOnDevice;
 using testing::follow;
 using testing::make_config;
 using testing::make_platform;
 
-// One engine on one device; its operator may have named a decode backend.
-struct EngineOnDevice {
-  const EngineProfile& engine;
-  Platform platform;
-  std::string decode_backend;
-  DataType model_dtype;
+// The remedies of a plan that is refused; nothing where it is not.
+std::optional<std::vector<Remedy>> remedies_of(const EngineOnDevice& world,
+                                               const EngineConfig& config) {
+  try {
+    static_cast<void>(world.plan(config));
+  } catch (const AttentionPlanRefused& refused) {
+    return refused.remedies();
+  }
+  return std::nullopt;
+}
 
-  AttentionPlan plan(const EngineConfig& config) const {
-    return plan_attention_data_types(
-        config, model_dtype, make_environment(platform, engine),
-        make_decode_environment(platform, engine, nullptr, decode_backend));
-  }
-  // The remedies of a plan that is refused; nothing where it is not.
-  std::optional<std::vector<Remedy>> remedies(const EngineConfig& config) const {
-    try {
-      static_cast<void>(plan(config));
-    } catch (const AttentionPlanRefused& refused) {
-      return refused.remedies();
-    }
-    return std::nullopt;
-  }
-  bool runs_with(const EngineConfig& config, const Remedy& remedy) const {
-    EngineOnDevice followed = *this;
-    if (!remedy.decode_backend.empty()) followed.decode_backend = remedy.decode_backend;
-    return !followed.remedies(follow(config, remedy));
-  }
-};
+EngineOnDevice follow_decode(EngineOnDevice world, const Remedy& remedy) {
+  if (!remedy.decode_backend.empty()) world.decode_backend = remedy.decode_backend;
+  return world;
+}
+
+bool runs_with(const EngineOnDevice& world, const EngineConfig& config, const Remedy& remedy) {
+  return !remedies_of(follow_decode(world, remedy), follow(config, remedy));
+}
 
 std::size_t changes_in(const Remedy& remedy) {
   return std::size_t{!remedy.cache_dtype.empty()} + std::size_t{!remedy.prefill_backend.empty()} +
@@ -63,13 +57,13 @@ void expect_least(const EngineOnDevice& world, const EngineConfig& config, const
   SCOPED_TRACE(remedy.spelling);
   EXPECT_FALSE(remedy.request) << "it is not needed to run";
   EXPECT_NE(remedy.spelling, "");
-  EXPECT_TRUE(world.runs_with(config, remedy));
+  EXPECT_TRUE(runs_with(world, config, remedy));
   for (std::string Remedy::*change :
        {&Remedy::cache_dtype, &Remedy::prefill_backend, &Remedy::decode_backend}) {
     if ((remedy.*change).empty()) continue;
     Remedy less = remedy;
     (less.*change).clear();
-    EXPECT_FALSE(world.runs_with(config, less)) << "a change to spare";
+    EXPECT_FALSE(runs_with(world, config, less)) << "a change to spare";
   }
 }
 
@@ -90,11 +84,11 @@ bool helps_alone(const EngineOnDevice& world, const EngineConfig& config) {
     add(&Remedy::decode_backend, backend.name);
   }
   return std::any_of(changes.begin(), changes.end(),
-                     [&](const Remedy& change) { return world.runs_with(config, change); });
+                     [&](const Remedy& change) { return runs_with(world, config, change); });
 }
 
 int check_run_remedies(const EngineOnDevice& world, const EngineConfig& config) {
-  const auto remedies = world.remedies(config);
+  const auto remedies = remedies_of(world, config);
   if (!remedies) return 0;
   std::size_t last = 0;
   std::set<std::string> effects;
@@ -102,9 +96,7 @@ int check_run_remedies(const EngineOnDevice& world, const EngineConfig& config) 
     EXPECT_GE(changes_in(remedy), last) << "fewest changes first";
     last = changes_in(remedy);
     expect_least(world, config, remedy);
-    EngineOnDevice followed = world;
-    if (!remedy.decode_backend.empty()) followed.decode_backend = remedy.decode_backend;
-    const std::uint64_t effect = pack(followed.plan(follow(config, remedy)));
+    const std::uint64_t effect = pack(follow_decode(world, remedy).plan(follow(config, remedy)));
     EXPECT_TRUE(effects
                     .insert(remedy.prefill_backend + ' ' + remedy.decode_backend + ' ' +
                             std::to_string(effect))
@@ -128,8 +120,7 @@ TEST_P(RunRemedies, EachLetsTheModelRun) {
   for (const char* device : {"9.0", "10.0", "12.0", "gfx942"}) {
     for (const std::string& decode_backend : decode_backends) {
       {
-        const EngineOnDevice world = {engine, make_platform(device), decode_backend,
-                                      DataType::bfloat16};
+        const EngineOnDevice world = {engine, device, decode_backend};
         for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_ds_mla"}) {
           for (const auto& [index_topk, quant_algo] :
                {std::pair(0, ""), {0, "FP8"}, {2048, ""}, {2048, "FP8"}, {2048, "NVFP4"}}) {
@@ -169,16 +160,16 @@ TEST_P(RunRemedies, EachOfAPlanGivesFp8) {
   const EngineProfile& engine = *GetParam();
   int remedies = 0;
   for (const char* device : {"8.0", "9.0", "10.0", "12.0", "gfx950"}) {
-    const EngineOnDevice world = {engine, make_platform(device), "", DataType::bfloat16};
+    const EngineOnDevice world = {engine, device};
     for (const KvCacheFormat& format : kv_cache_formats()) {
       for (const int index_topk : {0, 2048}) {
         EngineConfig config = make_config(std::string(format.name), false);
         config.index_topk = index_topk;
-        if (world.remedies(config)) continue;
+        if (remedies_of(world, config)) continue;
         for (const Remedy& remedy : world.plan(config).prefill.remedies) {
           SCOPED_TRACE(std::string(device) + ' ' + std::string(format.name) + ": " +
                        remedy.spelling);
-          EXPECT_TRUE(world.runs_with(config, remedy));
+          EXPECT_TRUE(runs_with(world, config, remedy));
           EXPECT_TRUE(is_fp8(world.plan(follow(config, remedy)).prefill_query.data_type));
           ++remedies;
         }

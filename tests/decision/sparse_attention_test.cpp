@@ -11,6 +11,7 @@
 #include "support/backend_names.h"
 #include "support/data_types.h"
 #include "support/engine_config.h"
+#include "support/engine_on_device.h"
 #include "support/follow.h"
 #include "support/plan_question.h"
 #include "support/record_texts.h"
@@ -22,13 +23,13 @@ namespace {
 
 using testing::bf16;
 using ::testing::ElementsAre;
+using testing::EngineOnDevice;
 using testing::expect_refused;
 using testing::follow;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kinds;
 using testing::make_config;
-using testing::make_platform;
 using testing::records_of;
 using testing::row_2;
 using ::testing::StartsWith;
@@ -47,26 +48,15 @@ EngineConfig glm_5_2(const std::string& cache_dtype) {
   return config;
 }
 
-struct SparseVllm {
-  explicit SparseVllm(const std::string& device, const std::string& decode_backend = "")
-      : env(make_environment(make_platform(device), vllm_engine())),
-        decode(make_decode_environment(make_platform(device), vllm_engine(), nullptr,
-                                       decode_backend)) {}
-  AttentionPlan plan(const EngineConfig& config) const {
-    return plan_attention_data_types(config, bf16, env, decode);
-  }
-  DecodeBackendSelection select(const EngineConfig& config) const {
-    return select_decode_backend(config, bf16, env, decode);
-  }
-  Environment env;
-  DecodeEnvironment decode;
-};
+EngineOnDevice vllm_with(const std::string& device, const std::string& decode_backend = "") {
+  return {vllm_engine(), device, decode_backend};
+}
 
 // H200: fp8_e4m3 is what the recipe said, and what FLASHMLA_SPARSE refuses.
 TEST(SparseAttention, Glm52OnH200TakesFp8ByItsShortName_recipes565) {
   const EngineConfig config = glm_5_2("fp8_e4m3");
   for (const std::string named : {"", "FLASHMLA_SPARSE"}) {
-    const SparseVllm vllm("9.0", named);
+    const EngineOnDevice vllm = vllm_with("9.0", named);
     try {
       static_cast<void>(vllm.plan(config));
       FAIL() << "nothing was thrown";
@@ -115,7 +105,7 @@ TEST(SparseAttention, DetermineAnswersForTheDensePart) {
 }
 
 TEST(SparseAttention, ThePlansDecodeQueryAnswersForTheRest) {
-  const AttentionPlan plan = SparseVllm("10.0").plan(deepseek_v3_2("fp8"));
+  const AttentionPlan plan = vllm_with("10.0").plan(deepseek_v3_2("fp8"));
   EXPECT_EQ(plan.prefill_query.data_type, DataType::bfloat16);
   EXPECT_EQ(plan.decode_query.data_type, DataType::float8_e4m3fn);
   EXPECT_EQ(plan.decode_backend, "FLASHINFER_MLA_SPARSE");
@@ -126,7 +116,7 @@ TEST(SparseAttention, VllmsOrderOfDecodeBackends) {
   const auto selected = [](const char* device, const char* cache_dtype, int heads) {
     EngineConfig config = deepseek_v3_2(cache_dtype);
     config.num_attention_heads = heads;
-    return SparseVllm(device).select(config).name;
+    return vllm_with(device).select(config).name;
   };
   EXPECT_EQ(selected("9.0", "auto", 128), "FLASH_ATTN_MLA_SPARSE");
   EXPECT_EQ(selected("9.0", "fp8", 128), "FLASHMLA_SPARSE");
@@ -143,7 +133,7 @@ TEST(SparseAttention, VllmsOrderOfDecodeBackends) {
 // On capability 12 even `auto` becomes the packed format.
 TEST(SparseAttention, AutoIsStoredAsTheDecodeBackendHasIt) {
   for (const char* cache_dtype : {"auto", "fp8", "fp8_e4m3", "fp8_ds_mla"}) {
-    const AttentionPlan plan = SparseVllm("12.0").plan(deepseek_v3_2(cache_dtype));
+    const AttentionPlan plan = vllm_with("12.0").plan(deepseek_v3_2(cache_dtype));
     EXPECT_EQ(plan.kv_cache_dtype.requested, cache_dtype);
     EXPECT_EQ(plan.kv_cache_dtype.resolved, "fp8_ds_mla");
     EXPECT_EQ(plan.kv_cache_bytes, 656U);
@@ -152,14 +142,14 @@ TEST(SparseAttention, AutoIsStoredAsTheDecodeBackendHasIt) {
   // Ranks that name it otherwise agree.
   EngineConfig by_auto = deepseek_v3_2("auto"), by_name = deepseek_v3_2("fp8");
   by_auto.cache_config.kv_scales = by_name.cache_config.kv_scales = KvScales::calibrated;
-  EXPECT_EQ(pack(SparseVllm("12.0").plan(by_auto)), pack(SparseVllm("12.0").plan(by_name)));
-  expect_refused([] { return SparseVllm("12.0").plan(deepseek_v3_2("bfloat16")); },
+  EXPECT_EQ(pack(vllm_with("12.0").plan(by_auto)), pack(vllm_with("12.0").plan(by_name)));
+  expect_refused([] { return vllm_with("12.0").plan(deepseek_v3_2("bfloat16")); },
                  HasSubstr("does not read a KV cache of dtype \"bfloat16\""));
 }
 
 TEST(SparseAttention, IsNeverAnsweredAsDense) {
   for (const std::string device : {"8.0", "8.9", "none"}) {
-    expect_refused([&] { return SparseVllm(device).plan(deepseek_v3_2("auto")); },
+    expect_refused([&] { return vllm_with(device).plan(deepseek_v3_2("auto")); },
                    StartsWith("No known decode backend can be used."));
   }
   for (const DecodeBackend& backend : vllm_decode_backends()) {
@@ -167,16 +157,16 @@ TEST(SparseAttention, IsNeverAnsweredAsDense) {
       for (const int index_topk : {0, 2048}) {
         EngineConfig config = make_config("auto", false);
         config.index_topk = index_topk;
-        const auto selection = SparseVllm(device, backend.name).select(config);
+        const auto selection = vllm_with(device, backend.name).select(config);
         if (selection.name.empty()) continue;
         EXPECT_EQ(backend.sparse, index_topk != 0) << backend.name;
       }
     }
   }
-  expect_refused([] { return SparseVllm("10.0", "FLASHINFER_MLA").plan(deepseek_v3_2("fp8")); },
+  expect_refused([] { return vllm_with("10.0", "FLASHINFER_MLA").plan(deepseek_v3_2("fp8")); },
                  HasSubstr("does not run models with sparse attention (index_topk)."));
   expect_refused(
-      [] { return SparseVllm("10.0", "FLASHMLA_SPARSE").plan(make_config("fp8", false)); },
+      [] { return vllm_with("10.0", "FLASHMLA_SPARSE").plan(make_config("fp8", false)); },
       HasSubstr("runs models with sparse attention (index_topk) alone."));
 }
 
@@ -185,19 +175,19 @@ TEST(SparseAttention, APackedCacheNeedsARotaryPart_vllm55543) {
   for (const char* device : {"9.0", "10.0", "12.0"}) {
     EngineConfig config = deepseek_v3_2("fp8_ds_mla");
     config.mla_dimensions.qk_rope_head_dim = 0;
-    expect_refused([&] { return SparseVllm(device).plan(config); },
+    expect_refused([&] { return vllm_with(device).plan(config); },
                    HasSubstr("needs a rotary part, and qk_rope_head_dim is 0."));
   }
   // Also where the latent is as long as with one.
   EngineConfig long_latent = deepseek_v3_2("fp8_ds_mla");
   long_latent.mla_dimensions.qk_rope_head_dim = 0;
   long_latent.kv_lora_rank = 576;
-  expect_refused([&] { return SparseVllm("9.0").plan(long_latent); },
+  expect_refused([&] { return vllm_with("9.0").plan(long_latent); },
                  HasSubstr("needs a rotary part, and qk_rope_head_dim is 0."));
   // What needs none runs.
   EngineConfig dense = make_config("auto", false);
   dense.mla_dimensions = {128, 0, 128};
-  EXPECT_EQ(SparseVllm("9.0", "TRITON_MLA").select(dense).name, "TRITON_MLA");
+  EXPECT_EQ(vllm_with("9.0", "TRITON_MLA").select(dense).name, "TRITON_MLA");
 }
 
 // SGLang has FP8 queries of such models on Hopper, where an operator chooses that backend.

@@ -11,6 +11,7 @@
 #include "support/backend_names.h"
 #include "support/data_types.h"
 #include "support/engine_config.h"
+#include "support/engine_on_device.h"
 #include "support/expect_invalid.h"
 #include "support/record_texts.h"
 #include "support/recording_sink.h"
@@ -26,7 +27,6 @@ using testing::info;
 using ::testing::IsEmpty;
 using testing::kinds;
 using testing::make_config;
-using testing::make_platform;
 using testing::names;
 using testing::records_of;
 using testing::row_1;
@@ -34,9 +34,7 @@ using ::testing::StartsWith;
 
 AttentionPlan plan_of(const EngineProfile& engine, const std::string& device,
                       const EngineConfig& config) {
-  const Platform platform = make_platform(device);
-  return plan_attention_data_types(config, bf16, make_environment(platform, engine),
-                                   make_decode_environment(platform, engine));
+  return testing::EngineOnDevice{engine, device}.plan(config);
 }
 
 TEST(Engines, HaveNamesAndDates) {
