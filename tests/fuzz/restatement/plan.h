@@ -6,6 +6,7 @@
 
 #include <mla_dtype/mla_dtype.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <set>
@@ -31,10 +32,9 @@ struct Plan {
   bool is_refused() const { return no_kernel || no_fp8; }
 };
 
-// `cache_dtype` is empty for a KV cache in the model dtype, `typed` what the operator gave. Null:
-// it is not read.
-inline const DecodeRow::Reads* decode_reads(const World& world, const std::string& cache_dtype,
-                                            const std::string& typed) {
+// Null: it is not read.
+inline const DecodeRow::Reads* decode_reads(const World& world, bool in_model_dtype,
+                                            const std::string& cache_dtype) {
   const DecodeRow& row = *world.decode_row;
   const EngineConfig& config = world.config;
   const MlaDimensions& dimensions = config.mla_dimensions;
@@ -55,8 +55,7 @@ inline const DecodeRow::Reads* decode_reads(const World& world, const std::strin
     return nullptr;
   }
   for (const auto& pair : row.pairs) {
-    const bool reads = (cache_dtype.empty() && pair.caches.empty()) ||
-                       holds(pair.caches, cache_dtype.empty() ? typed : cache_dtype);
+    const bool reads = (in_model_dtype && pair.caches.empty()) || holds(pair.caches, cache_dtype);
     const bool here = pair.devices.empty() || contain(pair.devices, world.device);
     const bool computes = pair.queries != DecodeQueries::fp8 || world.device.fp8();
     if (reads && here && takes(pair.model_dtypes, world.model_dtype) && computes &&
@@ -133,11 +132,10 @@ inline Plan plan(const World& world, const Setting& setting) {
   if (world.decode_row) {
     const bool in_model_dtype =
         !quantized && (asked == nullptr || !asked->storage || asked->storage == world.model_dtype);
-    const DecodeRow::Reads* pair =
-        decode_reads(world, in_model_dtype ? "" : cache_dtype, cache_dtype);
+    const DecodeRow::Reads* pair = decode_reads(world, in_model_dtype, cache_dtype);
     // The checkpoint's FP8 has no spelling of the operator's.
     const bool is_by_checkpoint = setting.cache_dtype == "auto" && cache_dtype == "fp8_e4m3";
-    if (pair == nullptr && is_by_checkpoint) pair = decode_reads(world, "fp8", "fp8");
+    if (pair == nullptr && is_by_checkpoint) pair = decode_reads(world, false, "fp8");
     decodes_in_fp8 = pair != nullptr && pair->queries == DecodeQueries::fp8;
     if (pair == nullptr) result.no_kernel = true;
     if (pair != nullptr) result.stored_as = pair->stored_as;
@@ -224,12 +222,18 @@ Changes least_changes(const World& world, bool may_change_cache, GivesFp8 gives_
       if (gives(cache_dtype, choice)) enough.emplace(cache_dtype, choice);
     }
   }
+  // A KV cache alone that is stored like the one of the pair, or the backend alone.
+  const auto has_one_to_spare = [&](const std::string& cache_dtype, const std::string& choice) {
+    return std::any_of(enough.begin(), enough.end(), [&](const auto& smaller) {
+      return smaller.first.empty()
+                 ? smaller.second == choice
+                 : smaller.second.empty() && are_one_format(smaller.first, cache_dtype);
+    });
+  };
   Changes result;
   for (const auto& [cache_dtype, choice] : without_repetitions(enough)) {
     const bool is_double = !cache_dtype.empty() && !choice.empty();
-    const bool has_one_to_spare =
-        is_double && enough.count({cache_dtype, ""}) + enough.count({"", choice}) > 0;
-    if (!has_one_to_spare) result.emplace(cache_dtype, choice);
+    if (!is_double || !has_one_to_spare(cache_dtype, choice)) result.emplace(cache_dtype, choice);
   }
   return result;
 }
