@@ -146,7 +146,13 @@ DecodeSelection select_decode(const PrefillQuestion& question) {
 }
 
 bool can_decode(const PrefillQuestion& question) {
-  return question.decode == nullptr || select_decode(question).selected.row != nullptr;
+  const auto runs = [&](const DecodeRow& row) {
+    return decode_with(row, question).blockers.empty();
+  };
+  if (question.decode == nullptr) return true;
+  if (question.decode_choice != nullptr) return runs(*question.decode_choice);
+  const auto& rows = question.decode->rows;
+  return std::any_of(rows.begin(), rows.end(), runs);
 }
 
 }  // namespace mla_dtype::detail

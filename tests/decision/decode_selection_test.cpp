@@ -32,7 +32,7 @@ using ::testing::StartsWith;
 DecodeBackendSelection select_on(const EngineConfig& config, const std::string& device,
                                  const std::string& named = "",
                                  DataType model_dtype = DataType::bfloat16) {
-  return EngineOnDevice{vllm_engine(), device, named, model_dtype}.select(config);
+  return EngineOnDevice(vllm_engine(), device, named, model_dtype).select(config);
 }
 
 std::vector<BlockerKind> blockers_on(const EngineConfig& config, const std::string& device,

@@ -38,13 +38,13 @@ std::optional<std::vector<Remedy>> remedies_of(const EngineOnDevice& world,
   return std::nullopt;
 }
 
-EngineOnDevice follow_decode(EngineOnDevice world, const Remedy& remedy) {
-  if (!remedy.decode_backend.empty()) world.decode_backend = remedy.decode_backend;
-  return world;
+EngineOnDevice follow_decode(const EngineOnDevice& world, const Remedy& remedy) {
+  if (remedy.decode_backend.empty()) return world;
+  return {world.engine, world.device, remedy.decode_backend};
 }
 
 bool runs_with(const EngineOnDevice& world, const EngineConfig& config, const Remedy& remedy) {
-  return !remedies_of(follow_decode(world, remedy), follow(config, remedy));
+  return follow_decode(world, remedy).runs(follow(config, remedy));
 }
 
 std::size_t changes_in(const Remedy& remedy) {
@@ -89,6 +89,7 @@ bool helps_alone(const EngineOnDevice& world, const EngineConfig& config) {
 
 int check_run_remedies(const EngineOnDevice& world, const EngineConfig& config) {
   const auto remedies = remedies_of(world, config);
+  EXPECT_EQ(!remedies, world.runs(config)) << "what is selected is what a plan runs with";
   if (!remedies) return 0;
   std::size_t last = 0;
   std::set<std::string> effects;
@@ -120,7 +121,7 @@ TEST_P(RunRemedies, EachLetsTheModelRun) {
   for (const char* device : {"9.0", "10.0", "12.0", "gfx942"}) {
     for (const std::string& decode_backend : decode_backends) {
       {
-        const EngineOnDevice world = {engine, device, decode_backend};
+        const EngineOnDevice world(engine, device, decode_backend);
         for (const char* cache_dtype : {"auto", "fp8_e4m3", "fp8_ds_mla"}) {
           for (const auto& [index_topk, quant_algo] :
                {std::pair(0, ""), {0, "FP8"}, {2048, ""}, {2048, "FP8"}, {2048, "NVFP4"}}) {
@@ -160,7 +161,7 @@ TEST_P(RunRemedies, EachOfAPlanGivesFp8) {
   const EngineProfile& engine = *GetParam();
   int remedies = 0;
   for (const char* device : {"8.0", "9.0", "10.0", "12.0", "gfx950"}) {
-    const EngineOnDevice world = {engine, device};
+    const EngineOnDevice world(engine, device);
     for (const KvCacheFormat& format : kv_cache_formats()) {
       for (const int index_topk : {0, 2048}) {
         EngineConfig config = make_config(std::string(format.name), false);

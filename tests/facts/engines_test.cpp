@@ -34,7 +34,7 @@ using ::testing::StartsWith;
 
 AttentionPlan plan_of(const EngineProfile& engine, const std::string& device,
                       const EngineConfig& config) {
-  return testing::EngineOnDevice{engine, device}.plan(config);
+  return testing::EngineOnDevice(engine, device).plan(config);
 }
 
 TEST(Engines, HaveNamesAndDates) {
