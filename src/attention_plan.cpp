@@ -225,7 +225,8 @@ bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
   static_cast<void>(to_string(plan.prefill.outcome));  // throws for what is none
   OnceLog& log = detail::log_of(env);
   bool written = false;
-  for (const auto& record : detail::records_of(plan.prefill.outcome, plan.prefill.prediction)) {
+  for (const auto& record : detail::records_of(plan.prefill.outcome, plan.prefill.prediction,
+                                               plan.prefill.payoff.has_value())) {
     if (!record) continue;
     const std::string text = detail::compose(*record, plan.prefill, env.spellings);
     written |= detail::KeyedLog::say_once(log, LogScope::local, detail::level_of(*record, env),

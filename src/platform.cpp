@@ -40,6 +40,11 @@ Platform parse_platform(std::string_view device) {
       fmt::format("{}, {}", cuda_forms, rocm_forms));
 }
 
+Device parse_device(std::string_view device) {
+  const auto known = detail::find_device(device);
+  return known ? *known : Device{parse_platform(device), {}};
+}
+
 bool is_capability_family(const Platform& platform, int major) noexcept {
   return platform.runtime_ == Platform::Runtime::cuda && platform.major_ == major;
 }

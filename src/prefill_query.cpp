@@ -55,7 +55,9 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
               const Environment& env) {
   OnceLog& log = detail::log_of(env);
   bool written = false;
-  for (const auto& record : detail::records_of(evaluation.outcome, evaluation.prediction)) {
+  const bool is_measured = detail::measured_pair(question, evaluation).costs != nullptr;
+  for (const auto& record :
+       detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     if (!record) continue;
     const LogLevel level = detail::level_of(*record, env);
     const std::uint64_t key = detail::record_key(question, evaluation, *record, level);

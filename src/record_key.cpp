@@ -86,6 +86,7 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
              static_cast<std::uint64_t>(type) << 8 | static_cast<std::uint64_t>(own.scales));
   }
   if (record == Record::enabled) return hash.value();  // speaks of no setting
+  hash.add(question.env.device_name);
   hash.add(question.env.spellings.request_fp8);
   hash.add(question.env.spellings.kv_cache_dtype);
   hash.add(question.env.spellings.prefill_backend);

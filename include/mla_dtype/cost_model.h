@@ -19,11 +19,14 @@ namespace mla_dtype {
 // first, which grows with the length, and attention with its square: so there may be a length from
 // which FP8 is faster as a whole. It depends on the device, its kernels, and how they quantize.
 
-/// A cost model in three numbers. Each from 1e-9 to 1e9.
+/// A cost model in three numbers, each from 1e-9 to 1e9, and three more, which may be 0.
 struct PrefillThroughput {
   double bf16_tflops = 0;  ///< sustained by BF16 prefill attention, in 10^12 FLOP/s
   double fp8_tflops = 0;   ///< ... by FP8 prefill attention, without quantizing
   double quantize_ns = 0;  ///< to quantize the query, key and value of one token and head, in ns
+  double quantize_token_ns = 0;  ///< ... and what is alike for any number of heads, for a token
+  double other_ns = 0;           ///< what BF16 and FP8 take alike besides, for a token and head
+  double other_token_ns = 0;     ///< ... and for a token, whatever its heads
 };
 
 /// A measurement: a causal prefill without context. Each time is that of one sequence, in ms, from
@@ -45,6 +48,7 @@ struct PrefillCostModel {
   std::variant<PrefillThroughput, PrefillCurve> costs = {};
   MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
   std::string source = {};        ///< device and kernels, for humans
+  std::int64_t longest_isl = 0;   ///< of the measurements, in tokens; 0: not known
 };
 
 /// One NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13; 128 heads, 16,384 tokens or
@@ -54,21 +58,44 @@ struct PrefillCostModel {
 /// other devices of its compute capability, as the much slower H20, need a model of their own.
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
 
-/// The built-in model of a device, by the name that cudaGetDeviceProperties() reports
-/// (`NVIDIA H100 80GB HBM3`). Null where there is none: then the engine supplies one.
+/// The same by the name that cudaGetDeviceProperties() reports (`NVIDIA H100 80GB HBM3`). Null for
+/// any other.
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
     std::string_view device_name);
+
+/// What was measured on the device of this name (as above; parse_device() completes others) with
+/// the backend that runs in BF16 and the one that runs in FP8. Null: not known, so that nothing can
+/// be said: no capability, and none of the backends, stands for another.
+///
+/// FLASH_ATTN and TRTLLM_RAGGED (vLLM) on B200, GB200, B300 and GB300; trtllm_mla and trtllm_mla
+/// (SGLang) on the same; TRTLLM_FMHA and TRTLLM_FMHA (TensorRT-LLM) on these, H100, H200 and RTX
+/// PRO 6000. Always the faster of the two by these models takes 0.2 % longer than in hindsight
+/// (geometric mean; RTX PRO 6000 1.4 %), FP8 from ISL 4096 on 0.9 %
+/// (tests/benchmark/fit_prefill_costs.py --report).
+///
+///     find_prefill_cost_model("NVIDIA B200", "FLASH_ATTN", "TRTLLM_RAGGED")
+[[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
+    std::string_view device_name, std::string_view bf16_backend, std::string_view fp8_backend);
+
+/// An estimate, where nothing was measured, of PrefillThroughput::quantize_ns: casting is bound by
+/// memory, and moves 1,536 bytes for a token and head at 80 % (75 to 87 % were measured on seven
+/// devices) of the bandwidth. Nothing is decided by it. std::invalid_argument for what is not 1e-9
+/// to 1e9.
+///
+///     estimated_cast_ns(/*memory_gb_per_s=*/3350)  // 0.57; measured on an H100: 0.5
+[[nodiscard]] MLA_DTYPE_EXPORT double estimated_cast_ns(double memory_gb_per_s);
 
 /// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its
 /// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
 /// as chunked prefill and prefix-cache hits leave them: these are attended to, too, and cast again.
+/// The heads are those of one rank; a curve knows only its own.
 /// std::invalid_argument: a bad model (see its members), an empty prefill, a dimension below 1.
 /// Thread-safe; takes time for each point of a curve.
 ///
 ///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
 [[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
     const PrefillCostModel& model, std::int64_t query_tokens, std::int64_t context_tokens = 0,
-    const MlaDimensions& dimensions = {});
+    const MlaDimensions& dimensions = {}, int num_attention_heads = 128);
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
 /// faster in FP8; none where there is no such length. What is faster before a curve's last crossing
@@ -76,12 +103,13 @@ struct PrefillCostModel {
 ///
 ///     break_even_isl(h100_prefill_cost_model())  // 2366
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
-    const PrefillCostModel& model, const MlaDimensions& dimensions = {});
+    const PrefillCostModel& model, const MlaDimensions& dimensions = {},
+    int num_attention_heads = 128);
 
 /// What Environment::predict_prefill_speedup takes: the prediction of a whole input of this ISL,
-/// with the dimensions of the configuration; in chunks, each of which casts the keys and values
-/// before it again, if it says how long they are (SchedulerConfig). std::invalid_argument, at once,
-/// for a bad model.
+/// with the dimensions and heads of the configuration; in chunks, each of which casts the keys and
+/// values before it again, if it says how long they are (SchedulerConfig). std::invalid_argument,
+/// at once, for a bad model.
 ///
 ///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
 [[nodiscard]] MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace mla_dtype {
 
@@ -57,6 +58,27 @@ struct Platform {
 /// `sm_100f`, `compute_103` (the suffixes a and f do not change the device), and what rocm() takes.
 /// std::invalid_argument for any other form.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
+
+/// A device, and its name where that is known.
+struct Device {
+  Platform platform = {};
+  std::string name = {};  ///< as cudaGetDeviceProperties() gives it, or empty
+};
+
+/// The device of what parse_platform() takes, without a name, or of a card that is known by name:
+/// `NVIDIA H200`, `H200`, `B300`, `MI300X`. Letters' case does not matter, nor does what is left
+/// out, unless that fits two cards: of `H100` (SXM, PCIe, NVL) only the platform is known.
+/// std::invalid_argument for any other.
+[[nodiscard]] MLA_DTYPE_EXPORT Device parse_device(std::string_view device);
+
+/// A card that is known by name.
+struct KnownDevice {
+  std::string_view name = {};  ///< as runtimes report it
+  Platform platform = {};      ///< whose FP8 format fp8_data_type() has
+  int memory_gb_per_s = 0;     ///< bandwidth of its memory
+};
+
+[[nodiscard]] MLA_DTYPE_EXPORT const std::vector<KnownDevice>& known_devices();
 
 /// Whether this is a CUDA device of capability `major`.x: family 10 is B200 (10.0), B300 (10.3) and
 /// their kin, but no ROCm device (vllm/platforms/interface.py, is_device_capability_family()).

@@ -81,6 +81,11 @@ struct Environment {
   /// tokens): cost_model.h makes such predictions. Null: there are none. Asked once for each
   /// decision where AttentionConfig::expected_isl is stated, unless FP8 is required anyway.
   std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup = {};
+
+  /// The device's name, as cudaGetDeviceProperties() reports it: where it was measured with the
+  /// backends that run (find_prefill_cost_model()), the records say from which ISL FP8 pays. Empty:
+  /// nothing is said of that.
+  std::string device_name = {};
 };
 
 /// The environment of an engine that runs the prefill backend of this name, one of those in
@@ -119,7 +124,9 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// Where the engine states its expected ISL and predicts, the records say what is predicted: row
 /// 3's, which is not logged if less than 2 % would be gained; and a warning besides row 1's if FP8
 /// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
-/// row 3's record an info says what was predicted.
+/// row 3's record an info says what was predicted. Where FP8 was measured on the device
+/// (Environment::device_name), row 3's record says from which ISL it pays, and besides row 1's an
+/// info.
 ///
 /// Call it at model init, once for each layer if that is convenient. Two models of one process, a
 /// draft and its target, get their own answers and their own records.
@@ -176,6 +183,18 @@ struct Remedy {
   std::string decode_backend = {};   ///< choose this decode backend; of AttentionPlanRefused
 };
 
+/// Where FP8 prefill queries start to pay, as it was measured on the engine's device.
+struct PrefillPayoff {
+  std::string device = {};
+  std::string bf16_backend = {};  ///< that runs, or would be selected, without FP8 queries
+  std::string fp8_backend = {};
+  /// From which ISL on FP8 is faster, in tokens, without context; none: not as far as was measured.
+  std::optional<std::int64_t> break_even_isl = {};
+  std::int64_t longest_isl = 0;  ///< that was measured
+  double speedup_at_4096 = 1;    ///< BF16's time over FP8's: what leaving the former costs there
+  std::string source = {};
+};
+
 /// A decision, and why it is what it is.
 struct PrefillQueryExplanation {
   DataType data_type = DataType::bfloat16;
@@ -199,6 +218,8 @@ struct PrefillQueryExplanation {
 
   std::string hint = {};                             ///< PrefillBackendSelection::hint
   std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
+  /// Of FP8 queries that run, or could be requested; none where it is not known.
+  std::optional<PrefillPayoff> payoff = {};
 };
 
 /// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and

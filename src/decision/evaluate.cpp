@@ -131,13 +131,37 @@ Evaluation evaluate(const PrefillQuestion& question) {
   return result;
 }
 
-Records records_of(PrefillQueryOutcome outcome,
-                   const std::optional<PrefillPrediction>& prediction) {
+// Of what runs without FP8 queries; where that was not measured, of what would be selected then,
+// were the choice open.
+MeasuredPair measured_pair(const PrefillQuestion& question, const Evaluation& evaluation) {
+  const std::string& device = question.env.device_name;
+  const PrefillRow* const fp8 = evaluation.choice.row;
+  const bool is_possible = evaluation.outcome == PrefillQueryOutcome::quantized ||
+                           evaluation.outcome == PrefillQueryOutcome::available_but_off;
+  if (device.empty() || !is_possible || fp8 == nullptr) return {};
+  PrefillQuestion without_fp8 = question;
+  without_fp8.requested = false;
+  for (const PrefillRow* const chosen :
+       {question.chosen, static_cast<const PrefillRow*>(nullptr)}) {
+    without_fp8.chosen = chosen;
+    const Choice bf16 = select(without_fp8);
+    if (bf16.row == nullptr || !is_usable_without_fp8(bf16)) continue;
+    const auto* const costs =
+        find_prefill_cost_model(device, bf16.row->backend.name, fp8->backend.name);
+    if (costs != nullptr) return {costs, bf16.row, fp8};
+  }
+  return {};
+}
+
+Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,
+                   bool is_measured) {
   const bool advises_change = prediction && prediction->advises_change;
   if (outcome == PrefillQueryOutcome::request_refused) return {Record::refused};
   if (outcome == PrefillQueryOutcome::quantized) {
-    return advises_change ? Records{Record::enabled, Record::does_not_pay}
-                          : Records{Record::enabled};
+    Records records = {Record::enabled};
+    if (is_measured) records[1] = Record::pays_from;
+    if (advises_change) records[2] = Record::does_not_pay;
+    return records;
   }
   if (outcome != PrefillQueryOutcome::available_but_off) return {};
   if (prediction && prediction->decides) return {Record::automatically_off};

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mla_dtype/cost_model.h>
+
 #include <array>
 #include <optional>
 #include <vector>
@@ -52,18 +54,30 @@ inline bool may_advise(const std::optional<PrefillPrediction>& prediction) {
   return !prediction || is_worthwhile(prediction->speedup);
 }
 
+/// What was measured on the engine's device with the backend that runs without FP8 queries and the
+/// one that takes them. Null: not known, or there are none to take.
+struct MeasuredPair {
+  const PrefillCostModel* costs = nullptr;
+  const PrefillRow* bf16 = nullptr;
+  const PrefillRow* fp8 = nullptr;
+};
+
+MeasuredPair measured_pair(const PrefillQuestion& question, const Evaluation& evaluation);
+
 /// What a decision says in the log.
 enum class Record {
   enabled,            ///< row 1
+  pays_from,          ///< besides it: from which ISL, as was measured
   does_not_pay,       ///< besides it: FP8 is predicted to be slower
   refused,            ///< row 2
   available,          ///< row 3: how to enable it
   automatically_off,  ///< ... in mode `automatic`: why it is not
 };
 
-using Records = std::array<std::optional<Record>, 2>;
+using Records = std::array<std::optional<Record>, 3>;
 
-Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction);
+Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,
+                   bool is_measured);
 
 // Reasons: reasons.cpp.
 

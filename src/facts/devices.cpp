@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace mla_dtype {
 namespace {
@@ -32,6 +34,84 @@ std::optional<Version> parse_version(std::string_view major, std::string_view re
   const Version version(parse_number(major, 10), parse_number(rest, base));
   if (major.substr(0, 1) == "0" || version.first < 1 || version.second < 0) return std::nullopt;
   return version;
+}
+
+// The name that runtimes report; the platform; GB/s, as the data sheet is quoted where it says
+// (looked up 2026-11-26). All CUDA capabilities but 8.0 are also those of
+// developer.nvidia.com/cuda-gpus, all gfx architectures those of rocm.docs.amd.com (7.13), "GPU
+// specifications". Left out: cards that sources disagree on (MI308X), and names that another card
+// may have (AMD's without amdgpu.ids).
+std::vector<KnownDevice> make_devices() {
+  return {
+      // bottlerocket PR 3873; glennklockwood.com
+      {"NVIDIA A100-SXM4-40GB", cuda(8, 0), 1555},
+      // sglang#965; aiconfigurator a100_sxm.yaml
+      {"NVIDIA A100-SXM4-80GB", cuda(8, 0), 2039},
+      // aiconfigurator l4.yaml
+      {"NVIDIA L4", cuda(8, 9), 300},
+      // aiconfigurator l40s.yaml
+      {"NVIDIA L40S", cuda(8, 9), 864},
+      // clpeak#106; guru3d.com
+      {"NVIDIA GeForce RTX 4090", cuda(8, 9), 1008},
+      // test-infra#7631; aiconfigurator h100_sxm.yaml
+      {"NVIDIA H100 80GB HBM3", cuda(9, 0), 3350},
+      // aiconfigurator h100_pcie.yaml; brief PB-11133
+      {"NVIDIA H100 PCIe", cuda(9, 0), 2000},
+      // akash provider-configs#91
+      {"NVIDIA H100 NVL", cuda(9, 0), 3900},
+      // mig-parted#120; aiconfigurator h200_sxm.yaml
+      {"NVIDIA H200", cuda(9, 0), 4800},
+      // sglang#11052; tomshardware.com
+      {"NVIDIA H20", cuda(9, 0), 4000},
+      // pytorch/ao#4002; aiconfigurator b200_sxm.yaml
+      {"NVIDIA B200", cuda(10, 0), 7700},
+      // aiconfigurator gb200.yaml
+      {"NVIDIA GB200", cuda(10, 0), 8000},
+      // pytorch/ao#3640; aiconfigurator b300_sxm.yaml
+      {"NVIDIA B300 SXM6 AC", cuda(10, 3), 7750},
+      // pytorch#196944; aiconfigurator gb300.yaml
+      {"NVIDIA GB300", cuda(10, 3), 8000},
+      // vllm#34470; antirez/ds4#788
+      {"NVIDIA Thor", cuda(11, 0), 273},
+      // OCRFlux#70; huggingface.co/blog/exolabs
+      {"NVIDIA GeForce RTX 5090", cuda(12, 0), 1792},
+      // vllm#24383
+      {"NVIDIA RTX PRO 6000 Blackwell Server Edition", cuda(12, 0), 1597},
+      // inference#3866; itdaily.com
+      {"NVIDIA RTX PRO 6000 Blackwell Workstation Edition", cuda(12, 0), 1792},
+      // heretic#13; huggingface.co/blog/exolabs
+      {"NVIDIA GB10", cuda(12, 1), 273},
+      // a die; libdrm amdgpu.ids; IREE KnownTargets.cpp
+      {"AMD Instinct MI250X", rocm("gfx90a"), 1600},
+      // amdgpu.ids; KnownTargets.cpp
+      {"AMD Instinct MI300X", rocm("gfx942"), 5300},
+      // amdgpu.ids; docs.vultr.com
+      {"AMD Instinct MI325X", rocm("gfx942"), 6000},
+      // amdgpu.ids; KnownTargets.cpp
+      {"AMD Instinct MI350X", rocm("gfx950"), 8000},
+      // amdgpu.ids; KnownTargets.cpp
+      {"AMD Instinct MI355X", rocm("gfx950"), 8000},
+  };
+}
+
+constexpr std::string_view separators = " -_";
+
+// The words of a name that tell cards apart.
+std::vector<std::string> words_of(std::string_view name) {
+  std::vector<std::string> words(1);
+  for (const char c : name) {
+    if (separators.find(c) == separators.npos) {
+      words.back() += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    } else if (!words.back().empty()) {
+      words.emplace_back();
+    }
+  }
+  const auto says_nothing = [](const std::string& word) {
+    return word.empty() || word == "nvidia" || word == "amd" || word == "instinct" ||
+           word == "geforce";
+  };
+  words.erase(std::remove_if(words.begin(), words.end(), says_nothing), words.end());
+  return words;
 }
 
 }  // namespace
@@ -64,6 +144,28 @@ std::optional<Version> detail::parse_rocm(std::string_view text) {
   if (!text.empty() || version.size() < 3) return std::nullopt;
   const std::size_t tail = version.size() - 2;
   return parse_version(version.substr(0, tail), version.substr(tail), 16);
+}
+
+const std::vector<KnownDevice>& known_devices() {
+  static const auto& devices = *new const std::vector<KnownDevice>(make_devices());
+  return devices;
+}
+
+std::optional<Device> detail::find_device(std::string_view name) {
+  const std::vector<std::string> meant = words_of(name);
+  std::optional<Device> found;
+  if (meant.empty()) return found;
+  for (const KnownDevice& known : known_devices()) {
+    const std::vector<std::string> words = words_of(known.name);
+    if (words == meant) return Device{known.platform, std::string(known.name)};
+    const bool has_all = std::all_of(meant.begin(), meant.end(), [&](const std::string& word) {
+      return std::find(words.begin(), words.end(), word) != words.end();
+    });
+    if (!has_all) continue;
+    if (found && found->platform != known.platform) return std::nullopt;
+    found = found ? Device{known.platform, {}} : Device{known.platform, std::string(known.name)};
+  }
+  return found;
 }
 
 // vllm/platforms/rocm.py, aiter/utility/dtypes.py.

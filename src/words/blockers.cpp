@@ -162,6 +162,20 @@ std::string predicted(const PrefillPrediction& prediction) {
       prediction.isl, prediction.speedup, std::abs(prediction.speedup - 1) < 0.02 ? 3 : 2);
 }
 
+std::string pays_from(const PrefillPayoff& payoff) {
+  const std::string other =
+      payoff.bf16_backend == payoff.fp8_backend ? "" : payoff.bf16_backend + "'s ";
+  const std::string where =
+      payoff.break_even_isl
+          ? fmt::format("faster from ISL {} on", (*payoff.break_even_isl + 50) / 100 * 100)
+          : fmt::format("never faster up to ISL {}", payoff.longest_isl);
+  return fmt::format(
+      "On this device ({}) FP8 prefill attention of {} is about {:.2f}x as fast as {}in BF16 at "
+      "ISL "
+      "4096, and {} (measured: {}).",
+      payoff.device, payoff.fp8_backend, payoff.speedup_at_4096, other, where, payoff.source);
+}
+
 std::string device_name(const Platform& platform) {
   return platform == Platform{} ? "no CUDA or ROCm device" : mla_dtype::to_string(platform);
 }

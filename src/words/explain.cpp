@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "decision/prefill_costs.h"
 #include "facts/kv_cache_formats.h"
 #include "words/sentences.h"
 
@@ -30,6 +31,23 @@ Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& ques
   kept.prefill_backend = question.operators_choice();
   if (question.decode_choice != nullptr) kept.decode_backend = question.decode_choice->backend.name;
   result.spelling = spell(question.env.spellings, result, kept);
+  return result;
+}
+
+std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const Evaluation& evaluation) {
+  const MeasuredPair pair = measured_pair(question, evaluation);
+  if (pair.costs == nullptr) return std::nullopt;
+  const EngineConfig& config = question.config;
+  const PrefillCosts costs = {*pair.costs, config.mla_dimensions, config.num_attention_heads};
+  PrefillPayoff result;
+  result.device = question.env.device_name;
+  result.bf16_backend = name_of(pair.bf16);
+  result.fp8_backend = name_of(pair.fp8);
+  result.longest_isl = pair.costs->longest_isl;
+  result.break_even_isl = break_even(costs);
+  if (result.break_even_isl > result.longest_isl) result.break_even_isl.reset();
+  result.speedup_at_4096 = prefill_speedup(costs, 4096. * 4096, 4096, 0);
+  result.source = pair.costs->source;
   return result;
 }
 
@@ -128,6 +146,7 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
     result.facts.backend_supports = would_support(question, evaluation.choice.row);
   }
   result.hint = hint(question, make_selection(question));
+  result.payoff = payoff(question, evaluation);
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {

@@ -57,9 +57,12 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
   const auto& prediction = explanation.prediction;
   const std::string sentence = prediction ? predicted(*prediction) : std::string();
   const std::string_view flag = flag_name(spellings);
+  const std::string measured = explanation.payoff ? pays_from(*explanation.payoff) : std::string();
   switch (record) {
     case Record::enabled:
       return enabled_text + (prediction && prediction->decides ? ". " + sentence : "");
+    case Record::pays_from:
+      return measured;
     case Record::does_not_pay:
       // Where it is one key among others of an option, the option is not removed.
       return fmt::format("FP8 prefill queries are enabled, but do not pay. {} To disable, {}: {}",
@@ -73,6 +76,7 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
       if (!remedies.empty() && remedies[0].spelling != request) {
         text += fmt::format(" (or, to keep what is set already: {})", remedies[0].spelling);
       }
+      if (!measured.empty()) text += ". " + measured;
       return prediction ? fmt::format("{} ({})", text, sentence) : text;
     }
     case Record::automatically_off:
@@ -125,6 +129,7 @@ std::string in_lines(const PrefillQueryExplanation& explanation) {
   for (const Remedy& remedy : explanation.remedies) add("remedy", remedy.spelling);
   add("note", explanation.nothing_helps);
   add("note", explanation.hint);
+  if (explanation.payoff) add("measured", pays_from(*explanation.payoff));
   if (const auto& prediction = explanation.prediction) {
     const bool is_vain = !explanation.remedies.empty() && !may_advise(prediction);
     add("prediction", predicted(*prediction) + (is_vain ? " The remedies do not pay." : ""));

@@ -31,6 +31,9 @@ Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question);
 /// What is predicted, as a sentence.
 std::string predicted(const PrefillPrediction& prediction);
 
+/// From which ISL FP8 pays by what was measured, as a sentence.
+std::string pays_from(const PrefillPayoff& payoff);
+
 /// The platform's name in a sentence.
 std::string device_name(const Platform& platform);
 

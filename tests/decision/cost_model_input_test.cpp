@@ -51,6 +51,11 @@ TEST(BadCostModel, Numbers) {
     expect({PrefillThroughput{bad, 1, 1}}, "bf16_tflops");
     expect({PrefillThroughput{1, bad, 1}}, "fp8_tflops");
     expect({PrefillThroughput{1, 1, bad}}, "quantize_ns");
+    if (bad != 0) {
+      expect({PrefillThroughput{1, 1, 1, bad}}, "quantize_token_ns");
+      expect({PrefillThroughput{1, 1, 1, 0, bad}}, "other_ns");
+      expect({PrefillThroughput{1, 1, 1, 0, 0, bad}}, "other_token_ns");
+    }
     expect({PrefillCurve{{1, bad, 1}, {2, 1, 1}}}, "curve[0].bf16_ms");
     expect({PrefillCurve{{1, 1, 1}, {2, 1, bad}}}, "curve[1].fp8_ms");
   }
@@ -88,6 +93,12 @@ TEST(BadPrefill, IsRefused) {
                  StartsWith("query_tokens: 0 is not accepted"));
   expect_invalid([] { return predicted_prefill_speedup(three_numbers, -1); },
                  StartsWith("query_tokens: -1 is not accepted"));
+  const auto no_heads = StartsWith("num_attention_heads: 0 is not accepted");
+  expect_invalid([] { return predicted_prefill_speedup(three_numbers, 1, 0, {}, 0); }, no_heads);
+  expect_invalid([] { return break_even_isl(three_numbers, {}, 0); }, no_heads);
+  EngineConfig config;
+  config.num_attention_heads = 0;
+  expect_invalid([&] { PrefillQuerySelector(three_numbers, config, bf16, e4m3); }, no_heads);
   expect_invalid([] { return predicted_prefill_speedup(three_numbers, 1, -1); },
                  StartsWith("context_tokens: -1 is not accepted; accepted: 0 and above"));
   expect_invalid([] { return make_prefill_speedup_predictor(three_numbers)(EngineConfig(), 0); },

@@ -27,6 +27,7 @@ using testing::expect_invalid;
 using testing::for_each_prefill;
 using testing::fp8_ns;
 using testing::fused;
+using testing::module_of_b200;
 using testing::random_models;
 using testing::slower_in_fp8;
 using ::testing::StartsWith;
@@ -34,18 +35,38 @@ using testing::three_numbers;
 using testing::wide;
 
 TEST(Throughput, SpeedupIsTheRatioOfTheTimes) {
-  const auto& throughput = std::get<PrefillThroughput>(three_numbers.costs);
-  for (const MlaDimensions& dimensions : {deepseek, wide, MlaDimensions{1, 1, 1}}) {
-    for_each_prefill([&](std::int64_t query, std::int64_t context) {
-      const auto q = static_cast<double>(query);
-      const auto c = static_cast<double>(context);
-      const double expected =
-          bf16_ns(throughput, dimensions, q, c) / fp8_ns(throughput, dimensions, q, c);
-      EXPECT_NEAR(predicted_prefill_speedup(three_numbers, query, context, dimensions) / expected,
-                  1, 1e-12)
-          << query << " after " << context;
-    });
+  for (const PrefillCostModel& model : {three_numbers, module_of_b200}) {
+    const auto& throughput = std::get<PrefillThroughput>(model.costs);
+    for (const int heads : {1, 16, 128}) {
+      for (const MlaDimensions& dimensions : {deepseek, wide, MlaDimensions{1, 1, 1}}) {
+        for_each_prefill([&](std::int64_t query, std::int64_t context) {
+          const auto q = static_cast<double>(query);
+          const auto c = static_cast<double>(context);
+          const double expected = bf16_ns(throughput, dimensions, q, c, heads) /
+                                  fp8_ns(throughput, dimensions, q, c, heads);
+          EXPECT_NEAR(
+              predicted_prefill_speedup(model, query, context, dimensions, heads) / expected, 1,
+              1e-12)
+              << query << " after " << context << " of " << heads << " heads";
+        });
+      }
+    }
   }
+}
+
+// What both take alike brings the speedup nearer to 1, and does not move the break-even.
+TEST(Throughput, BreakEvenIsThatOfTheDifference) {
+  PrefillCostModel without = module_of_b200;
+  auto& numbers = std::get<PrefillThroughput>(without.costs);
+  numbers.other_ns = numbers.other_token_ns = 0;
+  for (const int heads : {8, 16, 128}) {
+    EXPECT_EQ(break_even_isl(without, deepseek, heads),
+              break_even_isl(module_of_b200, deepseek, heads));
+  }
+  EXPECT_LT(predicted_prefill_speedup(without, 4096), 0.6);
+  EXPECT_GT(predicted_prefill_speedup(module_of_b200, 4096), 0.8);
+  EXPECT_GT(break_even_isl(module_of_b200, deepseek, 8),
+            break_even_isl(module_of_b200, deepseek, 128));
 }
 
 TEST(Throughput, BreakEvenOfAnH100) {
@@ -224,6 +245,9 @@ TEST(Predictor, PredictsForTheConfiguration) {
   config.mla_dimensions = wide;
   EXPECT_EQ(predict(config, 2000),
             predicted_prefill_speedup(h100_prefill_cost_model(), 2000, 0, wide));
+  config.num_attention_heads = 16;
+  EXPECT_EQ(make_prefill_speedup_predictor(module_of_b200)(config, 2000),
+            predicted_prefill_speedup(module_of_b200, 2000, 0, wide, 16));
 }
 
 }  // namespace

@@ -43,10 +43,12 @@ TEST(Selector, ChoosesWhatIsPredictedToBeFaster) {
     for (const MlaDimensions& dimensions : {deepseek, wide}) {
       EngineConfig config;
       config.mla_dimensions = dimensions;
+      config.num_attention_heads = dimensions == wide ? 16 : 128;
+      const int heads = config.num_attention_heads;
       const PrefillQuerySelector selector(model, config, bf16, e4m3);
-      const auto break_even = break_even_isl(model, dimensions);
+      const auto break_even = break_even_isl(model, dimensions, heads);
       for_each_prefill([&](std::int64_t query, std::int64_t context) {
-        const double speedup = predicted_prefill_speedup(model, query, context, dimensions);
+        const double speedup = predicted_prefill_speedup(model, query, context, dimensions, heads);
         const bool is_fp8 = selector.choose(query, context) == e4m3;
         chosen += is_fp8;
         // Before the last crossing FP8 is not chosen, even where it is a little faster.

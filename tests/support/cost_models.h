@@ -14,6 +14,10 @@ namespace mla_dtype::testing {
 inline const PrefillCostModel three_numbers{
     PrefillThroughput{/*bf16_tflops=*/550, /*fp8_tflops=*/780, /*quantize_ns=*/0.5}};
 
+/// A whole module on a B200: more than attention was timed, and some of it is alike for any heads.
+inline const PrefillCostModel module_of_b200{
+    PrefillThroughput{2189, 2482, 0.493, 1.963, /*other_ns=*/1.595, /*other_token_ns=*/27.2}};
+
 /// Where quantizing costs nothing that can be seen.
 inline const PrefillCostModel fused{PrefillCurve{{256, 1.0, 0.9}, {4096, 10.0, 7.0}}};
 
@@ -30,22 +34,31 @@ void for_each_prefill(Visit visit) {
   }
 }
 
-// What the three numbers of a throughput mean, said once more.
+// What the numbers of a throughput mean, said once more: of one head.
 
-inline double bf16_ns(const PrefillThroughput& t, const MlaDimensions& d, double query,
-                      double context) {
+inline double attention_ns(double tflops, const MlaDimensions& d, double query, double context) {
   const double pairs = query * context + query * query / 2;
   const double flop = 2 * pairs * (d.qk_nope_head_dim + d.qk_rope_head_dim + d.v_head_dim);
-  return flop / (t.bf16_tflops * 1e12) * 1e9;
+  return flop / (tflops * 1e12) * 1e9;
+}
+
+// Tokens, by the elements that are cast of each: 512 of a new one of DeepSeek's.
+inline double tokens_to_cast(const MlaDimensions& d, double query, double context) {
+  const int qk = d.qk_nope_head_dim + d.qk_rope_head_dim;
+  return (query * (qk + qk + d.v_head_dim) + context * (qk + d.v_head_dim)) / (192 + 192 + 128);
+}
+
+inline double bf16_ns(const PrefillThroughput& t, const MlaDimensions& d, double query,
+                      double context, int heads = 128) {
+  return attention_ns(t.bf16_tflops, d, query, context) +
+         tokens_to_cast(d, query, context) * (t.other_ns + t.other_token_ns / heads);
 }
 
 inline double fp8_ns(const PrefillThroughput& t, const MlaDimensions& d, double query,
-                     double context) {
-  const int qk = d.qk_nope_head_dim + d.qk_rope_head_dim;
-  const double cast = query * (qk + qk + d.v_head_dim) + context * (qk + d.v_head_dim);
-  const double cast_deepseek = 192 + 192 + 128;  // elements that quantize_ns is for
-  return bf16_ns(t, d, query, context) * t.bf16_tflops / t.fp8_tflops +
-         t.quantize_ns * cast / cast_deepseek;
+                     double context, int heads = 128) {
+  return attention_ns(t.fp8_tflops, d, query, context) +
+         tokens_to_cast(d, query, context) *
+             (t.other_ns + t.quantize_ns + (t.other_token_ns + t.quantize_token_ns) / heads);
 }
 
 /// Curves and throughputs of all shapes.
@@ -56,8 +69,13 @@ inline std::vector<PrefillCostModel> random_models() {
   };
   std::vector<PrefillCostModel> models;
   for (int i = 0; i < 300; ++i) {
-    models.push_back(
-        {PrefillThroughput{between(100, 2000), between(100, 4000), std::exp(between(-7, 3))}});
+    PrefillThroughput numbers{between(100, 2000), between(100, 4000), std::exp(between(-7, 3))};
+    if (i % 2 == 1) {
+      numbers.quantize_token_ns = between(0, 5);
+      numbers.other_ns = between(0, 3);
+      numbers.other_token_ns = between(0, 50);
+    }
+    models.push_back({numbers});
     PrefillCurve curve;
     std::int64_t isl = 0;
     for (int point = 0; point < 2 + i % 6; ++point) {

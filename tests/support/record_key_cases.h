@@ -38,6 +38,7 @@ struct Case {
   LogLevel refused_request_level = LogLevel::info;
   std::optional<DataType> fp8 = {};
   std::optional<KvCacheFormat> own_kv_cache = {};
+  std::string device_name = {};
 
   Environment make() const {
     const auto is_available = [this](std::string_view name) -> Support {
@@ -61,6 +62,7 @@ struct Case {
     if (fp8) env.fp8_data_type = *fp8;
     if (own_kv_cache) env.kv_cache_formats = {{*own_kv_cache, {}}};
     env.spellings = spellings;
+    env.device_name = device_name;
     env.refused_request_level = refused_request_level;
     return env;
   }
@@ -78,7 +80,9 @@ inline std::vector<Said> said_of(const Case& asked) {
   const detail::PrefillQuestion question = detail::ask(asked.config, asked.model_dtype, env);
   const detail::Evaluation evaluation = detail::evaluate(question);
   std::vector<Said> result;
-  for (const auto& record : detail::records_of(evaluation.outcome, evaluation.prediction)) {
+  const bool is_measured = detail::measured_pair(question, evaluation).costs != nullptr;
+  for (const auto& record :
+       detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     if (!record) continue;
     const LogLevel level = detail::level_of(*record, env);
     result.push_back(
@@ -250,6 +254,9 @@ inline Alterations changes_of_question() {
       });
     }
   }
+  for (const char* device : {"NVIDIA B200", "NVIDIA GB200", "NVIDIA B300 SXM6 AC", "B200"}) {
+    add(device, [=](Case& c) { c.device_name = device; });
+  }
   add("level", [](Case& c) { c.refused_request_level = LogLevel::warning; });
   add("FP8 type", [](Case& c) { c.fp8 = DataType::float8_e4m3fnuz; });
   return changes;
@@ -285,6 +292,7 @@ inline std::vector<Base> bases() {
     c.config.attention_config.prefill_query_mode = PrefillQueryMode::automatic;
   });
   add(RecordKind::does_not_pay, [&](Case& c) { predicts(c, 0.75); });
+  add(RecordKind::pays_from, [&](Case& c) { c.device_name = "NVIDIA B200"; });
   add(RecordKind::refused,
       [](Case& c) { c.config.attention_config.mla_prefill_backend = "FLASH_ATTN"; });
   add(RecordKind::refused, [](Case& c) { c.config.cache_config.cache_dtype = "auto"; });
@@ -307,6 +315,11 @@ inline std::vector<Base> bases() {
   add(RecordKind::available, [&](Case& c) {
     off(c);
     predicts(c, 1.25);
+  });
+  add(RecordKind::available, [](Case& c) {
+    c.config.attention_config.use_prefill_query_quantization = false;
+    c.config.attention_config.mla_prefill_backend = "TRTLLM_RAGGED";
+    c.device_name = "NVIDIA B200";
   });
   add(RecordKind::automatically_off, [&](Case& c) {
     off(c);

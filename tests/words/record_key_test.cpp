@@ -73,7 +73,7 @@ TEST(RecordKey, TheBasesAreOfEveryRecord) {
     })) << static_cast<int>(base.record);
     ++seen[base.record];
   }
-  EXPECT_EQ(seen.size(), 5U);
+  EXPECT_EQ(seen.size(), 6U);
 }
 
 TEST(RecordKey, DecisionsOfOneKeySayTheSame) {

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Without this an operator could be told that FP8 pays where it was measured not to, or be told of
+// another device, or of backends that do not run, unnoticed.
+
+#include <gmock/gmock.h>
+#include <mla_dtype/attention_plan.h>
+#include <mla_dtype/cost_model.h>
+#include <mla_dtype/prefill_query.h>
+
+#include <string>
+#include <vector>
+
+#include "support/data_types.h"
+#include "support/engine_config.h"
+#include "support/record_texts.h"
+#include "support/recording_sink.h"
+
+namespace mla_dtype {
+namespace {
+
+using ::testing::AllOf;
+using testing::bf16;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::make_config;
+using ::testing::Not;
+using testing::Record;
+using testing::RecordingLogger;
+using ::testing::StartsWith;
+
+constexpr char b200[] = "NVIDIA B200";
+
+Environment make_env(const EngineProfile& engine, const std::string& device) {
+  const Device known = parse_device(device);
+  Environment env = make_environment(known.platform, engine);
+  env.device_name = known.name;
+  return env;
+}
+
+EngineConfig choosing(const std::string& backend, bool flag) {
+  EngineConfig config = make_config("fp8", flag);
+  config.attention_config.mla_prefill_backend = backend;
+  return config;
+}
+
+std::vector<Record> records(const EngineConfig& config, Environment env) {
+  RecordingLogger recording;
+  env.log = std::make_shared<OnceLog>(recording.logger);
+  for (int layer = 0; layer < 3; ++layer) determine_prefill_query_data_type(config, bf16, env);
+  return recording.sink->records();
+}
+
+// Row 3 recommends FP8 from ISL 4K on, where it makes vLLM's module 22 % slower.
+TEST(Payoff, Row3SaysFromWhichIslFp8Pays) {
+  const auto all = records(choosing("TRTLLM_RAGGED", false), make_env(vllm_engine(), b200));
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_THAT(
+      all[0].text,
+      AllOf(StartsWith(testing::row_3_before_flag),
+            HasSubstr(". On this device (NVIDIA B200) FP8 prefill attention of "
+                      "TRTLLM_RAGGED is about 0.85x as fast as FLASH_ATTN's in BF16 at ISL 4096, "
+                      "and faster from ISL 29500 on"),
+            EndsWith("(measured: vLLM 0.24.0, ai-dynamo/aiconfigurator@095f58a, "
+                     "2026-08-21).")));
+}
+
+TEST(Payoff, WhereItNeverPaysAsFarAsWasMeasured) {
+  EngineConfig config = choosing("TRTLLM_RAGGED", false);
+  config.num_attention_heads = 16;
+  const auto all = records(config, make_env(vllm_engine(), b200));
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_THAT(all[0].text, HasSubstr("and never faster up to ISL 32768 (measured"));
+}
+
+TEST(Payoff, Row1SaysItInAnInfoOnce) {
+  const auto all = records(choosing("TRTLLM_RAGGED", true), make_env(vllm_engine(), b200));
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0], testing::info(testing::row_1));
+  EXPECT_EQ(all[1].level, spdlog::level::info);
+  EXPECT_THAT(all[1].text, StartsWith("On this device (NVIDIA B200) FP8 prefill attention of "));
+}
+
+// Jointly selected: what leaving the faster 16-bit backend costs.
+TEST(Payoff, OfASelectedBackend) {
+  Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
+  env.device_name = b200;
+  const auto explanation = explain_prefill_query_data_type(make_config("fp8", true), bf16, env);
+  EXPECT_EQ(explanation.prefill_backend, "TRTLLM_RAGGED");
+  ASSERT_TRUE(explanation.payoff);
+  EXPECT_EQ(explanation.payoff->device, b200);
+  EXPECT_EQ(explanation.payoff->bf16_backend, "FLASH_ATTN");
+  EXPECT_EQ(explanation.payoff->fp8_backend, "TRTLLM_RAGGED");
+  EXPECT_NEAR(explanation.payoff->speedup_at_4096, 0.82, 0.03);
+  const auto* const model = find_prefill_cost_model(b200, "FLASH_ATTN", "TRTLLM_RAGGED");
+  EXPECT_EQ(explanation.payoff->break_even_isl, break_even_isl(*model));
+  EXPECT_THAT(to_string(explanation), HasSubstr("\nmeasured: On this device (NVIDIA B200) "));
+}
+
+TEST(Payoff, OfEachEngine) {
+  EXPECT_THAT(records(make_config("fp8", false), make_env(tensorrt_llm_engine(), "H200")),
+              ElementsAre(testing::info(testing::row_1), ::testing::_));
+  const auto explanation = explain_prefill_query_data_type(make_config("fp8_e4m3", false), bf16,
+                                                           make_env(sglang_engine(), "B300"));
+  ASSERT_TRUE(explanation.payoff) << to_string(explanation);
+  EXPECT_EQ(explanation.payoff->bf16_backend, "trtllm_mla");
+  EXPECT_THAT(to_string(explanation), HasSubstr("trtllm_mla is about 1.1"));
+  EXPECT_THAT(to_string(explanation), HasSubstr("x as fast as in BF16 at ISL 4096"));
+}
+
+TEST(Payoff, NothingIsSaidOfWhatIsNotKnown) {
+  const auto text = [](const Environment& env, const std::string& backend) {
+    const auto all = records(choosing(backend, false), env);
+    return all.empty() ? std::string() : all[0].text;
+  };
+  Environment env = make_env(vllm_engine(), b200);
+  EXPECT_THAT(text(env, "FLASHINFER"), Not(HasSubstr("On this device")));
+  for (const char* name : {"", "NVIDIA H20", "B200", "nvidia b200", "a\nb"}) {
+    env.device_name = name;
+    EXPECT_THAT(text(env, "TRTLLM_RAGGED"), Not(HasSubstr("On this device"))) << name;
+    EXPECT_THAT(records(choosing("TRTLLM_RAGGED", true), env),
+                ElementsAre(testing::info(testing::row_1)));
+  }
+  env.device_name = b200;
+  env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) {
+    return Support(true);
+  };
+  EXPECT_THAT(records(make_config("fp8", true), env), ElementsAre(testing::info(testing::row_1)));
+}
+
+TEST(Payoff, NeitherOfWhatIsRefusedNorOfWhatIsNotPossible) {
+  const Environment env = make_env(vllm_engine(), b200);
+  for (const bool flag : {false, true}) {
+    EngineConfig config = choosing("TRTLLM_RAGGED", flag);
+    config.cache_config.cache_dtype = "auto";
+    EXPECT_FALSE(explain_prefill_query_data_type(config, bf16, env).payoff);
+    config = choosing("FLASH_ATTN", flag);
+    EXPECT_FALSE(explain_prefill_query_data_type(config, bf16, env).payoff);
+  }
+}
+
+TEST(Payoff, IsLoggedByAllDoorsAlike) {
+  const EngineConfig config = choosing("TRTLLM_RAGGED", true);
+  Environment env = make_env(vllm_engine(), b200);
+  const auto expected = records(config, env);
+  const auto logged_by = [&](auto log_it) {
+    RecordingLogger recording;
+    env.log = std::make_shared<OnceLog>(recording.logger);
+    log_it();
+    return recording.sink->records();
+  };
+  EXPECT_EQ(logged_by([&] {
+              log_prefill_query(evaluate_prefill_query(config, bf16, env), config, bf16, env);
+            }),
+            expected);
+  EngineConfig quiet = config;
+  quiet.cache_config.kv_scales = KvScales::calibrated;
+  const auto decode = make_decode_environment(cuda(10, 0), "FLASHINFER_MLA");
+  EXPECT_EQ(logged_by([&] {
+              log_attention_plan(plan_attention_data_types(quiet, bf16, env, decode), env);
+            }),
+            expected);
+}
+
+// Of two devices in one process each has its own.
+TEST(Payoff, OfTwoDevicesIsSaidOfEach) {
+  RecordingLogger recording;
+  const auto log = std::make_shared<OnceLog>(recording.logger);
+  for (const char* device : {"B200", "GB200"}) {
+    Environment env = make_env(vllm_engine(), device);
+    env.log = log;
+    determine_prefill_query_data_type(choosing("TRTLLM_RAGGED", true), bf16, env);
+  }
+  EXPECT_THAT(recording.sink->records(), ::testing::SizeIs(3));
+}
+
+}  // namespace
+}  // namespace mla_dtype
