@@ -9,7 +9,7 @@ file(GLOB headers RELATIVE "${include}" "${include}/mla_dtype/*.h")
 list(LENGTH headers count)
 expect("only ${count} headers" count GREATER 10)
 foreach(header IN LISTS headers)
-  foreach(standard 17 2b)
+  foreach(standard 17 20 2b)
     run(${COMPILER} -std=c++${standard} -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
         -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -I "${include}" -x c++ -fsyntax-only
         -MD -MF "${WORK}/headers.d" -include "${header}" /dev/null)
