@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <mla_dtype/platform.h>
 
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "facts/devices.h"
 #include "words/invalid_argument.h"
@@ -11,6 +13,11 @@ namespace mla_dtype {
 namespace {
 
 constexpr char rocm_forms[] = "a ROCm device like gfx942 or gfx942:sramecc+:xnack-";
+// To find what was meant among.
+constexpr std::string_view platforms[] = {"sm_80",  "sm_89",   "sm_90",   "sm_100", "sm_103",
+                                          "sm_110", "sm_120",  "sm_121",  "gfx90a", "gfx942",
+                                          "gfx950", "gfx1100", "gfx1201", "gfx1250"};
+
 constexpr char cuda_forms[] = "a CUDA device like 10.3, sm_103, sm_103a or compute_103";
 
 }  // namespace
@@ -33,16 +40,22 @@ Platform rocm(std::string_view gfx_arch) {
 Platform parse_platform(std::string_view device) {
   if (const auto version = detail::parse_cuda(device)) return cuda(version->first, version->second);
   if (detail::parse_rocm(device)) return rocm(device);
-  detail::throw_unknown_name(
-      "device", device,
-      {"sm_80", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121", "gfx90a",
-       "gfx942", "gfx950", "gfx1100", "gfx1201", "gfx1250"},
-      fmt::format("{}, {}", cuda_forms, rocm_forms));
+  detail::throw_unknown_name("device", device, {std::begin(platforms), std::end(platforms)},
+                             fmt::format("{}, {}", cuda_forms, rocm_forms));
 }
 
 Device parse_device(std::string_view device) {
-  const auto known = detail::find_device(device);
-  return known ? *known : Device{parse_platform(device), {}};
+  if (const auto known = detail::find_device(device)) return *known;
+  if (detail::parse_cuda(device) || detail::parse_rocm(device)) return {parse_platform(device), {}};
+  std::vector<std::string_view> names(std::begin(platforms), std::end(platforms));
+  for (const KnownDevice& known : known_devices()) {
+    names.push_back(known.name);
+    names.push_back(known.name.substr(known.name.find(' ') + 1));  // without the vendor
+  }
+  detail::throw_unknown_name("device", device, names,
+                             fmt::format("{}, {}, and cards by name, like H200 (see nvidia-smi "
+                                         "--query-gpu=name,compute_cap --format=csv)",
+                                         cuda_forms, rocm_forms));
 }
 
 bool is_capability_family(const Platform& platform, int major) noexcept {

@@ -94,13 +94,13 @@ std::vector<KnownDevice> make_devices() {
   };
 }
 
-constexpr std::string_view separators = " -_";
+constexpr std::string_view between_words = " -_";
 
 // The words of a name that tell cards apart.
 std::vector<std::string> words_of(std::string_view name) {
   std::vector<std::string> words(1);
   for (const char c : name) {
-    if (separators.find(c) == separators.npos) {
+    if (between_words.find(c) == between_words.npos) {
       words.back() += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     } else if (!words.back().empty()) {
       words.emplace_back();

@@ -15,7 +15,7 @@ struct Measured {
   PrefillThroughput throughput;
 };
 
-constexpr Measured measured[] = {
+constexpr Measured measured_pairs[] = {
     // BF16 and FP8 in TFLOP/s; ns to quantize, of a token and head and of a token; other ns, of
     // both
     {"SGLang 0.5.14", "NVIDIA B200", {1466, 2007, 0.1618, 1.254, 0.2998, 1.403}},
@@ -43,13 +43,14 @@ struct Backends {
   std::string_view engine, bf16, fp8;
 };
 
-constexpr Backends backends[] = {{"SGLang 0.5.14", "trtllm_mla", "trtllm_mla"},
-                                 {"TensorRT-LLM 1.3.0rc20", "TRTLLM_FMHA", "TRTLLM_FMHA"},
-                                 {"vLLM 0.24.0", "FLASH_ATTN", "TRTLLM_RAGGED"}};
+constexpr Backends backends_of_engines[] = {
+    {"SGLang 0.5.14", "trtllm_mla", "trtllm_mla"},
+    {"TensorRT-LLM 1.3.0rc20", "TRTLLM_FMHA", "TRTLLM_FMHA"},
+    {"vLLM 0.24.0", "FLASH_ATTN", "TRTLLM_RAGGED"}};
 
 std::vector<PrefillCostModel> make_models() {
   std::vector<PrefillCostModel> models;
-  for (const auto& [engine, device, throughput] : measured) {
+  for (const auto& [engine, device, throughput] : measured_pairs) {
     models.push_back({throughput, MlaDimensions{},
                       std::string(engine) + ", ai-dynamo/aiconfigurator@095f58a, 2026-08-21",
                       /*longest_isl=*/32768});
@@ -64,10 +65,10 @@ const PrefillCostModel* find_prefill_cost_model(std::string_view device_name,
                                                 std::string_view fp8_backend) {
   static const auto& models = *new const std::vector<PrefillCostModel>(make_models());
   for (std::size_t i = 0; i < models.size(); ++i) {
-    if (device_name != measured[i].device) continue;
-    for (const auto& [engine, bf16, fp8] : backends) {
+    if (device_name != measured_pairs[i].device) continue;
+    for (const auto& [engine, bf16, fp8] : backends_of_engines) {
       const bool is_pair = bf16 == bf16_backend && fp8 == fp8_backend;
-      if (is_pair && engine == measured[i].engine) return &models[i];
+      if (is_pair && engine == measured_pairs[i].engine) return &models[i];
     }
   }
   return nullptr;

@@ -102,7 +102,9 @@ void add_prediction_options(CLI::App& app, Arguments& arguments) {
   add_positive(app, "--expected-isl", arguments.expected_isl,
                "input sequence length in tokens: predict what FP8 prefill queries bring there");
   app.add_option("--cost-model", arguments.cost_model,
-                 "what prefill attention costs: h100, which --device 9.0 implies, or a JSON file: "
+                 "what prefill attention costs: h100, which --device \"NVIDIA H100 80GB HBM3\" "
+                 "implies; what was measured on a device with the backends that run in BF16 and in "
+                 "FP8, B200:FLASH_ATTN:TRTLLM_RAGGED; or a JSON file: "
                  "'{\"bf16_tflops\": 550, \"fp8_tflops\": 780, \"quantize_ns\": 0.5}' or "
                  "'{\"curve\": [{\"isl\": 1024, \"bf16_ms\": 0.1, \"fp8_ms\": 0.13}, ...]}', with "
                  "\"dimensions\" and \"source\" if need be");
@@ -151,16 +153,17 @@ void check_matrix(const CLI::App& app) {
 
 // The curve is of a cost model and of the model's dimensions.
 void check_curve(const CLI::App& app) {
-  check_others(app, "--curve",
-               {"--device", "--hf-config", "--qk-nope-head-dim", "--qk-rope-head-dim",
-                "--v-head-dim", "--expected-isl", "--cost-model", "--context-tokens", "--json"});
+  check_others(
+      app, "--curve",
+      {"--device", "--hf-config", "--qk-nope-head-dim", "--qk-rope-head-dim", "--v-head-dim",
+       "--num-attention-heads", "--expected-isl", "--cost-model", "--context-tokens", "--json"});
 }
 
 }  // namespace
 
 void add_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--device", arguments.device,
-                 "10.3, sm_103, compute_103, gfx942, gfx942:sramecc+:xnack-, ... or none")
+                 "H200, NVIDIA B300, MI300X, 10.3, sm_103, compute_103, gfx942, ... or none")
       ->capture_default_str();
   add_model_options(app, arguments);
   add_attention_options(app, arguments);

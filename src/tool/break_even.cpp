@@ -7,8 +7,8 @@
 
 namespace mla_dtype::tool {
 
-BreakEven make_break_even(const PrefillCostModel& model, const MlaDimensions& dimensions) {
-  return {break_even_isl(model, dimensions), model.source};
+BreakEven make_break_even(const PrefillCostModel& model, const EngineConfig& config) {
+  return {break_even_isl(model, config.mla_dimensions, config.num_attention_heads), model.source};
 }
 
 void append_break_even(std::string& text, const BreakEven& break_even) {

@@ -10,13 +10,13 @@
 
 namespace mla_dtype::tool {
 
-/// A cost model, and what it says of a model's dimensions.
+/// A cost model, and what it says of a model's dimensions and heads.
 struct BreakEven {
   std::optional<std::int64_t> isl;  ///< none: at no ISL is FP8 faster for good
   std::string source;
 };
 
-BreakEven make_break_even(const PrefillCostModel& model, const MlaDimensions& dimensions);
+BreakEven make_break_even(const PrefillCostModel& model, const EngineConfig& config);
 
 /// As lines of a text.
 void append_break_even(std::string& text, const BreakEven& break_even);

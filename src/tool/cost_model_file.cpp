@@ -58,9 +58,15 @@ std::variant<PrefillThroughput, PrefillCurve> read_costs(const Json& model) {
   if (numbers.empty() && curve.is_null()) reject("bf16_tflops, curve: none", forms);
   if (numbers.empty()) return read_curve(curve);
   if (!curve.is_null()) reject(numbers + " with curve", forms);
+  const auto or_nothing = [&](const char* name) {
+    return member(model, name).is_null() ? 0 : read_number(model, "", name);
+  };
   return PrefillThroughput{read_number(model, "", "bf16_tflops"),
                            read_number(model, "", "fp8_tflops"),
-                           read_number(model, "", "quantize_ns")};
+                           read_number(model, "", "quantize_ns"),
+                           or_nothing("quantize_token_ns"),
+                           or_nothing("other_ns"),
+                           or_nothing("other_token_ns")};
 }
 
 }  // namespace
@@ -68,7 +74,8 @@ std::variant<PrefillThroughput, PrefillCurve> read_costs(const Json& model) {
 PrefillCostModel read_cost_model(const std::string& path) {
   const Json model = read_object(path);
   check_keys(model, "",
-             {"bf16_tflops", "fp8_tflops", "quantize_ns", "curve", "dimensions", "source"});
+             {"bf16_tflops", "fp8_tflops", "quantize_ns", "quantize_token_ns", "other_ns",
+              "other_token_ns", "curve", "dimensions", "source"});
   PrefillCostModel result{read_costs(model)};
   const Json& dimensions = object_or_null(model, "dimensions");
   check_keys(dimensions, "dimensions.", {"qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"});

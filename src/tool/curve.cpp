@@ -17,10 +17,10 @@ Curve make_curve(const PrefillCostModel& model, const EngineConfig& config,
   std::set<std::int64_t> isls;
   for (std::int64_t isl = 256; isl <= 131072; isl *= 2) isls.insert(isl);
   if (config.attention_config.expected_isl) isls.insert(*config.attention_config.expected_isl);
-  Curve curve{dimensions, context_tokens, {}, make_break_even(model, dimensions)};
+  Curve curve{dimensions, context_tokens, {}, make_break_even(model, config)};
   for (const std::int64_t isl : isls) {
-    curve.points.push_back(
-        {isl, predicted_prefill_speedup(model, isl, context_tokens, dimensions)});
+    curve.points.push_back({isl, predicted_prefill_speedup(model, isl, context_tokens, dimensions,
+                                                           config.num_attention_heads)});
   }
   return curve;
 }

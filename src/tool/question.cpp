@@ -142,25 +142,38 @@ void read_attention(const CLI::App& app, const Arguments& arguments, Question& q
   attention.expected_isl = arguments.expected_isl;
 }
 
+// `B200:FLASH_ATTN:TRTLLM_RAGGED`; nothing where it is not of this form.
+std::optional<PrefillCostModel> measured_cost_model(const std::string& name) {
+  const std::size_t bf16 = name.find(':');
+  const std::size_t fp8 = bf16 == name.npos ? name.npos : name.find(':', bf16 + 1);
+  if (fp8 == name.npos || name.find_first_of("/\\") != name.npos) return std::nullopt;
+  const Device device = parse_device(name.substr(0, bf16));
+  const auto* const model = find_prefill_cost_model(
+      device.name, name.substr(bf16 + 1, fp8 - bf16 - 1), name.substr(fp8 + 1));
+  if (model == nullptr) throw std::invalid_argument("these backends were not measured there");
+  return *model;
+}
+
 PrefillCostModel named_cost_model(const std::string& name) {
   if (spells(name, "H100")) return h100_prefill_cost_model();
+  if (auto measured = from("--cost-model", [&] { return measured_cost_model(name); })) {
+    return *std::move(measured);
+  }
   return from("--cost-model: " + name, [&] { return read_cost_model(name); });
 }
 
-// The library's model of the device, with a note. Where there is none, that is noted, too, or,
-// where `option` is nothing without a prediction, an error.
+// The library's model of the device of that name, with a note. Where there is none, that is noted,
+// too, or, where `option` is nothing without a prediction, an error.
 void take_default_cost_model(const char* option, bool is_needed, Question& question) {
-  if (question.platform == cuda(9, 0)) {
-    question.cost_model = h100_prefill_cost_model();
+  if (const auto* const model = find_prefill_cost_model(question.device_name)) {
+    question.cost_model = *model;
     question.notes.push_back(
-        fmt::format("no --cost-model was given: it is that of {}; other devices of its capability, "
-                    "such as H20, differ",
-                    question.cost_model->source));
+        fmt::format("no --cost-model was given: it is that of {}", model->source));
     return;
   }
   const std::string none = fmt::format(
       "{}: no cost model of device {} is known, so nothing is predicted: --cost-model gives one",
-      option, to_string(question.platform));
+      option, question.device_name.empty() ? to_string(question.platform) : question.device_name);
   if (is_needed) throw std::invalid_argument(none);
   question.notes.push_back(none);
 }
@@ -206,13 +219,15 @@ void read_plan(const CLI::App& app, const Arguments& arguments, Question& questi
 void read_device(const CLI::App& app, const Arguments& arguments, Question& question) {
   const bool is_given = app.count("--device") != 0;
   if (arguments.curve && !is_given) {
-    question.platform = cuda(9, 0);  // the one that there is a cost model of
+    question.device_name = "NVIDIA H100 80GB HBM3";  // the one that there is a cost model of
     return;
   }
   if (!is_given) question.notes.emplace_back("no --device was given: the answer is for none");
-  question.platform = from("--device", [&] {
-    return arguments.device == "none" ? Platform{} : parse_platform(arguments.device);
+  const Device device = from("--device", [&] {
+    return arguments.device == "none" ? Device{} : parse_device(arguments.device);
   });
+  question.platform = device.platform;
+  question.device_name = device.name;
 }
 
 }  // namespace

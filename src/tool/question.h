@@ -17,6 +17,7 @@ namespace mla_dtype::tool {
 /// What the arguments come to.
 struct Question {
   Platform platform;
+  std::string device_name;  ///< as the runtime reports it; empty: not known
   DataType model_dtype = DataType::bfloat16;
   EngineConfig config;
   std::optional<std::string> decode_backend;   ///< none: no plan is asked for

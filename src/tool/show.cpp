@@ -60,7 +60,8 @@ void keep_what_helps(const Question& question, const Environment& env, Report& r
 // Decides as an engine does at init, which logs, and adds to the report what comes of it. Returns
 // why it is refused; empty: it is not.
 std::string decide(const Question& question, const Environment& env, Report& report) {
-  const auto& [platform, model_dtype, config, decode_backend, cost_model, notes] = question;
+  const auto& [platform, device_name, model_dtype, config, decode_backend, cost_model, notes] =
+      question;
   try {
     if (!decode_backend) {
       determine_prefill_query_data_type(config, model_dtype, env);
@@ -88,6 +89,7 @@ Environment environment_for(const Question& question, const Arguments& arguments
                             const std::shared_ptr<spdlog::logger>& logger) {
   Environment env =
       make_environment(question.platform, backends_for(question.config.attention_config));
+  env.device_name = question.device_name;
   if (question.cost_model) {
     env.predict_prefill_speedup = make_prefill_speedup_predictor(*question.cost_model);
   }
@@ -99,7 +101,8 @@ Environment environment_for(const Question& question, const Arguments& arguments
 }
 
 int show_decision(const Question& question, const Arguments& arguments) {
-  const auto& [platform, model_dtype, config, decode_backend, cost_model, notes] = question;
+  const auto& [platform, device_name, model_dtype, config, decode_backend, cost_model, notes] =
+      question;
   const auto sink = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(/*n_items=*/16);
   const Environment env =
       environment_for(question, arguments, std::make_shared<spdlog::logger>("mla-dtype", sink));
@@ -113,7 +116,7 @@ int show_decision(const Question& question, const Arguments& arguments) {
                 /*refused=*/false,
                 /*plan=*/{}};
   if (cost_model) {
-    report.break_even = make_break_even(*cost_model, config.mla_dimensions);
+    report.break_even = make_break_even(*cost_model, config);
   }
   const std::string refusal = decide(question, env, report);
   for (const auto& record : sink->last_raw()) {

@@ -66,6 +66,16 @@ TEST(KnownDevices, WhatIsNotKnownIsNoneOfThem) {
   }
 }
 
+TEST(KnownDevices, AnErrorNamesTheNearestCardAndHowToFindOnes) {
+  testing::expect_invalid(
+      [] { return parse_device("H2O0"); },
+      ::testing::StartsWith("device: \"H2O0\" is not accepted; accepted: H200 "));
+  testing::expect_invalid([] { return parse_device("sm_10.3"); },
+                          ::testing::HasSubstr("accepted: sm_103 (nearest), "));
+  testing::expect_invalid([] { return parse_device("TPU v5"); },
+                          ::testing::HasSubstr("nvidia-smi --query-gpu=name,compute_cap"));
+}
+
 TEST(KnownDevices, EveryFormOfAPlatformIsADeviceWithoutAName) {
   for (const char* text : {"10.3", "sm_103a", "compute_103", "sm_149", "gfx942:xnack-"}) {
     expect_device(text, parse_platform(text), "");

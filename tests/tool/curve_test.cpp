@@ -73,6 +73,22 @@ TEST(Tool, CurveShowsTheSpeedupByIsl) {
   }
 }
 
+// Of a rank of eight, too.
+TEST(Tool, CurveOfWhatWasMeasuredWithTwoBackends) {
+  const auto* const model = find_prefill_cost_model("NVIDIA B200", "FLASH_ATTN", "TRTLLM_RAGGED");
+  for (const int heads : {16, 128}) {
+    const Json json =
+        parse(run("--curve --json --cost-model B200:FLASH_ATTN:TRTLLM_RAGGED "
+                  "--num-attention-heads " +
+                  std::to_string(heads)));
+    EXPECT_EQ(json.at("break_even_isl"), *break_even_isl(*model, {}, heads));
+    EXPECT_EQ(json.at("source"), model->source);
+    for (const auto& [isl, speedup] : points(json)) {
+      EXPECT_EQ(speedup, predicted_prefill_speedup(*model, isl, 0, {}, heads));
+    }
+  }
+}
+
 TEST(Tool, TheCurvesBreakEvenAgreesWithItsPoints) {
   const std::string measured = R"({"curve": [{"isl": 1024, "bf16_ms": 1, "fp8_ms": 1.5},
                                              {"isl": 4096, "bf16_ms": 8, "fp8_ms": 7},
@@ -115,9 +131,9 @@ TEST(Tool, TheCurveIsThatOfAnH100UnlessToldOtherwise) {
   const Result result = run("--curve");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out, run("--curve --cost-model h100").out);
-  EXPECT_THAT(result.err, MatchesRegex("mla-dtype: no --cost-model was given: [ -~]*H20[ -~]*\n"));
-  EXPECT_EQ(run("--curve --device sm_90a").out, result.out);
-  EXPECT_EQ(run("--curve --device sm_90a").err, result.err);
+  EXPECT_THAT(result.err, MatchesRegex("mla-dtype: no --cost-model was given: [ -~]*H100[ -~]*\n"));
+  EXPECT_EQ(run("--curve --device 'NVIDIA H100 80GB HBM3'").out, result.out);
+  EXPECT_EQ(run("--curve --device sm_90a").exit_code, 2) << "which H20 is, too";
   EXPECT_EQ(run("--curve --device 10.0 --cost-model h100").out, result.out);
 }
 
