@@ -55,7 +55,8 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
               const Environment& env) {
   OnceLog& log = detail::log_of(env);
   bool written = false;
-  const bool is_measured = detail::measured_pair(question, evaluation).costs != nullptr;
+  const bool is_measured =
+      detail::measured_pair(question, detail::fp8_row(evaluation)).costs != nullptr;
   for (const auto& record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     if (!record) continue;

@@ -218,7 +218,7 @@ struct PrefillQueryExplanation {
 
   std::string hint = {};                             ///< PrefillBackendSelection::hint
   std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
-  /// Of FP8 queries that run, or could be requested; none where it is not known.
+  /// Of the backend that takes FP8 queries, would, or is hinted at; none where it is not known.
   std::optional<PrefillPayoff> payoff = {};
 };
 

@@ -133,12 +133,9 @@ Evaluation evaluate(const PrefillQuestion& question) {
 
 // Of what runs without FP8 queries; where that was not measured, of what would be selected then,
 // were the choice open.
-MeasuredPair measured_pair(const PrefillQuestion& question, const Evaluation& evaluation) {
+MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8) {
   const std::string& device = question.env.device_name;
-  const PrefillRow* const fp8 = evaluation.choice.row;
-  const bool is_possible = evaluation.outcome == PrefillQueryOutcome::quantized ||
-                           evaluation.outcome == PrefillQueryOutcome::available_but_off;
-  if (device.empty() || !is_possible || fp8 == nullptr) return {};
+  if (device.empty() || fp8 == nullptr) return {};
   PrefillQuestion without_fp8 = question;
   without_fp8.requested = false;
   for (const PrefillRow* const chosen :
@@ -151,6 +148,12 @@ MeasuredPair measured_pair(const PrefillQuestion& question, const Evaluation& ev
     if (costs != nullptr) return {costs, bf16.row, fp8};
   }
   return {};
+}
+
+const PrefillRow* fp8_row(const Evaluation& evaluation) {
+  const bool is_possible = evaluation.outcome == PrefillQueryOutcome::quantized ||
+                           evaluation.outcome == PrefillQueryOutcome::available_but_off;
+  return is_possible ? evaluation.choice.row : nullptr;
 }
 
 Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,

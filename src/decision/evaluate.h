@@ -54,15 +54,18 @@ inline bool may_advise(const std::optional<PrefillPrediction>& prediction) {
   return !prediction || is_worthwhile(prediction->speedup);
 }
 
-/// What was measured on the engine's device with the backend that runs without FP8 queries and the
-/// one that takes them. Null: not known, or there are none to take.
+/// What was measured on the engine's device with the backend that runs without FP8 queries and one
+/// that takes them. Null: not known.
 struct MeasuredPair {
   const PrefillCostModel* costs = nullptr;
   const PrefillRow* bf16 = nullptr;
   const PrefillRow* fp8 = nullptr;
 };
 
-MeasuredPair measured_pair(const PrefillQuestion& question, const Evaluation& evaluation);
+MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8);
+
+/// The backend that takes FP8 queries, or would if they were requested; null: none.
+const PrefillRow* fp8_row(const Evaluation& evaluation);
 
 /// What a decision says in the log.
 enum class Record {

@@ -34,8 +34,8 @@ Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& ques
   return result;
 }
 
-std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const Evaluation& evaluation) {
-  const MeasuredPair pair = measured_pair(question, evaluation);
+std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const PrefillRow* fp8) {
+  const MeasuredPair pair = measured_pair(question, fp8);
   if (pair.costs == nullptr) return std::nullopt;
   const EngineConfig& config = question.config;
   const PrefillCosts costs = {*pair.costs, config.mla_dimensions, config.num_attention_heads};
@@ -102,8 +102,10 @@ std::string hint(const PrefillQuestion& question, const Selection& selection) {
   const bool needs_flag = selection.advised->backend.fp8_queries != Fp8Queries::by_kv_cache;
   if (!question.requested && needs_flag) what += "; and " + turn_on;
   if (question.chosen == nullptr) what = turn_on + " to have it selected";
-  return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.",
-                     name_of(selection.subject), name_of(selection.advised), what);
+  const auto measured = payoff(question, selection.advised);
+  return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.{}",
+                     name_of(selection.subject), name_of(selection.advised), what,
+                     measured ? ' ' + pays_from(*measured) : "");
 }
 
 }  // namespace
@@ -145,8 +147,10 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   if (!question.kv_cache_quantized) {
     result.facts.backend_supports = would_support(question, evaluation.choice.row);
   }
-  result.hint = hint(question, make_selection(question));
-  result.payoff = payoff(question, evaluation);
+  const Selection selection = make_selection(question);
+  result.hint = hint(question, selection);
+  const PrefillRow* const fp8 = fp8_row(evaluation);
+  result.payoff = payoff(question, fp8 != nullptr ? fp8 : selection.advised);
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {

@@ -37,6 +37,7 @@ std::string why(const PrefillQueryExplanation& explanation) {
   add(explanation.nothing_helps);
   const bool helps = may_advise(prediction) && !explanation.remedies.empty();
   if (helps) add("To enable FP8 prefill attention, set: " + explanation.remedies.front().spelling);
+  if (helps && explanation.payoff) add(pays_from(*explanation.payoff));
   if (is_automatic || !may_advise(prediction)) {
     const std::string sentence = predicted(*prediction);
     add(helps ? '(' + sentence + ')' : sentence);
@@ -76,7 +77,7 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
       if (!remedies.empty() && remedies[0].spelling != request) {
         text += fmt::format(" (or, to keep what is set already: {})", remedies[0].spelling);
       }
-      if (!measured.empty()) text += ". " + measured;
+      if (!measured.empty()) text += ' ' + measured;
       return prediction ? fmt::format("{} ({})", text, sentence) : text;
     }
     case Record::automatically_off:

@@ -60,7 +60,7 @@ TEST(Payoff, Row3SaysFromWhichIslFp8Pays) {
   EXPECT_THAT(
       all[0].text,
       AllOf(StartsWith(testing::row_3_before_flag),
-            HasSubstr(". On this device (NVIDIA B200) FP8 prefill attention of "
+            HasSubstr(" On this device (NVIDIA B200) FP8 prefill attention of "
                       "TRTLLM_RAGGED is about 0.85x as fast as FLASH_ATTN's in BF16 at ISL 4096, "
                       "and faster from ISL 29500 on"),
             EndsWith("(measured: vLLM 0.24.0, ai-dynamo/aiconfigurator@095f58a, "
@@ -130,13 +130,31 @@ TEST(Payoff, NothingIsSaidOfWhatIsNotKnown) {
   EXPECT_THAT(records(make_config("fp8", true), env), ElementsAre(testing::info(testing::row_1)));
 }
 
-TEST(Payoff, NeitherOfWhatIsRefusedNorOfWhatIsNotPossible) {
+// What is advised to an operator who runs FLASH_ATTN is slower up to ISL 29500.
+TEST(Payoff, OfABackendThatIsAdvised) {
   const Environment env = make_env(vllm_engine(), b200);
+  constexpr char sentence[] = " On this device (NVIDIA B200) FP8 prefill attention of ";
+  for (const bool flag : {false, true}) {
+    const EngineConfig config = choosing("FLASH_ATTN", flag);
+    const auto explanation = explain_prefill_query_data_type(config, bf16, env);
+    ASSERT_TRUE(explanation.payoff);
+    EXPECT_EQ(explanation.payoff->fp8_backend, "TRTLLM_RAGGED");
+    EXPECT_THAT(explanation.hint,
+                AllOf(StartsWith("Prefill backend FLASH_ATTN does not "), HasSubstr(sentence)));
+    EXPECT_THAT(select_prefill_backend(config, bf16, env).hint, HasSubstr(sentence));
+    const auto all = records(config, env);
+    EXPECT_EQ(all.size(), flag ? 1U : 0U);
+    if (flag) {
+      EXPECT_THAT(all[0].text, AllOf(StartsWith(testing::row_2), HasSubstr(sentence)));
+    }
+  }
+}
+
+TEST(Payoff, NotOfAnotherKvCache) {
   for (const bool flag : {false, true}) {
     EngineConfig config = choosing("TRTLLM_RAGGED", flag);
     config.cache_config.cache_dtype = "auto";
-    EXPECT_FALSE(explain_prefill_query_data_type(config, bf16, env).payoff);
-    config = choosing("FLASH_ATTN", flag);
+    const Environment env = make_env(vllm_engine(), b200);
     EXPECT_FALSE(explain_prefill_query_data_type(config, bf16, env).payoff);
   }
 }

@@ -80,7 +80,8 @@ inline std::vector<Said> said_of(const Case& asked) {
   const detail::PrefillQuestion question = detail::ask(asked.config, asked.model_dtype, env);
   const detail::Evaluation evaluation = detail::evaluate(question);
   std::vector<Said> result;
-  const bool is_measured = detail::measured_pair(question, evaluation).costs != nullptr;
+  const bool is_measured =
+      detail::measured_pair(question, detail::fp8_row(evaluation)).costs != nullptr;
   for (const auto& record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     if (!record) continue;
