@@ -15,6 +15,7 @@ if(PROJECT_IS_TOP_LEVEL) # a parent's fmt and spdlog need not be exported from i
 endif()
 if(MLA_DTYPE_BUILD_TOOL)
   install(TARGETS mla_dtype_tool)
+  install(PROGRAMS src/tool/measure_prefill.py DESTINATION "${CMAKE_INSTALL_DATADIR}/mla_dtype")
 endif()
 
 configure_package_config_file(cmake/mla_dtype-config.cmake.in mla_dtype-config.cmake

@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every C++ block of README.md is built and run; where a text block follows, it is what the program
+# Every C++ block of these is built and run; where a text block follows, it is what the program
 # prints (but for the times of log records). Every console block, a `$ mla-dtype ...` and what it
 # prints, is run with the tool.
 
-set(readme "${PROJECT_SOURCE_DIR}/README.md")
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${readme}")
-file(READ "${readme}" rest)
+set(all "")
+foreach(readme README.md include/mla_dtype/README.md)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${readme}")
+  file(READ "${PROJECT_SOURCE_DIR}/${readme}" text)
+  string(APPEND all "${text}\n")
+endforeach()
+set(rest "${all}")
 set(fence "```")
 set(index 0)
 while(TRUE)
@@ -35,7 +39,7 @@ while(TRUE)
   if(rest MATCHES "^\n\n${fence}text\n([^`]*)${fence}")
     file(CONFIGURE OUTPUT "${path}.txt" CONTENT "${CMAKE_MATCH_1}" @ONLY)
   else()
-    message(FATAL_ERROR "README.md: no output follows C++ block ${index}")
+    message(FATAL_ERROR "READMEs: no output follows C++ block ${index}")
   endif()
   add_test(NAME readme_${index}
     COMMAND ${CMAKE_COMMAND} "-DPROGRAM=$<TARGET_FILE:${target}>" "-DEXPECTED=${path}.txt"
@@ -43,7 +47,7 @@ while(TRUE)
 endwhile()
 
 if(MLA_DTYPE_BUILD_TOOL)
-  file(READ "${readme}" rest)
+  set(rest "${all}")
   set(index 0)
   while(rest MATCHES "\n${fence}console\n\\$ (([^\n]*\\\\\n)*[^\n]*)\n([^`]*)${fence}\n(.*)")
     set(command "${CMAKE_MATCH_1}")

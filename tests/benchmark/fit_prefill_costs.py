@@ -3,8 +3,8 @@
 """Fits the cost models of src/facts/prefill_costs.cpp to prefill_engines.csv.
 
 usage: fit_prefill_costs.py            prints the rows of the table
-       fit_prefill_costs.py --check    compares them with those that are there
        fit_prefill_costs.py --report   what each model loses, on rows that were not fitted, too
+       fit_prefill_costs.py --check    compares both with those that are there, and in README.md
 
 Of h heads, n sequences and s tokens, attention is h n s^2, and casting grows with h n s and, as far
 as heads share it, with n s. So FP8 takes longer by -a h n s^2 + c h n s + t n s. Errors count by the
@@ -125,7 +125,11 @@ def check(pairs):
     missing = [row for row in cells(pairs) if f'"{row[1]}", {{{row[2]}}}' not in text]
     for row in missing:
         print("not in the table:", *row)
-    return 1 if missing else 0
+    written = (HERE / "README.md").read_text(encoding="utf-8").splitlines()
+    stale = [line for line in report(pairs) if line not in written]
+    for line in stale:
+        print("not in README.md:", line)
+    return 1 if missing or stale else 0
 
 
 def time_lost(rows, takes_fp8):
@@ -158,9 +162,9 @@ def speedup_error(rows, of):
 
 
 def report(pairs):
-    print("| engine | device | break-even ISL, 128 and 16 heads | never | always | from 4096 | model "
-          "| ISL left out | batch | heads | speedup off by |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    yield ("| engine | device | break-even ISL, 128 and 16 heads | never | always | from 4096 | model "
+           "| ISL left out | batch | heads | speedup off by |")
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     sums = collections.Counter()
     for (engine, version, device), rows in sorted(pairs.items()):
         of = fit(rows)
@@ -172,11 +176,12 @@ def report(pairs):
             decided = left_out(rows, key)
             columns.append(time_lost(rows, lambda row, decided=decided: decided[row]))
         sums.update({i: mean for i, (mean, _) in enumerate(columns)})
-        print(f"| {engine} {version} | {device} | {break_even(difference, 128):.0f}, "
-              f"{break_even(difference, 16):.0f} | "
-              + " | ".join(f"{mean:.2f} ({worst:.0f})" for mean, worst in columns)
-              + f" | {speedup_error(rows, of):.1f} % |")
-    print("| mean | | | " + " | ".join(f"{sums[i] / len(pairs):.2f}" for i in range(7)) + " | |")
+        yield (f"| {engine} {version} | {device} | {break_even(difference, 128):.0f}, "
+               f"{break_even(difference, 16):.0f} | "
+               + " | ".join(f"{mean:.2f} ({worst:.0f})" for mean, worst in columns)
+               + f" | {speedup_error(rows, of):.1f} % |")
+    means = " | ".join(f"{sums[i] / len(pairs):.2f}" for i in range(7))
+    yield f"| mean | | | {means} | |"
 
 
 def main():
@@ -184,7 +189,7 @@ def main():
     if sys.argv[1:] == ["--check"]:
         return check(pairs)
     if sys.argv[1:] == ["--report"]:
-        report(pairs)
+        print("\n".join(report(pairs)))
         return 0
     for engine, device, numbers in cells(pairs):
         print(f'    {{"{engine}", "{device}", {{{numbers}}}}},')
