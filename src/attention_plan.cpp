@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <mla_dtype/attention_plan.h>
 
 #include <memory>
@@ -8,6 +7,7 @@
 #include "facts/kv_cache_formats.h"
 #include "log/keyed_log.h"
 #include "prefill_answers.h"
+#include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 
@@ -30,16 +30,16 @@ void check_devices(const Environment& env, const DecodeTable* decode) {
   const bool has_table =
       !env.backend_supports_prefill_query_quantization && env.prefill_table != nullptr;
   if (has_table && env.prefill_table->platform != decode->platform) {
-    detail::throw_invalid_argument("device of the decode backend",
-                                   detail::device_name(decode->platform),
-                                   fmt::format("that of the prefill backends, {}",
-                                               detail::device_name(env.prefill_table->platform)));
+    detail::throw_invalid_argument(
+        "device of the decode backend", detail::device_name(decode->platform),
+        detail::filled("that of the prefill backends, {}",
+                       detail::device_name(env.prefill_table->platform)));
   }
   const auto fp8 = fp8_data_type(decode->platform);
   if (fp8 && *fp8 != env.fp8_data_type) {
     detail::throw_bad_data_type(
         "fp8_data_type", env.fp8_data_type,
-        fmt::format("{}, that of the decode backend's device", to_string(*fp8)));
+        detail::filled("{}, that of the decode backend's device", to_string(*fp8)));
   }
 }
 
@@ -69,8 +69,8 @@ const KvCacheFormat* checked_format(const PrefillQuestion& question) {
   const bool quantized = question.kv_cache_quantized;
   if (format == nullptr || format->quantized == quantized) return format;
   if (question.cache_dtype == "auto") return nullptr;
-  detail::throw_invalid_argument("is_quantized_kv_cache",
-                                 fmt::format("{} for {}", quantized, format->name), "what it is");
+  detail::throw_invalid_argument(
+      "is_quantized_kv_cache", detail::filled("{} for {}", quantized, format->name), "what it is");
 }
 
 PlannedDataType plan_decode(const DecodeEnvironment& decode, const PrefillQuestion& question,

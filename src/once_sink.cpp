@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <mla_dtype/once_sink.h>
 #include <spdlog/details/log_msg.h>
 #include <spdlog/formatter.h>
@@ -13,6 +12,7 @@
 #include "log/keyed_log.h"
 #include "log/said_key.h"
 #include "log/said_set.h"
+#include "words/form.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype {
@@ -39,7 +39,7 @@ std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
   if (sinks.empty() || null != sinks.end()) {
     detail::throw_invalid_argument(
         "sinks",
-        sinks.empty() ? "an empty list" : fmt::format("null at index {}", null - sinks.begin()),
+        sinks.empty() ? "an empty list" : detail::filled("null at index {}", null - sinks.begin()),
         "one or more sinks, none of them null");
   }
   return sinks;

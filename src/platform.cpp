@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <mla_dtype/platform.h>
 
 #include <iterator>
@@ -7,6 +6,7 @@
 #include <vector>
 
 #include "facts/devices.h"
+#include "words/form.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype {
@@ -24,7 +24,7 @@ constexpr char cuda_forms[] = "a CUDA device like 10.3, sm_103, sm_103a or compu
 
 Platform cuda(int major, int minor) {
   if (major < 1 || minor < 0 || minor > 9) {
-    detail::throw_invalid_argument("device", fmt::format("CUDA capability {}.{}", major, minor),
+    detail::throw_invalid_argument("device", detail::filled("CUDA capability {}.{}", major, minor),
                                    "a major from 1 on and a minor from 0 to 9");
   }
   return {Platform::Runtime::cuda, {major, minor}};
@@ -41,7 +41,7 @@ Platform parse_platform(std::string_view device) {
   if (const auto version = detail::parse_cuda(device)) return cuda(version->first, version->second);
   if (detail::parse_rocm(device)) return rocm(device);
   detail::throw_unknown_name("device", device, {std::begin(platforms), std::end(platforms)},
-                             fmt::format("{}, {}", cuda_forms, rocm_forms));
+                             detail::filled("{}, {}", cuda_forms, rocm_forms));
 }
 
 Device parse_device(std::string_view device) {
@@ -53,9 +53,9 @@ Device parse_device(std::string_view device) {
     names.push_back(known.name.substr(known.name.find(' ') + 1));  // without the vendor
   }
   detail::throw_unknown_name("device", device, names,
-                             fmt::format("{}, {}, and cards by name, like H200 (see nvidia-smi "
-                                         "--query-gpu=name,compute_cap --format=csv)",
-                                         cuda_forms, rocm_forms));
+                             detail::filled("{}, {}, and cards by name, like H200 (see nvidia-smi "
+                                            "--query-gpu=name,compute_cap --format=csv)",
+                                            cuda_forms, rocm_forms));
 }
 
 bool is_capability_family(const Platform& platform, int major) noexcept {
@@ -65,8 +65,9 @@ bool is_capability_family(const Platform& platform, int major) noexcept {
 std::string to_string(const Platform& platform) {
   if (platform == Platform{}) return "none";
   const bool is_cuda = platform.runtime_ == Platform::Runtime::cuda;
-  return is_cuda ? fmt::format("sm_{}{}", platform.major_, platform.minor_)
-                 : fmt::format("gfx{}{:02x}", platform.major_, platform.minor_);
+  return is_cuda ? detail::filled("sm_{}{}", platform.major_, platform.minor_)
+                 : detail::filled("gfx{}{}", platform.major_,
+                                  detail::hex_byte(static_cast<unsigned>(platform.minor_)));
 }
 
 DeviceRange::DeviceRange(const Platform& device) : DeviceRange(device, device) {}
@@ -74,7 +75,7 @@ DeviceRange::DeviceRange(const Platform& device) : DeviceRange(device, device) {
 DeviceRange::DeviceRange(const Platform& first, const Platform& last) : first_(first), last_(last) {
   if (first == Platform{} || !contains(first) || !contains(last)) {
     detail::throw_invalid_argument("device range",
-                                   fmt::format("{} to {}", to_string(first), to_string(last)),
+                                   detail::filled("{} to {}", to_string(first), to_string(last)),
                                    "two CUDA or two ROCm devices, the older one first");
   }
 }
@@ -94,9 +95,9 @@ std::string to_string(const DeviceRange& range) {
   if (range.first_ == range.last_) return to_string(range.first_);
   const int major = range.first_.major_;
   if (range.first_.minor_ == 0 && range.last_ == cuda(major, 9)) {
-    return fmt::format("CUDA capability {}.x", major);
+    return detail::filled("CUDA capability {}.x", major);
   }
-  return fmt::format("{} to {}", to_string(range.first_), to_string(range.last_));
+  return detail::filled("{} to {}", to_string(range.first_), to_string(range.last_));
 }
 
 }  // namespace mla_dtype

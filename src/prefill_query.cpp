@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
 #include <mla_dtype/prefill_query.h>
 
 #include <cmath>
@@ -8,6 +7,7 @@
 #include "facts/data_types.h"
 #include "log/keyed_log.h"
 #include "prefill_answers.h"
+#include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 
@@ -33,7 +33,7 @@ void check_prediction(const PrefillPrediction& prediction) {
   detail::check_positive("isl", prediction.isl);
   if (std::isfinite(prediction.speedup) && prediction.speedup > 0) return;
   detail::throw_invalid_argument("answer of predict_prefill_speedup",
-                                 fmt::to_string(prediction.speedup), "a finite number above 0");
+                                 detail::to_text(prediction.speedup), "a finite number above 0");
 }
 
 std::optional<PrefillPrediction> predict(const EngineConfig& config, const Environment& env) {

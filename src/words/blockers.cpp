@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <cmath>
 
+#include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 
@@ -40,23 +39,24 @@ constexpr Wording wordings[] = {
     {"sparse_attention", "{topk}", "does not take FP8 queries of a model with sparse attention."},
 };
 
-std::string fill_in(std::string_view form, const PrefillRow& row, const PrefillQuestion& question) {
+std::string value_of(std::string_view name, const PrefillRow& row,
+                     const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
   const PrefillBackend& backend = row.backend;
-  return fmt::format(fmt::runtime(form), fmt::arg("backend", backend.name),
-                     fmt::arg("unavailable", unavailable(row.available)),
-                     fmt::arg("device", device_name(question.table->platform)),
-                     fmt::arg("devices", list_of(backend.devices)),
-                     fmt::arg("fp8_devices", list_of(backend.fp8_devices)),
-                     fmt::arg("model", mla_dtype::to_string(question.model_dtype)),
-                     fmt::arg("dimensions", to_string(config.mla_dimensions)),
-                     fmt::arg("all_dimensions", list_of(backend.dimensions)),
-                     fmt::arg("heads", config.num_attention_heads),
-                     fmt::arg("head_multiple", backend.head_multiple),
-                     fmt::arg("scales", to_string(config.cache_config.kv_scales)),
-                     fmt::arg("fp8_scales", list_of(backend.fp8_kv_scales)),
-                     fmt::arg("ranks", config.parallel_config.decode_context_parallel_size),
-                     fmt::arg("topk", config.index_topk));
+  if (name == "backend") return backend.name;
+  if (name == "unavailable") return unavailable(row.available);
+  if (name == "device") return device_name(question.table->platform);
+  if (name == "devices") return list_of(backend.devices);
+  if (name == "fp8_devices") return list_of(backend.fp8_devices);
+  if (name == "model") return to_text(mla_dtype::to_string(question.model_dtype));
+  if (name == "dimensions") return to_string(config.mla_dimensions);
+  if (name == "all_dimensions") return list_of(backend.dimensions);
+  if (name == "heads") return to_text(config.num_attention_heads);
+  if (name == "head_multiple") return to_text(backend.head_multiple);
+  if (name == "scales") return to_text(to_string(config.cache_config.kv_scales));
+  if (name == "fp8_scales") return list_of(backend.fp8_kv_scales);
+  if (name == "ranks") return to_text(config.parallel_config.decode_context_parallel_size);
+  return to_text(config.index_topk);
 }
 
 // Why FP8 prefill attention does not read a quantized format.
@@ -72,38 +72,38 @@ std::string_view refusal(const KvCacheFormat& format) {
 Blocker describe_kv_cache(BlockerKind kind, const PrefillQuestion& question) {
   const std::string name(question.cache_dtype);
   if (!question.kv_cache_quantized) {
-    return {
-        kind, name,
-        fmt::format("The KV cache is not quantized: the KV-cache dtype is {}.", in_quotes(name))};
+    return {kind, name,
+            filled("The KV cache is not quantized: the KV-cache dtype is {}.", in_quotes(name))};
   }
   const auto* const format = question.format;
   return {kind, name,
-          fmt::format("KV-cache dtype {}{} is quantized, but FP8 prefill attention does not "
-                      "read it{}.",
-                      format != nullptr ? name : in_quotes(name),
-                      question.is_from_checkpoint ? " (auto, by the checkpoint)" : "",
-                      format != nullptr ? refusal(*format) : "")};
+          filled("KV-cache dtype {}{} is quantized, but FP8 prefill attention does not "
+                 "read it{}.",
+                 format != nullptr ? name : in_quotes(name),
+                 question.is_from_checkpoint ? " (auto, by the checkpoint)" : "",
+                 format != nullptr ? refusal(*format) : "")};
 }
 
 Blocker describe_request(const PrefillQuestion& question) {
   constexpr auto kind = BlockerKind::not_requested;
   const auto& prediction = question.prediction;
   if (prediction && prediction->decides) return {kind, "automatic", predicted(*prediction)};
-  return {kind, "false", fmt::format("{} is off.", flag_name(question.env.spellings))};
+  return {kind, "false", filled("{} is off.", flag_name(question.env.spellings))};
 }
 
 Blocker describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQuestion& question) {
   const auto& [name, value, form] = wordings[static_cast<std::size_t>(kind)];
-  std::string what = fill_in(form, row, question);
+  const auto value_here = [&](std::string_view word) { return value_of(word, row, question); };
+  std::string what = fill_in(form, value_here);
   if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {
     what = sparse_refusal(question.config);
   }
   const Platform& device = question.table->platform;
   if (kind == BlockerKind::fp8_device && !fp8_data_type(device)) {
-    what = fmt::format("cannot take FP8 queries: no FP8 on this device ({}).", device_name(device));
+    what = filled("cannot take FP8 queries: no FP8 on this device ({}).", device_name(device));
   }
-  return {kind, fill_in(value, row, question),
-          fmt::format("Prefill backend {} {}", row.backend.name, what)};
+  return {kind, fill_in(value, value_here),
+          filled("Prefill backend {} {}", row.backend.name, what)};
 }
 
 }  // namespace
@@ -137,8 +137,8 @@ std::string sparse_refusal(const EngineConfig& config) {
 }
 
 std::string to_string(const MlaDimensions& dimensions) {
-  return fmt::format("({}, {}, {})", dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim,
-                     dimensions.v_head_dim);
+  return filled("({}, {}, {})", dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim,
+                dimensions.v_head_dim);
 }
 
 std::string_view to_string(KvScales scales) {
@@ -156,10 +156,11 @@ std::string list(const std::vector<std::string>& items) {
 }
 
 std::string predicted(const PrefillPrediction& prediction) {
-  return fmt::format(
-      "At the expected ISL of {} tokens FP8 prefill attention is predicted to be {:.{}f}x as fast "
+  return filled(
+      "At the expected ISL of {} tokens FP8 prefill attention is predicted to be {}x as fast "
       "as in the model's data type.",
-      prediction.isl, prediction.speedup, std::abs(prediction.speedup - 1) < 0.02 ? 3 : 2);
+      prediction.isl,
+      decimals(prediction.speedup, std::abs(prediction.speedup - 1) < 0.02 ? 3 : 2));
 }
 
 std::string pays_from(const PrefillPayoff& payoff) {
@@ -167,13 +168,14 @@ std::string pays_from(const PrefillPayoff& payoff) {
       payoff.bf16_backend == payoff.fp8_backend ? "" : payoff.bf16_backend + "'s ";
   const std::string where =
       payoff.break_even_isl
-          ? fmt::format("faster from ISL {} on", (*payoff.break_even_isl + 50) / 100 * 100)
-          : fmt::format("never faster up to ISL {}", payoff.longest_isl);
-  return fmt::format(
-      "On this device ({}) FP8 prefill attention of {} is about {:.2f}x as fast as {}in BF16 at "
+          ? filled("faster from ISL {} on", (*payoff.break_even_isl + 50) / 100 * 100)
+          : filled("never faster up to ISL {}", payoff.longest_isl);
+  return filled(
+      "On this device ({}) FP8 prefill attention of {} is about {}x as fast as {}in BF16 at "
       "ISL "
       "4096, and {} (measured: {}).",
-      payoff.device, payoff.fp8_backend, payoff.speedup_at_4096, other, where, payoff.source);
+      payoff.device, payoff.fp8_backend, decimals(payoff.speedup_at_4096, 2), other, where,
+      payoff.source);
 }
 
 std::string device_name(const Platform& platform) {

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <string>
 
 #include "decision/prefill_question.h"
 #include "facts/data_types.h"
 #include "facts/kv_cache_formats.h"
+#include "words/form.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype::detail {
@@ -46,7 +45,7 @@ void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
 
 void check_prefill_backend(const PrefillBackend& backend) {
   check_name("prefill backend's name", backend.name);
-  const std::string row = fmt::format("prefill backend {}, ", backend.name);
+  const std::string row = filled("prefill backend {}, ", backend.name);
   check_types(row + "model_dtypes", backend.model_dtypes);
   check_types(row + "fp8_model_dtypes", backend.fp8_model_dtypes);
   check_positive(row + "head_multiple", backend.head_multiple);
@@ -64,7 +63,7 @@ void check_stored_as(const DecodePair& pair, const std::string& row) {
 
 void check_decode_backend(const DecodeBackend& backend) {
   check_name("decode backend's name", backend.name);
-  const std::string row = fmt::format("decode backend {}, ", backend.name);
+  const std::string row = filled("decode backend {}, ", backend.name);
   for (const MlaDimensions& dimensions : backend.dimensions) check_dimensions(dimensions);
   for (const DecodePair& pair : backend.pairs) {
     check_types(row + "model_dtypes", pair.model_dtypes);
@@ -75,7 +74,7 @@ void check_decode_backend(const DecodeBackend& backend) {
     if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
         (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
       throw_invalid_argument(row + "queries",
-                             fmt::format("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
+                             filled("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
                              "model; or fp8, with quantized KV caches");
     }
     check_stored_as(pair, row);
@@ -96,7 +95,7 @@ void check_decode_backend(const DecodeBackend& backend) {
 void throw_bad_data_type(std::string_view field, DataType type, std::string_view accepted) {
   const std::string value = is_data_type(type)
                                 ? in_quotes(to_string(type))
-                                : fmt::format("DataType({})", static_cast<unsigned>(type));
+                                : filled("DataType({})", static_cast<unsigned>(type));
   throw_invalid_argument(field, value, accepted);
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <utility>
 #include <vector>
 
 #include "decision/prefill_costs.h"
 #include "facts/kv_cache_formats.h"
+#include "words/form.h"
 #include "words/sentences.h"
 
 namespace mla_dtype::detail {
@@ -80,9 +79,10 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
        "reads."),
       ("On this device ({device}) FP8 prefill queries are not predicted to be faster at the "
        "expected ISL.")};
-  std::string text = fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(why)]),
-                                 fmt::arg("device", device_name(question.table->platform)),
-                                 fmt::arg("why_not", why_not_on_device(*question.table)));
+  std::string text = fill_in(sentences[static_cast<std::size_t>(why)], [&](std::string_view name) {
+    return name == "device" ? device_name(question.table->platform)
+                            : why_not_on_device(*question.table);
+  });
   if (why == Hopeless::no || why == Hopeless::decode) return text;
   if (runs_without_fp8(question) && !question.is_required()) {
     text += " Prefill in the model's data type is the right choice here.";
@@ -92,10 +92,10 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
 
 std::string hint(const PrefillQuestion& question, const Selection& selection) {
   if (selection.advised == nullptr) return {};
-  const std::string turn_on = fmt::format("turn {} on", flag_name(question.env.spellings));
+  const std::string turn_on = filled("turn {} on", flag_name(question.env.spellings));
   if (selection.subject == nullptr || selection.subject == selection.advised) {
-    return fmt::format("Prefill backend {} takes only FP8 queries: {}.", name_of(selection.advised),
-                       turn_on);
+    return filled("Prefill backend {} takes only FP8 queries: {}.", name_of(selection.advised),
+                  turn_on);
   }
   const bool is_choice = !question.operators_choice().empty();
   std::string what = is_choice ? "choose it, or leave the choice open" : "choose it";
@@ -103,9 +103,9 @@ std::string hint(const PrefillQuestion& question, const Selection& selection) {
   if (!question.requested && needs_flag) what += "; and " + turn_on;
   if (question.chosen == nullptr) what = turn_on + " to have it selected";
   const auto measured = payoff(question, selection.advised);
-  return fmt::format("Prefill backend {} does not take FP8 queries here, but {} does: {}.{}",
-                     name_of(selection.subject), name_of(selection.advised), what,
-                     measured ? ' ' + pays_from(*measured) : "");
+  return filled("Prefill backend {} does not take FP8 queries here, but {} does: {}.{}",
+                name_of(selection.subject), name_of(selection.advised), what,
+                measured ? ' ' + pays_from(*measured) : "");
 }
 
 }  // namespace

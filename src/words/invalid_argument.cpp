@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "words/invalid_argument.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <mla_dtype/nearest_name.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
 #include <stdexcept>
+
+#include "words/form.h"
 
 namespace mla_dtype::detail {
 namespace {
@@ -59,7 +59,7 @@ std::string in_quotes(std::string_view value) {
     } else if (c == '"' || c == '\\') {
       result += {'\\', c};
     } else {
-      result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      result += "\\x" + hex_byte(static_cast<unsigned char>(c));
     }
     taken += std::max(printable, std::size_t{1});
   }
@@ -82,7 +82,7 @@ std::string one_line(std::string_view text) {
 void throw_invalid_argument(std::string_view field, std::string_view value,
                             std::string_view accepted) {
   throw std::invalid_argument(
-      fmt::format("{}: {} is not accepted; accepted: {}", field, value, accepted));
+      filled("{}: {} is not accepted; accepted: {}", field, value, accepted));
 }
 
 void check_name(std::string_view field, std::string_view name) {
@@ -94,12 +94,12 @@ void check_name(std::string_view field, std::string_view name) {
 }
 
 void throw_below(std::string_view field, std::int64_t value, int least) {
-  throw_invalid_argument(field, fmt::to_string(value), fmt::format("{} and above", least));
+  throw_invalid_argument(field, to_text(value), filled("{} and above", least));
 }
 
 void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {
-  throw_invalid_argument(field, fmt::format("{}({})", type, value),
-                         fmt::format("the enumerators of {}", type));
+  throw_invalid_argument(field, filled("{}({})", type, value),
+                         filled("the enumerators of {}", type));
 }
 
 void throw_unknown_name(std::string_view field, std::string_view value,
@@ -109,7 +109,7 @@ void throw_unknown_name(std::string_view field, std::string_view value,
   others.erase(std::remove(others.begin(), others.end(), meant), others.end());
   const std::string_view note = meant.empty() ? "" : others.empty() ? " (nearest)" : " (nearest), ";
   throw_invalid_argument(field, in_quotes(value),
-                         fmt::format("{}{}{}", meant, note, fmt::join(others, ", ")));
+                         filled("{}{}{}", meant, note, join(others, ", ")));
 }
 
 }  // namespace mla_dtype::detail

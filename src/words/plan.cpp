@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <string_view>
 
 #include "facts/data_types.h"
 #include "facts/kv_cache_formats.h"
+#include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 
@@ -17,12 +15,16 @@ std::string dimensions_refusal(const DecodeBackend& backend, const EngineConfig&
   const MlaDimensions& dimensions = config.mla_dimensions;
   if (dimensions.qk_rope_head_dim == 0) return "needs a rotary part, and qk_rope_head_dim is 0.";
   if (accepts(backend.latent_sizes, latent_size(config))) {
-    return fmt::format("does not take the head dimensions (qk_nope, qk_rope, v) {}.",
-                       to_string(dimensions));
+    return filled("does not take the head dimensions (qk_nope, qk_rope, v) {}.",
+                  to_string(dimensions));
   }
-  return fmt::format(
+  std::string sizes;
+  for (const std::size_t size : backend.latent_sizes) {
+    sizes += (sizes.empty() ? "" : " or ") + to_text(size);
+  }
+  return filled(
       "does not take a latent of {} elements (kv_lora_rank and qk_rope_head_dim), only {}.",
-      latent_size(config), fmt::join(backend.latent_sizes, " or "));
+      latent_size(config), sizes);
 }
 
 // Those of all pairs.
@@ -41,27 +43,26 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
   const int ranks = config.parallel_config.decode_context_parallel_size;
   const std::string_view model = to_string(question.model_dtype);
   std::string pair =
-      fmt::format("does not read a KV cache of dtype {} for a {} model on this device ({}).",
-                  in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
-                  device_name(question.decode->platform));
+      filled("does not read a KV cache of dtype {} for a {} model on this device ({}).",
+             in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
+             device_name(question.decode->platform));
   switch (kind) {
     case BlockerKind::backend_device: {
       const std::string devices = devices_of(row.backend);
-      return devices.empty() ? pair : fmt::format("{} It runs only on {}.", pair, devices);
+      return devices.empty() ? pair : filled("{} It runs only on {}.", pair, devices);
     }
     case BlockerKind::model_dtype:
-      return fmt::format("{} It does not take {} models.", pair, model);
+      return filled("{} It does not take {} models.", pair, model);
     case BlockerKind::backend_unavailable:
       return unavailable(row.available);
     case BlockerKind::dimensions:
       return dimensions_refusal(row.backend, config);
     case BlockerKind::head_count:
-      return fmt::format("does not take {} heads{}.",
-                         std::int64_t{config.num_attention_heads} * ranks,
-                         ranks > 1 ? " (those of all ranks that share a KV cache)" : "");
+      return filled("does not take {} heads{}.", std::int64_t{config.num_attention_heads} * ranks,
+                    ranks > 1 ? " (those of all ranks that share a KV cache)" : "");
     case BlockerKind::dynamic_kv_scales:
-      return fmt::format("takes KV scales of 1 only, and these are {}.",
-                         to_string(config.cache_config.kv_scales));
+      return filled("takes KV scales of 1 only, and these are {}.",
+                    to_string(config.cache_config.kv_scales));
     case BlockerKind::decode_context_parallel:
       return "does not decode with a decode-context-parallel size above 1.";
     case BlockerKind::sparse_attention:
@@ -74,8 +75,8 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
 }  // namespace
 
 std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype) {
-  return fmt::format("KV-cache dtype {}: {}.", in_quotes(kv_cache_dtype.resolved),
-                     kv_cache_dtype.reason);
+  return filled("KV-cache dtype {}: {}.", in_quotes(kv_cache_dtype.resolved),
+                kv_cache_dtype.reason);
 }
 
 std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_by_kv_cache) {
@@ -98,12 +99,12 @@ std::string decode_reason(Decode decode, const DecodeRow* row, const std::string
       "The KV cache is quantized, but not plain FP8.",
       "The decode backend does not take FP8 queries."};
   if (decode == Decode::refused && !engines_reason.empty()) return engines_reason;
-  return fmt::format(fmt::runtime(reasons[static_cast<std::size_t>(decode)]),
-                     row != nullptr ? "decode backend " + row->backend.name : "the decode backend");
+  return filled(reasons[static_cast<std::size_t>(decode)],
+                row != nullptr ? "decode backend " + row->backend.name : "the decode backend");
 }
 
 std::string stored_as_reason(const std::string& decode_backend) {
-  return fmt::format("decode backend {} stores it so", decode_backend);
+  return filled("decode backend {} stores it so", decode_backend);
 }
 
 DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
@@ -119,7 +120,7 @@ DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
     for (const BlockerKind kind : choice.blockers.kinds()) {
       const std::string what = decode_sentence(kind, *choice.row, question);
       rejected.blockers.push_back(
-          {kind, rejected.name, fmt::format("Decode backend {} {}", rejected.name, what)});
+          {kind, rejected.name, filled("Decode backend {} {}", rejected.name, what)});
     }
   }
   return result;
@@ -154,16 +155,20 @@ std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
       "Attention is computed in FP8 with KV scales that are estimated.",
       "On this device ({device}) FP8 queries are slower: it computes in no FP8."};
   const Platform* const device = device_of(question);
-  return fmt::format(fmt::runtime(sentences[static_cast<std::size_t>(fact.kind)]),
-                     fmt::arg("device", device != nullptr ? device_name(*device) : ""),
-                     fmt::arg("backend", fact.backend), fmt::arg("known_wrong", fact.known_wrong),
-                     fmt::arg("flag", flag_name(question.env.spellings)));
+  return fill_in(sentences[static_cast<std::size_t>(fact.kind)], [&](std::string_view name) {
+    if (name == "device") return device_name(*device);
+    if (name == "backend") return to_text(fact.backend);
+    return to_text(name == "flag" ? flag_name(question.env.spellings) : fact.known_wrong);
+  });
 }
 
 std::string in_lines(const AttentionPlan& plan) {
   std::string text;
   const auto add = [&](std::string_view name, std::string_view type, std::string_view reason) {
-    text += fmt::format("{:<26}{:<17}{}\n", name, type, one_line(reason));
+    const auto column = [](std::string_view word, std::size_t width) {
+      return to_text(word).append(width - std::min(width, word.size()), ' ');
+    };
+    text += filled("{}{}{}\n", column(name, 26), column(type, 17), one_line(reason));
   };
   const auto add_type = [&](std::string_view name, const PlannedDataType& planned) {
     add(name, to_string(planned.data_type), planned.reason);
@@ -179,16 +184,16 @@ std::string in_lines(const AttentionPlan& plan) {
   add_type("output", plan.output);
   const auto add_bytes = [&](std::string_view name, std::optional<std::size_t> bytes,
                              std::string_view of) {
-    add(name, bytes ? fmt::format("{} bytes", *bytes) : "not known", of);
+    add(name, bytes ? filled("{} bytes", *bytes) : "not known", of);
   };
   add_bytes("KV cache", plan.kv_cache_bytes,
-            fmt::format("For a token and layer; {} in the model's data type.",
-                        plan.unquantized_kv_cache_bytes));
+            filled("For a token and layer; {} in the model's data type.",
+                   plan.unquantized_kv_cache_bytes));
   if (plan.chunked_prefill_workspace) {
     add_bytes("workspace", plan.workspace_bytes, "For a token.");
   }
   for (const Caution& each : plan.cautions) {
-    text += fmt::format("caution: {}\n", one_line(each.sentence));
+    text += filled("caution: {}\n", one_line(each.sentence));
   }
   text.pop_back();
   return text;
@@ -207,7 +212,7 @@ std::string show(unsigned value, PackedKind kind) {
     if (value == packed_model_cache) name = "the model's data type";
     if (value == packed_own_cache) name = "a KV-cache dtype of the engine's own";
   }
-  return name.empty() ? fmt::to_string(value) : std::string(name);
+  return name.empty() ? to_text(value) : std::string(name);
 }
 
 std::string compose(const std::vector<RankDifference>& differences) {
@@ -215,11 +220,11 @@ std::string compose(const std::vector<RankDifference>& differences) {
   constexpr std::size_t most_shown = 64;
   for (std::size_t i = 0; i < std::min(differences.size(), most_shown); ++i) {
     const RankDifference& difference = differences[i];
-    text += fmt::format(" rank {} has {} {} instead of {}.", difference.rank, difference.field,
-                        difference.value, difference.expected);
+    text += filled(" rank {} has {} {} instead of {}.", difference.rank, difference.field,
+                   difference.value, difference.expected);
   }
   if (differences.size() > most_shown) {
-    text += fmt::format(" And {} more.", differences.size() - most_shown);
+    text += filled(" And {} more.", differences.size() - most_shown);
   }
   return text;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <string_view>
 #include <vector>
 
+#include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 
@@ -66,19 +65,19 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
       return measured;
     case Record::does_not_pay:
       // Where it is one key among others of an option, the option is not removed.
-      return fmt::format("FP8 prefill queries are enabled, but do not pay. {} To disable, {}: {}",
-                         sentence, flag == spellings.request_fp8 ? "remove" : "turn off", flag);
+      return filled("FP8 prefill queries are enabled, but do not pay. {} To disable, {}: {}",
+                    sentence, flag == spellings.request_fp8 ? "remove" : "turn off", flag);
     case Record::refused:
-      return fmt::format(refused_text, flag, kv_cache_option(spellings)) + why(explanation);
+      return filled(refused_text, flag, kv_cache_option(spellings)) + why(explanation);
     case Record::available: {
       const std::string request = spell(spellings, {/*request=*/true}, {});
       const auto& remedies = explanation.remedies;
-      std::string text = fmt::format(available_text, request);
+      std::string text = filled(available_text, request);
       if (!remedies.empty() && remedies[0].spelling != request) {
-        text += fmt::format(" (or, to keep what is set already: {})", remedies[0].spelling);
+        text += filled(" (or, to keep what is set already: {})", remedies[0].spelling);
       }
       if (!measured.empty()) text += ' ' + measured;
-      return prediction ? fmt::format("{} ({})", text, sentence) : text;
+      return prediction ? filled("{} ({})", text, sentence) : text;
     }
     case Record::automatically_off:
       break;
@@ -94,10 +93,10 @@ std::string compose_refusal(const PrefillQueryExplanation& explanation) {
 
 std::string compose(const PrefillBackendSelection& selection) {
   const bool is_found = !selection.name.empty();
-  std::string text = is_found ? fmt::format("Using prefill backend {}.", selection.name)
+  std::string text = is_found ? filled("Using prefill backend {}.", selection.name)
                      : selection.chosen.empty()
                          ? "No prefill backend can be used."
-                         : fmt::format("Prefill backend {} cannot be used.", selection.chosen);
+                         : filled("Prefill backend {} cannot be used.", selection.chosen);
   return text + reasons(selection.rejected, is_found);
 }
 
@@ -116,14 +115,14 @@ std::string reasons(const std::vector<RejectedPrefillBackend>& rejected, bool is
 
 std::string in_lines(const PrefillQueryExplanation& explanation) {
   const KvCacheResolution& cache = explanation.kv_cache_dtype;
-  std::string text = fmt::format("data type: {}\noutcome: {}\nKV-cache dtype: {}",
-                                 to_string(explanation.data_type), to_string(explanation.outcome),
-                                 in_quotes(cache.requested));
+  std::string text =
+      filled("data type: {}\noutcome: {}\nKV-cache dtype: {}", to_string(explanation.data_type),
+             to_string(explanation.outcome), in_quotes(cache.requested));
   if (cache.resolved != cache.requested) {
-    text += fmt::format(", which is {}: {}", cache.resolved, cache.reason);
+    text += filled(", which is {}: {}", cache.resolved, cache.reason);
   }
   const auto add = [&](std::string_view key, std::string_view value) {
-    if (!value.empty()) text += fmt::format("\n{}: {}", key, one_line(value));
+    if (!value.empty()) text += filled("\n{}: {}", key, one_line(value));
   };
   add("prefill backend", explanation.prefill_backend);
   for (const Blocker& blocker : explanation.blockers) add("blocker", blocker.sentence);

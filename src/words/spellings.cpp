@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
+#include "words/form.h"
 #include "words/sentences.h"
 
 namespace mla_dtype::detail {
@@ -98,7 +97,7 @@ std::string spell(const Spellings& spellings, const Remedy& changes, const Remed
     given.push_back(option.text);
     in_words = in_words || option.in_words;
   }
-  return fmt::format("{}", fmt::join(given, in_words ? " and " : " "));
+  return join(given, in_words ? " and " : " ");
 }
 
 }  // namespace mla_dtype::detail

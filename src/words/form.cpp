@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "words/form.h"
+
+#include <charconv>
+
+namespace mla_dtype::detail {
+namespace {
+
+template <class... HowToWrite>
+std::string written(HowToWrite... how) {
+  char digits[512];  // the largest double in full
+  return {digits, std::to_chars(digits, digits + sizeof digits, how...).ptr};
+}
+
+}  // namespace
+
+std::string to_text(long long number) { return written(number); }
+std::string to_text(unsigned long long number) { return written(number); }
+std::string to_text(double number) { return written(number); }
+
+std::string decimals(double number, int digits) {
+  return written(number, std::chars_format::fixed, digits);
+}
+
+std::string hex_byte(unsigned value) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  return {digits[value >> 4 & 15U], digits[value & 15U]};
+}
+
+std::string join(const std::vector<std::string_view>& items, std::string_view separator) {
+  std::string text;
+  for (const std::string_view& item : items) {
+    if (&item != &items.front()) text += separator;
+    text += item;
+  }
+  return text;
+}
+
+std::string fill(std::string_view form, std::initializer_list<std::string> values) {
+  auto next = values.begin();
+  return fill_in(form, [&](std::string_view) -> const std::string& { return *next++; });
+}
+
+}  // namespace mla_dtype::detail
