@@ -42,16 +42,20 @@ endfunction()
 set(mla_dtype_fmt_versions 9.1...<13)
 set(mla_dtype_spdlog_versions 1.10...<2)
 
+function(mla_dtype_find_fmt)
+  mla_dtype_dependency(NAME fmt TARGET fmt::fmt VERSIONS ${mla_dtype_fmt_versions}
+    URL https://github.com/fmtlib/fmt/archive/refs/tags/10.2.1.tar.gz
+    SHA256 1250e4cc58bf06ee631567523f48848dc4596133e163f02615c97f78bab6c811
+    OPTIONS FMT_INSTALL=${MLA_DTYPE_INSTALL})
+endfunction()
+
 # Sets mla_dtype_spdlog to the spdlog target to link, with fmt::fmt beside it.
 function(mla_dtype_find_spdlog)
   set(flavour spdlog::spdlog)
   if(MLA_DTYPE_SPDLOG_HEADER_ONLY)
     set(flavour spdlog::spdlog_header_only)
   endif()
-  mla_dtype_dependency(NAME fmt TARGET fmt::fmt VERSIONS ${mla_dtype_fmt_versions}
-    URL https://github.com/fmtlib/fmt/archive/refs/tags/10.2.1.tar.gz
-    SHA256 1250e4cc58bf06ee631567523f48848dc4596133e163f02615c97f78bab6c811
-    OPTIONS FMT_INSTALL=${MLA_DTYPE_INSTALL})
+  mla_dtype_find_fmt()
   mla_dtype_dependency(NAME spdlog TARGET ${flavour} VERSIONS ${mla_dtype_spdlog_versions}
     URL https://github.com/gabime/spdlog/archive/refs/tags/v1.14.1.tar.gz
     SHA256 1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b

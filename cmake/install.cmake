@@ -45,7 +45,10 @@ if(pc_definitions)
   string(APPEND pc_cflags " -D${pc_definitions}")
 endif()
 set(pc_requires "spdlog fmt")
-if(MLA_DTYPE_SPDLOG_HEADER_ONLY) # spdlog's own .pc file is that of the compiled flavour
+if(NOT MLA_DTYPE_WITH_SPDLOG)
+  set(pc_requires "")
+  string(APPEND pc_cflags " -pthread")
+elseif(MLA_DTYPE_SPDLOG_HEADER_ONLY) # spdlog's own .pc file is that of the compiled flavour
   set(pc_requires "fmt")
   string(APPEND pc_cflags " -DSPDLOG_FMT_EXTERNAL -pthread")
   get_target_property(spdlog_include ${mla_dtype_spdlog} INTERFACE_INCLUDE_DIRECTORIES)

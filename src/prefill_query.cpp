@@ -56,7 +56,8 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
   OnceLog& log = detail::log_of(env);
   bool written = false;
   const bool is_measured =
-      detail::measured_pair(question, detail::fp8_row(evaluation)).costs != nullptr;
+      evaluation.outcome == PrefillQueryOutcome::quantized &&
+      detail::measured_pair(question, evaluation.choice.row).measured != nullptr;
   for (const auto& record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     if (!record) continue;

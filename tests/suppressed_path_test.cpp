@@ -335,6 +335,7 @@ TEST(SteadyState, NoRowOfTheDecisionAllocatesOrLocks) {
             Environment env = built_in;
             env.log = std::make_shared<OnceLog>(output.logger);
             if (*spelling != '\0') env.spellings.request_fp8 = spelling;
+            env.device_name = *spelling != '\0' ? "NVIDIA B200" : "";
             const EngineConfig config = testing::make_config(cache_dtype, requested);
             const auto call = [&] { determine_prefill_query_data_type(config, model_dtype, env); };
             expect_free(call);

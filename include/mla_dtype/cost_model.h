@@ -48,7 +48,8 @@ struct PrefillCostModel {
   std::variant<PrefillThroughput, PrefillCurve> costs = {};
   MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
   std::string source = {};        ///< device and kernels, for humans
-  std::int64_t longest_isl = 0;   ///< of the measurements, in tokens; 0: not known
+  std::int64_t longest_isl =
+      0;  ///< measured, in tokens; beyond, predictions extrapolate; 0: not known
 };
 
 /// One NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13; 128 heads, 16,384 tokens or
@@ -63,26 +64,38 @@ struct PrefillCostModel {
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
     std::string_view device_name);
 
-/// What was measured on the device of this name (as above; parse_device() completes others) with
-/// the backend that runs in BF16 and the one that runs in FP8. Null: not known, so that nothing can
-/// be said: no capability, and none of the backends, stands for another.
-///
+/// What was measured on a device with the backend that runs in BF16 and the one that runs in FP8.
+struct MeasuredPrefill {
+  std::string_view device_name = {};  ///< as cudaGetDeviceProperties() reports it
+  std::string_view bf16_backend = {};
+  std::string_view fp8_backend = {};
+  double speedup_at_4096 = 1;  ///< measured, of one sequence of 4,096 tokens and 128 heads
+  int fewest_heads = 16;       ///< that were measured
+  int most_heads = 128;
+  PrefillCostModel model = {};  ///< fitted to all measurements
+};
+
+/// All that are built in:
 /// FLASH_ATTN and TRTLLM_RAGGED (vLLM) on B200, GB200, B300 and GB300; trtllm_mla and trtllm_mla
 /// (SGLang) on the same; TRTLLM_FMHA and TRTLLM_FMHA (TensorRT-LLM) on these, H100, H200 and RTX
 /// PRO 6000. Always the faster of the two by these models takes 0.2 % longer than in hindsight
 /// (geometric mean; RTX PRO 6000 1.4 %), FP8 from ISL 4096 on 0.9 %
-/// (tests/benchmark/fit_prefill_costs.py --report).
+/// (tests/benchmark/README.md).
+[[nodiscard]] MLA_DTYPE_EXPORT const std::vector<MeasuredPrefill>& measured_prefills();
+
+/// The model of that device (parse_device() completes a name) and those backends. Null: not known,
+/// so that nothing can be said: no capability, and none of the backends, stands for another.
 ///
 ///     find_prefill_cost_model("NVIDIA B200", "FLASH_ATTN", "TRTLLM_RAGGED")
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
     std::string_view device_name, std::string_view bf16_backend, std::string_view fp8_backend);
 
 /// An estimate, where nothing was measured, of PrefillThroughput::quantize_ns: casting is bound by
-/// memory, and moves 1,536 bytes for a token and head at 80 % (75 to 87 % were measured on seven
-/// devices) of the bandwidth. Nothing is decided by it. std::invalid_argument for what is not 1e-9
-/// to 1e9.
+/// memory, and moves 1,536 bytes for a token and head, at 80 % of the bandwidth. By the models
+/// above TensorRT-LLM's casts reach 76 to 119 %; SGLang's up to 124 %; vLLM's with another backend
+/// 36 %. Nothing is decided by it. std::invalid_argument for what is not 1e-9 to 1e9.
 ///
-///     estimated_cast_ns(/*memory_gb_per_s=*/3350)  // 0.57; measured on an H100: 0.5
+///     estimated_cast_ns(/*memory_gb_per_s=*/3350)  // 0.57; measured on an H100: 0.49
 [[nodiscard]] MLA_DTYPE_EXPORT double estimated_cast_ns(double memory_gb_per_s);
 
 /// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its

@@ -5,6 +5,10 @@
 // strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8). A header of its own because of
 // what <fmt/format.h> costs to include.
 
+#if !__has_include(<fmt/format.h>)
+#error "mla_dtype/fmt.h needs fmt, which this program does not have"
+#endif
+
 #include <fmt/format.h>
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/data_type.h>

@@ -2,20 +2,26 @@
 #pragma once
 
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string_view>
 
+#if MLA_DTYPE_WITH_SPDLOG
 namespace spdlog {
 class logger;
 }
+#endif
 
 namespace mla_dtype {
 
 namespace detail {
 struct KeyedLog;
-}
+class Writer;
+}  // namespace detail
 
 /// Which of an engine's processes say a thing.
 enum class LogScope : std::uint8_t {
@@ -33,7 +39,7 @@ struct RankInfo {
   int local_rank = 0;   ///< among those on this node
 };
 
-/// Says each distinct (level, text) once per scope, through an spdlog logger.
+/// Says each distinct (level, text) once per scope, through an spdlog logger or a function.
 ///
 /// "Once" is exact under any number of threads: never twice and, unless the logger fails, never
 /// zero times. The scopes do not silence each other, nor do two OnceLogs.
@@ -54,16 +60,27 @@ struct RankInfo {
 /// A child of fork() inherits what was said; as with spdlog's own sinks, fork while no other thread
 /// logs. Not for a logger that holds a OnceSink, whose filter a OnceLog cannot see.
 ///
-///     mla_dtype::OnceLog log(engine_logger, rank);
+///     mla_dtype::OnceLog log(engine_logger, rank);  // or of an engine with another logger:
+///     mla_dtype::OnceLog log([](mla_dtype::LogLevel level, std::string_view text) { ... }, rank);
 ///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // true: written
 ///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // false
 class MLA_DTYPE_EXPORT OnceLog {
  public:
+  /// Writes to spdlog's default logger at the time of each call, also in static destructors while
+  /// somebody holds it (no other thread may speak through it meanwhile); in a library that was
+  /// built without spdlog, to stderr. A negative rank: std::invalid_argument.
+  explicit OnceLog(std::nullptr_t = nullptr, RankInfo rank = {});
+
+#if MLA_DTYPE_WITH_SPDLOG
   /// Writes to `logger`, whose level, pattern, sinks and name hold, also when changed later; null:
-  /// to spdlog's default logger at the time of each call, also in static destructors while somebody
-  /// holds it (no other thread may speak through it meanwhile). A negative rank:
-  /// std::invalid_argument.
-  explicit OnceLog(std::shared_ptr<spdlog::logger> logger = nullptr, RankInfo rank = {});
+  /// as above.
+  explicit OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank = {});
+#endif
+
+  /// Calls `write` with each record, possibly from several threads at once. What it throws makes
+  /// the call return false, and the message may be said again. Null: std::invalid_argument.
+  explicit OnceLog(std::function<void(LogLevel level, std::string_view text)> write,
+                   RankInfo rank = {});
   ~OnceLog();
   OnceLog(const OnceLog&) = delete;
   OnceLog& operator=(const OnceLog&) = delete;
@@ -81,11 +98,12 @@ class MLA_DTYPE_EXPORT OnceLog {
 
  private:
   friend struct detail::KeyedLog;
+  OnceLog(std::unique_ptr<detail::Writer> writer, RankInfo rank);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-/// The log of those who inject none: over spdlog's default logger, of rank 0 until set_rank(). One
+/// The log of those who inject none: OnceLog(nullptr), of rank 0 until set_rank(). One
 /// per process, or per shared library that links this library statically. Never destroyed.
 [[nodiscard]] MLA_DTYPE_EXPORT OnceLog& default_once_log();
 

@@ -3,6 +3,11 @@
 
 #include <mla_dtype/export.h>
 #include <mla_dtype/once_log.h>
+
+#if !MLA_DTYPE_WITH_SPDLOG
+#error "mla_dtype was built without spdlog (MLA_DTYPE_WITH_SPDLOG=OFF): there is no OnceSink"
+#endif
+
 #include <spdlog/common.h>
 #include <spdlog/sinks/sink.h>
 

@@ -66,9 +66,9 @@ struct Device {
 };
 
 /// The device of what parse_platform() takes, without a name, or of a card that is known by name:
-/// `NVIDIA H200`, `H200`, `B300`, `MI300X`. Letters' case does not matter, nor does what is left
-/// out, unless that fits two cards: of `H100` (SXM, PCIe, NVL) only the platform is known.
-/// std::invalid_argument for any other.
+/// `NVIDIA H200`, `H200`, `B300`, `MI300X`. Case and vendor do not matter. Where a model has
+/// several forms, as `H100` has (SXM, PCIe, NVL), or in one that is not known (`H200 NVL`), only
+/// the platform is. std::invalid_argument for any other.
 [[nodiscard]] MLA_DTYPE_EXPORT Device parse_device(std::string_view device);
 
 /// A card that is known by name.
@@ -78,6 +78,7 @@ struct KnownDevice {
   int memory_gb_per_s = 0;     ///< bandwidth of its memory
 };
 
+/// All of them. Never changes.
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<KnownDevice>& known_devices();
 
 /// Whether this is a CUDA device of capability `major`.x: family 10 is B200 (10.0), B300 (10.3) and

@@ -83,8 +83,8 @@ struct Environment {
   std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup = {};
 
   /// The device's name, as cudaGetDeviceProperties() reports it: where it was measured with the
-  /// backends that run (find_prefill_cost_model()), the records say from which ISL FP8 pays. Empty:
-  /// nothing is said of that.
+  /// backends that run (measured_prefills()), the records say from which ISL FP8 pays, unless the
+  /// engine predicts that itself. Empty: nothing is said of that.
   std::string device_name = {};
 };
 
@@ -183,15 +183,17 @@ struct Remedy {
   std::string decode_backend = {};   ///< choose this decode backend; of AttentionPlanRefused
 };
 
-/// Where FP8 prefill queries start to pay, as it was measured on the engine's device.
+/// Where FP8 prefill queries start to pay on the engine's device: of a bfloat16 model of the head
+/// dimensions and the number of heads that were measured, without context (measured_prefills()).
 struct PrefillPayoff {
   std::string device = {};
-  std::string bf16_backend = {};  ///< that runs, or would be selected, without FP8 queries
+  std::string bf16_backend = {};
+  bool bf16_backend_runs = false;  ///< without FP8 queries; else it would, were the choice open
   std::string fp8_backend = {};
-  /// From which ISL on FP8 is faster, in tokens, without context; none: not as far as was measured.
+  /// From which ISL on FP8 is faster, in tokens; none: not as far as was measured.
   std::optional<std::int64_t> break_even_isl = {};
   std::int64_t longest_isl = 0;  ///< that was measured
-  double speedup_at_4096 = 1;    ///< BF16's time over FP8's: what leaving the former costs there
+  double speedup_at_4096 = 1;    ///< measured; below 1: what leaving the BF16 backend costs there
   std::string source = {};
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decision/evaluate.h"
 
+#include <algorithm>
+
 #include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {
@@ -16,6 +18,19 @@ bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
 bool is_usable_without_fp8(const Choice& choice) {
   return !choice.blockers.has(not_usable(choice.row->backend)) &&
          choice.row->backend.fp8_queries != Fp8Queries::required;
+}
+
+bool is_like_measured(const MeasuredPrefill& measured, const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const auto& known = known_devices();
+  const bool is_device = std::any_of(known.begin(), known.end(), [&](const KnownDevice& device) {
+    return device.name == measured.device_name && device.platform == question.table->platform;
+  });
+  return is_device && question.model_dtype == DataType::bfloat16 &&
+         config.mla_dimensions == measured.model.dimensions && !is_sparse(config) &&
+         config.num_attention_heads >= measured.fewest_heads &&
+         config.num_attention_heads <= measured.most_heads &&
+         config.parallel_config.decode_context_parallel_size == 1;
 }
 
 // The flag should be changed only where that is possible, and does something.
@@ -131,21 +146,22 @@ Evaluation evaluate(const PrefillQuestion& question) {
   return result;
 }
 
-// Of what runs without FP8 queries; where that was not measured, of what would be selected then,
-// were the choice open.
 MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8) {
   const std::string& device = question.env.device_name;
-  if (device.empty() || fp8 == nullptr) return {};
-  PrefillQuestion without_fp8 = question;
-  without_fp8.requested = false;
+  if (device.empty() || fp8 == nullptr || question.prediction) return {};
   for (const PrefillRow* const chosen :
        {question.chosen, static_cast<const PrefillRow*>(nullptr)}) {
+    PrefillQuestion without_fp8 = question;
+    without_fp8.requested = false;
     without_fp8.chosen = chosen;
     const Choice bf16 = select(without_fp8);
     if (bf16.row == nullptr || !is_usable_without_fp8(bf16)) continue;
-    const auto* const costs =
-        find_prefill_cost_model(device, bf16.row->backend.name, fp8->backend.name);
-    if (costs != nullptr) return {costs, bf16.row, fp8};
+    for (const MeasuredPrefill& each : measured_prefills()) {
+      const bool is_pair = each.device_name == device &&
+                           each.bf16_backend == bf16.row->backend.name &&
+                           each.fp8_backend == fp8->backend.name;
+      if (is_pair && is_like_measured(each, question)) return {&each, chosen == question.chosen};
+    }
   }
   return {};
 }

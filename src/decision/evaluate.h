@@ -54,12 +54,11 @@ inline bool may_advise(const std::optional<PrefillPrediction>& prediction) {
   return !prediction || is_worthwhile(prediction->speedup);
 }
 
-/// What was measured on the engine's device with the backend that runs without FP8 queries and one
-/// that takes them. Null: not known.
+/// What was measured on the engine's device, with such a model, of this backend's FP8 queries.
+/// Null: nothing is known, or the engine has a prediction of its own.
 struct MeasuredPair {
-  const PrefillCostModel* costs = nullptr;
-  const PrefillRow* bf16 = nullptr;
-  const PrefillRow* fp8 = nullptr;
+  const MeasuredPrefill* measured = nullptr;
+  bool is_bf16_what_runs = false;  ///< else what would be selected were the choice open
 };
 
 MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8);

@@ -59,6 +59,8 @@ std::vector<KnownDevice> make_devices() {
       {"NVIDIA H100 PCIe", cuda(9, 0), 2000},
       // akash provider-configs#91
       {"NVIDIA H100 NVL", cuda(9, 0), 3900},
+      // ml-engineering#60; nishikiout.net, 3,615 measured (PowerCapping)
+      {"NVIDIA GH200 480GB", cuda(9, 0), 4000},
       // mig-parted#120; aiconfigurator h200_sxm.yaml
       {"NVIDIA H200", cuda(9, 0), 4800},
       // sglang#11052; tomshardware.com
@@ -96,7 +98,7 @@ std::vector<KnownDevice> make_devices() {
 
 constexpr std::string_view between_words = " -_";
 
-// The words of a name that tell cards apart.
+// In lower case, without the vendor.
 std::vector<std::string> words_of(std::string_view name) {
   std::vector<std::string> words(1);
   for (const char c : name) {
@@ -106,12 +108,21 @@ std::vector<std::string> words_of(std::string_view name) {
       words.emplace_back();
     }
   }
-  const auto says_nothing = [](const std::string& word) {
+  const auto is_vendor = [](const std::string& word) {
     return word.empty() || word == "nvidia" || word == "amd" || word == "instinct" ||
            word == "geforce";
   };
-  words.erase(std::remove_if(words.begin(), words.end(), says_nothing), words.end());
+  words.erase(std::remove_if(words.begin(), words.end(), is_vendor), words.end());
   return words;
+}
+
+// Up to the first number: `h100`, `rtx pro 6000`. What follows is a form of that card.
+std::vector<std::string> model_of(const std::vector<std::string>& words) {
+  const auto has_digit = [](const std::string& word) {
+    return word.find_first_of("0123456789") != word.npos;
+  };
+  const auto number = std::find_if(words.begin(), words.end(), has_digit);
+  return {words.begin(), number == words.end() ? number : number + 1};
 }
 
 }  // namespace
@@ -152,20 +163,17 @@ const std::vector<KnownDevice>& known_devices() {
 }
 
 std::optional<Device> detail::find_device(std::string_view name) {
-  const std::vector<std::string> meant = words_of(name);
-  std::optional<Device> found;
-  if (meant.empty()) return found;
+  const std::vector<std::string> words = words_of(name);
+  const std::vector<std::string> model = model_of(words);
+  std::vector<const KnownDevice*> alike;
   for (const KnownDevice& known : known_devices()) {
-    const std::vector<std::string> words = words_of(known.name);
-    if (words == meant) return Device{known.platform, std::string(known.name)};
-    const bool has_all = std::all_of(meant.begin(), meant.end(), [&](const std::string& word) {
-      return std::find(words.begin(), words.end(), word) != words.end();
-    });
-    if (!has_all) continue;
-    if (found && found->platform != known.platform) return std::nullopt;
-    found = found ? Device{known.platform, {}} : Device{known.platform, std::string(known.name)};
+    const std::vector<std::string> known_words = words_of(known.name);
+    if (known_words == words) return Device{known.platform, std::string(known.name)};
+    if (!words.empty() && model_of(known_words) == model) alike.push_back(&known);
   }
-  return found;
+  if (alike.empty()) return std::nullopt;
+  const bool is_it = alike.size() == 1 && words == model;
+  return Device{alike[0]->platform, is_it ? std::string(alike[0]->name) : std::string()};
 }
 
 // vllm/platforms/rocm.py, aiter/utility/dtypes.py.

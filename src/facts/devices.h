@@ -16,8 +16,8 @@ std::optional<std::pair<int, int>> parse_cuda(std::string_view text);
 /// The same of a ROCm device as `gcnArchName` has it: `gfx942`, `gfx942:sramecc+:xnack-`.
 std::optional<std::pair<int, int>> parse_rocm(std::string_view text);
 
-/// The card of this name, or the only one whose name has all its words. Of several with one
-/// platform only that. None: neither.
+/// The card of this name, or the only one of this model. Of another form of a model, or where it
+/// has several, only the platform, which they share. None: no such model.
 std::optional<Device> find_device(std::string_view name);
 
 }  // namespace mla_dtype::detail

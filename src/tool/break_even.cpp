@@ -8,7 +8,8 @@
 namespace mla_dtype::tool {
 
 BreakEven make_break_even(const PrefillCostModel& model, const EngineConfig& config) {
-  return {break_even_isl(model, config.mla_dimensions, config.num_attention_heads), model.source};
+  return {break_even_isl(model, config.mla_dimensions, config.num_attention_heads), model.source,
+          model.longest_isl};
 }
 
 void append_break_even(std::string& text, const BreakEven& break_even) {
@@ -24,6 +25,10 @@ void append_break_even(std::string& text, const BreakEven& break_even) {
         *break_even.isl);
   }
   text += fmt::format("cost model: {}\n", in_plain(break_even.source));
+  if (break_even.longest_isl != 0) {
+    text +=
+        fmt::format("measured up to ISL {}; beyond, it is extrapolated\n", break_even.longest_isl);
+  }
 }
 
 }  // namespace mla_dtype::tool

@@ -14,6 +14,7 @@ namespace mla_dtype::tool {
 struct BreakEven {
   std::optional<std::int64_t> isl;  ///< none: at no ISL is FP8 faster for good
   std::string source;
+  std::int64_t longest_isl = 0;  ///< that was measured; 0: not known
 };
 
 BreakEven make_break_even(const PrefillCostModel& model, const EngineConfig& config);

@@ -46,12 +46,15 @@ std::string to_json(const Curve& curve) {
   for (const auto& [isl, speedup] : curve.points) {
     points.push_back({{"isl", isl}, {"speedup", speedup}});
   }
-  return to_document({{"schema", schema},
-                      {"source", curve.break_even.source},
-                      {"mla_dimensions", to_json(curve.dimensions)},
-                      {"context_tokens", curve.context_tokens},
-                      {"points", std::move(points)},
-                      {"break_even_isl", or_null(curve.break_even.isl)}});
+  return to_document(
+      {{"schema", schema},
+       {"source", curve.break_even.source},
+       {"mla_dimensions", to_json(curve.dimensions)},
+       {"context_tokens", curve.context_tokens},
+       {"points", std::move(points)},
+       {"break_even_isl", or_null(curve.break_even.isl)},
+       {"longest_isl", curve.break_even.longest_isl != 0 ? OrderedJson(curve.break_even.longest_isl)
+                                                         : OrderedJson()}});
 }
 
 }  // namespace mla_dtype::tool

@@ -9,12 +9,14 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <stdexcept>
 #include <string_view>
 
 #include "attention_config.h"
 #include "cost_model_file.h"
 #include "from.h"
+#include "message.h"
 #include "model_config.h"
 
 namespace mla_dtype::tool {
@@ -142,16 +144,28 @@ void read_attention(const CLI::App& app, const Arguments& arguments, Question& q
   attention.expected_isl = arguments.expected_isl;
 }
 
-// `B200:FLASH_ATTN:TRTLLM_RAGGED`; nothing where it is not of this form.
+std::string measured_on(const std::string& device_name) {
+  std::string all;
+  for (const MeasuredPrefill& each : measured_prefills()) {
+    if (!device_name.empty() && each.device_name != device_name) continue;
+    all += fmt::format("{}{}:{}:{}", all.empty() ? "" : ", ", each.device_name, each.bf16_backend,
+                       each.fp8_backend);
+  }
+  return all;
+}
+
+// `B200:FLASH_ATTN:TRTLLM_RAGGED`; nothing where it is not of this form, or names a file.
 std::optional<PrefillCostModel> measured_cost_model(const std::string& name) {
   const std::size_t bf16 = name.find(':');
   const std::size_t fp8 = bf16 == name.npos ? name.npos : name.find(':', bf16 + 1);
-  if (fp8 == name.npos || name.find_first_of("/\\") != name.npos) return std::nullopt;
+  if (fp8 == name.npos || std::filesystem::exists(name)) return std::nullopt;
   const Device device = parse_device(name.substr(0, bf16));
   const auto* const model = find_prefill_cost_model(
       device.name, name.substr(bf16 + 1, fp8 - bf16 - 1), name.substr(fp8 + 1));
-  if (model == nullptr) throw std::invalid_argument("these backends were not measured there");
-  return *model;
+  if (model != nullptr) return *model;
+  const std::string here = device.name.empty() ? "" : measured_on(device.name);
+  throw std::invalid_argument(fmt::format("{} was not measured; these were: {}", in_plain(name),
+                                          here.empty() ? measured_on("") : here));
 }
 
 PrefillCostModel named_cost_model(const std::string& name) {
@@ -162,27 +176,54 @@ PrefillCostModel named_cost_model(const std::string& name) {
   return from("--cost-model: " + name, [&] { return read_cost_model(name); });
 }
 
-// The library's model of the device of that name, with a note. Where there is none, that is noted,
-// too, or, where `option` is nothing without a prediction, an error.
+// What was measured with the backends that would be chosen between; null: nothing.
+const PrefillCostModel* model_in_question(const Question& question) {
+  Environment env =
+      make_environment(question.platform, backends_for(question.config.attention_config));
+  env.device_name = question.device_name;
+  EngineConfig config = question.config;
+  config.attention_config.prefill_query_mode = PrefillQueryMode::by_flag;
+  config.attention_config.use_prefill_query_quantization = true;
+  config.attention_config.expected_isl.reset();
+  const auto payoff = explain_prefill_query_data_type(config, question.model_dtype, env).payoff;
+  return payoff ? find_prefill_cost_model(payoff->device, payoff->bf16_backend, payoff->fp8_backend)
+                : nullptr;
+}
+
+// The library's model, with a note. Where there is none, that is noted, too, or, where `option` is
+// nothing without a prediction, an error.
 void take_default_cost_model(const char* option, bool is_needed, Question& question) {
-  if (const auto* const model = find_prefill_cost_model(question.device_name)) {
+  if (const auto* const model = model_in_question(question)) {
     question.cost_model = *model;
     question.notes.push_back(
         fmt::format("no --cost-model was given: it is that of {}", model->source));
     return;
   }
+  const std::string device =
+      question.device_name.empty() ? to_string(question.platform) : question.device_name;
   const std::string none = fmt::format(
-      "{}: no cost model of device {} is known, so nothing is predicted: --cost-model gives one",
-      option, question.device_name.empty() ? to_string(question.platform) : question.device_name);
+      "{}: no cost model of device {} is known with these backends, so nothing is predicted: "
+      "--cost-model gives one",
+      option, device);
   if (is_needed) throw std::invalid_argument(none);
   question.notes.push_back(none);
 }
 
+// A curve is of no backend: the one that is not of engines, unless a device is meant.
+void take_curves_cost_model(bool is_device_given, Question& question) {
+  if (is_device_given) {
+    const std::string here = measured_on(question.device_name);
+    throw std::invalid_argument(fmt::format("--curve: --cost-model says of what: h100, a file, {}",
+                                            here.empty() ? measured_on("") : here));
+  }
+  question.cost_model = h100_prefill_cost_model();
+  question.notes.push_back(
+      fmt::format("no --cost-model was given: it is that of {}", question.cost_model->source));
+}
+
 void read_prediction(const CLI::App& app, const Arguments& arguments, Question& question) {
   const bool is_automatic = arguments.prefill_query_mode == "automatic";
-  const char* const option = arguments.curve ? "--curve"
-                             : is_automatic  ? "--prefill-query-mode automatic"
-                                             : "--expected-isl";
+  const char* const option = is_automatic ? "--prefill-query-mode automatic" : "--expected-isl";
   if (is_automatic && !arguments.expected_isl) {
     throw std::invalid_argument(fmt::format("{}: needs --expected-isl", option));
   }
@@ -190,8 +231,10 @@ void read_prediction(const CLI::App& app, const Arguments& arguments, Question& 
   if (arguments.curve || arguments.expected_isl) {
     if (is_given) {
       question.cost_model = named_cost_model(arguments.cost_model);
+    } else if (arguments.curve) {
+      take_curves_cost_model(app.count("--device") != 0, question);
     } else {
-      take_default_cost_model(option, arguments.curve || is_automatic, question);
+      take_default_cost_model(option, is_automatic, question);
     }
   } else if (is_given) {
     throw std::invalid_argument("--cost-model: needs --expected-isl or --curve");
@@ -218,11 +261,8 @@ void read_plan(const CLI::App& app, const Arguments& arguments, Question& questi
 
 void read_device(const CLI::App& app, const Arguments& arguments, Question& question) {
   const bool is_given = app.count("--device") != 0;
-  if (arguments.curve && !is_given) {
-    question.device_name = "NVIDIA H100 80GB HBM3";  // the one that there is a cost model of
-    return;
-  }
-  if (!is_given) question.notes.emplace_back("no --device was given: the answer is for none");
+  if (!is_given && !arguments.curve)
+    question.notes.emplace_back("no --device was given: the answer is for none");
   const Device device = from("--device", [&] {
     return arguments.device == "none" ? Device{} : parse_device(arguments.device);
   });
@@ -232,6 +272,15 @@ void read_device(const CLI::App& app, const Arguments& arguments, Question& ques
 
 }  // namespace
 
+// The table that the chosen backend is in, or vLLM's.
+const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention) {
+  const auto& other = tensorrt_llm_prefill_backends();
+  const bool is_other = std::any_of(other.begin(), other.end(), [&](const PrefillBackend& backend) {
+    return backend.name == attention.mla_prefill_backend;
+  });
+  return is_other ? other : vllm_prefill_backends();
+}
+
 Question read_question(const CLI::App& app, const Arguments& arguments) {
   check_combination(app, arguments);
   Question question;
@@ -240,8 +289,8 @@ Question read_question(const CLI::App& app, const Arguments& arguments) {
   question.config.cache_config.cache_dtype = arguments.kv_cache_dtype;
   read_model(app, arguments, question);
   read_attention(app, arguments, question);
-  read_prediction(app, arguments, question);
   read_plan(app, arguments, question);
+  read_prediction(app, arguments, question);
   return question;
 }
 

@@ -5,6 +5,7 @@
 #include <mla_dtype/cost_model.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/platform.h>
+#include <mla_dtype/prefill_backend.h>
 
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ struct Question {
   std::optional<PrefillCostModel> cost_model;  ///< none: nothing is predicted
   std::vector<std::string> notes;              ///< on what was not given, or is not looked at
 };
+
+/// The table that the chosen backend is in, or vLLM's.
+const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention);
 
 /// Reads the files that the arguments name, too. Throws std::invalid_argument for what cannot be
 /// meant, naming the option.

@@ -82,6 +82,18 @@ OrderedJson or_null(const std::optional<AttentionPlan>& plan) {
   };
 }
 
+OrderedJson or_null(const std::optional<PrefillPayoff>& payoff) {
+  if (!payoff) return {};
+  return {{"device", payoff->device},
+          {"bf16_backend", payoff->bf16_backend},
+          {"bf16_backend_runs", payoff->bf16_backend_runs},
+          {"fp8_backend", payoff->fp8_backend},
+          {"break_even_isl", or_null(payoff->break_even_isl)},
+          {"longest_isl", payoff->longest_isl},
+          {"speedup_at_4096", payoff->speedup_at_4096},
+          {"source", payoff->source}};
+}
+
 OrderedJson prediction_or_null(const Report& report) {
   const std::optional<PrefillPrediction>& prediction = report.explanation.prediction;
   if (!prediction) return {};
@@ -136,6 +148,7 @@ std::string to_json(const Report& report) {
       {"nothing_helps", or_null(explanation.nothing_helps)},
       {"hint", or_null(explanation.hint)},
       {"prediction", prediction_or_null(report)},
+      {"payoff", or_null(explanation.payoff)},
       {"rejected_prefill_backends", to_json(report.selection.rejected)},
       {"log", to_json(report.log)},
       {"refused", report.refused},

@@ -7,8 +7,6 @@
 #include <mla_dtype/once_log.h>
 #include <mla_dtype/prefill_backend.h>
 #include <mla_dtype/prefill_query.h>
-#include <spdlog/logger.h>
-#include <spdlog/sinks/ringbuffer_sink.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -24,15 +22,6 @@
 
 namespace mla_dtype::tool {
 namespace {
-
-// The table that the chosen backend is in, or vLLM's.
-const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention) {
-  const auto& other = tensorrt_llm_prefill_backends();
-  const bool is_other = std::any_of(other.begin(), other.end(), [&](const PrefillBackend& backend) {
-    return backend.name == attention.mla_prefill_backend;
-  });
-  return is_other ? other : vllm_prefill_backends();
-}
 
 // What prefill alone would advise, without what would be refused for the same reason.
 void keep_what_helps(const Question& question, const Environment& env, Report& report) {
@@ -86,7 +75,7 @@ std::string decide(const Question& question, const Environment& env, Report& rep
 }
 
 Environment environment_for(const Question& question, const Arguments& arguments,
-                            const std::shared_ptr<spdlog::logger>& logger) {
+                            std::vector<LogRecord>& log) {
   Environment env =
       make_environment(question.platform, backends_for(question.config.attention_config));
   env.device_name = question.device_name;
@@ -95,17 +84,19 @@ Environment environment_for(const Question& question, const Arguments& arguments
   }
   env.refused_request_level =
       arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
+  const auto write = [&log](LogLevel level, std::string_view text) {
+    log.push_back({level == LogLevel::info ? "info" : "warning", std::string(text)});
+  };
   env.log = from("--local-rank, --global-rank",
-                 [&] { return std::make_shared<OnceLog>(logger, arguments.rank); });
+                 [&] { return std::make_shared<OnceLog>(write, arguments.rank); });
   return env;
 }
 
 int show_decision(const Question& question, const Arguments& arguments) {
   const auto& [platform, device_name, model_dtype, config, decode_backend, cost_model, notes] =
       question;
-  const auto sink = std::make_shared<spdlog::sinks::ringbuffer_sink_st>(/*n_items=*/16);
-  const Environment env =
-      environment_for(question, arguments, std::make_shared<spdlog::logger>("mla-dtype", sink));
+  std::vector<LogRecord> log;
+  const Environment env = environment_for(question, arguments, log);
 
   Report report{platform,
                 model_dtype,
@@ -119,10 +110,7 @@ int show_decision(const Question& question, const Arguments& arguments) {
     report.break_even = make_break_even(*cost_model, config);
   }
   const std::string refusal = decide(question, env, report);
-  for (const auto& record : sink->last_raw()) {
-    report.log.push_back({fmt::to_string(spdlog::level::to_string_view(record.level)),
-                          std::string(record.payload.data(), record.payload.size())});
-  }
+  report.log = log;
 
   for (const std::string& note : notes) say(note);
   fmt::print("{}", arguments.json ? to_json(report) : to_text(report));

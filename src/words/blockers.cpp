@@ -164,18 +164,19 @@ std::string predicted(const PrefillPrediction& prediction) {
 }
 
 std::string pays_from(const PrefillPayoff& payoff) {
-  const std::string other =
-      payoff.bf16_backend == payoff.fp8_backend ? "" : payoff.bf16_backend + "'s ";
-  const std::string where =
-      payoff.break_even_isl
-          ? filled("faster from ISL {} on", (*payoff.break_even_isl + 50) / 100 * 100)
-          : filled("never faster up to ISL {}", payoff.longest_isl);
-  return filled(
-      "On this device ({}) FP8 prefill attention of {} is about {}x as fast as {}in BF16 at "
+  const std::string from = payoff.break_even_isl ? filled("from about ISL {} on",
+                                                          (*payoff.break_even_isl + 99) / 100 * 100)
+                                                 : filled("at no ISL up to {}", payoff.longest_isl);
+  std::string text = filled(
+      "On this device ({}) FP8 prefill with {} is faster than BF16 with {} {}, and {}x as fast at "
       "ISL "
-      "4096, and {} (measured: {}).",
-      payoff.device, payoff.fp8_backend, decimals(payoff.speedup_at_4096, 2), other, where,
-      payoff.source);
+      "4096 with 128 heads ({}).",
+      payoff.device, payoff.fp8_backend, payoff.bf16_backend, from,
+      decimals(payoff.speedup_at_4096, 2), payoff.source);
+  if (!payoff.bf16_backend_runs) {
+    text += filled(" BF16 with {} was not measured.", payoff.fp8_backend);
+  }
+  return text;
 }
 
 std::string device_name(const Platform& platform) {

@@ -34,19 +34,20 @@ Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& ques
 }
 
 std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const PrefillRow* fp8) {
-  const MeasuredPair pair = measured_pair(question, fp8);
-  if (pair.costs == nullptr) return std::nullopt;
+  const auto [measured, is_bf16_what_runs] = measured_pair(question, fp8);
+  if (measured == nullptr) return std::nullopt;
   const EngineConfig& config = question.config;
-  const PrefillCosts costs = {*pair.costs, config.mla_dimensions, config.num_attention_heads};
   PrefillPayoff result;
-  result.device = question.env.device_name;
-  result.bf16_backend = name_of(pair.bf16);
-  result.fp8_backend = name_of(pair.fp8);
-  result.longest_isl = pair.costs->longest_isl;
-  result.break_even_isl = break_even(costs);
+  result.device = measured->device_name;
+  result.bf16_backend = measured->bf16_backend;
+  result.bf16_backend_runs = is_bf16_what_runs;
+  result.fp8_backend = measured->fp8_backend;
+  result.longest_isl = measured->model.longest_isl;
+  result.break_even_isl =
+      break_even({measured->model, config.mla_dimensions, config.num_attention_heads});
   if (result.break_even_isl > result.longest_isl) result.break_even_isl.reset();
-  result.speedup_at_4096 = prefill_speedup(costs, 4096. * 4096, 4096, 0);
-  result.source = pair.costs->source;
+  result.speedup_at_4096 = measured->speedup_at_4096;
+  result.source = measured->model.source;
   return result;
 }
 

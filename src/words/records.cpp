@@ -36,7 +36,7 @@ std::string why(const PrefillQueryExplanation& explanation) {
   add(explanation.nothing_helps);
   const bool helps = may_advise(prediction) && !explanation.remedies.empty();
   if (helps) add("To enable FP8 prefill attention, set: " + explanation.remedies.front().spelling);
-  if (helps && explanation.payoff) add(pays_from(*explanation.payoff));
+  if (helps && explanation.payoff) add('(' + pays_from(*explanation.payoff) + ')');
   if (is_automatic || !may_advise(prediction)) {
     const std::string sentence = predicted(*prediction);
     add(helps ? '(' + sentence + ')' : sentence);
@@ -57,12 +57,11 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
   const auto& prediction = explanation.prediction;
   const std::string sentence = prediction ? predicted(*prediction) : std::string();
   const std::string_view flag = flag_name(spellings);
-  const std::string measured = explanation.payoff ? pays_from(*explanation.payoff) : std::string();
   switch (record) {
     case Record::enabled:
       return enabled_text + (prediction && prediction->decides ? ". " + sentence : "");
     case Record::pays_from:
-      return measured;
+      return pays_from(*explanation.payoff);
     case Record::does_not_pay:
       // Where it is one key among others of an option, the option is not removed.
       return filled("FP8 prefill queries are enabled, but do not pay. {} To disable, {}: {}",
@@ -76,7 +75,7 @@ std::string compose(Record record, const PrefillQueryExplanation& explanation,
       if (!remedies.empty() && remedies[0].spelling != request) {
         text += filled(" (or, to keep what is set already: {})", remedies[0].spelling);
       }
-      if (!measured.empty()) text += ' ' + measured;
+      if (explanation.payoff) text += filled(" ({})", pays_from(*explanation.payoff));
       return prediction ? filled("{} ({})", text, sentence) : text;
     }
     case Record::automatically_off:
@@ -129,7 +128,9 @@ std::string in_lines(const PrefillQueryExplanation& explanation) {
   for (const Remedy& remedy : explanation.remedies) add("remedy", remedy.spelling);
   add("note", explanation.nothing_helps);
   add("note", explanation.hint);
-  if (explanation.payoff) add("measured", pays_from(*explanation.payoff));
+  if (explanation.payoff && explanation.hint.empty()) {
+    add("measured", pays_from(*explanation.payoff));  // else the hint says it
+  }
   if (const auto& prediction = explanation.prediction) {
     const bool is_vain = !explanation.remedies.empty() && !may_advise(prediction);
     add("prediction", predicted(*prediction) + (is_vain ? " The remedies do not pay." : ""));

@@ -8,6 +8,8 @@
 #include <mla_dtype/cost_model.h>
 #include <mla_dtype/prefill_query.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -60,11 +62,11 @@ TEST(Payoff, Row3SaysFromWhichIslFp8Pays) {
   EXPECT_THAT(
       all[0].text,
       AllOf(StartsWith(testing::row_3_before_flag),
-            HasSubstr(" On this device (NVIDIA B200) FP8 prefill attention of "
-                      "TRTLLM_RAGGED is about 0.85x as fast as FLASH_ATTN's in BF16 at ISL 4096, "
-                      "and faster from ISL 29500 on"),
-            EndsWith("(measured: vLLM 0.24.0, ai-dynamo/aiconfigurator@095f58a, "
-                     "2026-08-21).")));
+            EndsWith(" (On this device (NVIDIA B200) FP8 prefill with TRTLLM_RAGGED is faster than "
+                     "BF16 with FLASH_ATTN from about ISL 29500 on, and 0.82x as fast at ISL 4096 "
+                     "with 128 heads (the whole MLA module of vLLM 0.24.0, measured by "
+                     "ai-dynamo/aiconfigurator@095f58a, 2026-08-21). BF16 with TRTLLM_RAGGED was "
+                     "not measured.)")));
 }
 
 TEST(Payoff, WhereItNeverPaysAsFarAsWasMeasured) {
@@ -72,7 +74,8 @@ TEST(Payoff, WhereItNeverPaysAsFarAsWasMeasured) {
   config.num_attention_heads = 16;
   const auto all = records(config, make_env(vllm_engine(), b200));
   ASSERT_EQ(all.size(), 1U);
-  EXPECT_THAT(all[0].text, HasSubstr("and never faster up to ISL 32768 (measured"));
+  EXPECT_THAT(all[0].text,
+              HasSubstr(" is faster than BF16 with FLASH_ATTN at no ISL up to 32768, "));
 }
 
 TEST(Payoff, Row1SaysItInAnInfoOnce) {
@@ -80,7 +83,7 @@ TEST(Payoff, Row1SaysItInAnInfoOnce) {
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0], testing::info(testing::row_1));
   EXPECT_EQ(all[1].level, spdlog::level::info);
-  EXPECT_THAT(all[1].text, StartsWith("On this device (NVIDIA B200) FP8 prefill attention of "));
+  EXPECT_THAT(all[1].text, StartsWith("On this device (NVIDIA B200) FP8 prefill with "));
 }
 
 // Jointly selected: what leaving the faster 16-bit backend costs.
@@ -92,11 +95,13 @@ TEST(Payoff, OfASelectedBackend) {
   ASSERT_TRUE(explanation.payoff);
   EXPECT_EQ(explanation.payoff->device, b200);
   EXPECT_EQ(explanation.payoff->bf16_backend, "FLASH_ATTN");
+  EXPECT_TRUE(explanation.payoff->bf16_backend_runs);
   EXPECT_EQ(explanation.payoff->fp8_backend, "TRTLLM_RAGGED");
-  EXPECT_NEAR(explanation.payoff->speedup_at_4096, 0.82, 0.03);
+  EXPECT_NEAR(explanation.payoff->speedup_at_4096, 0.817, 0.001);
   const auto* const model = find_prefill_cost_model(b200, "FLASH_ATTN", "TRTLLM_RAGGED");
   EXPECT_EQ(explanation.payoff->break_even_isl, break_even_isl(*model));
   EXPECT_THAT(to_string(explanation), HasSubstr("\nmeasured: On this device (NVIDIA B200) "));
+  EXPECT_THAT(to_string(explanation), Not(HasSubstr("was not measured")));
 }
 
 TEST(Payoff, OfEachEngine) {
@@ -106,8 +111,10 @@ TEST(Payoff, OfEachEngine) {
                                                            make_env(sglang_engine(), "B300"));
   ASSERT_TRUE(explanation.payoff) << to_string(explanation);
   EXPECT_EQ(explanation.payoff->bf16_backend, "trtllm_mla");
-  EXPECT_THAT(to_string(explanation), HasSubstr("trtllm_mla is about 1.1"));
-  EXPECT_THAT(to_string(explanation), HasSubstr("x as fast as in BF16 at ISL 4096"));
+  EXPECT_THAT(
+      to_string(explanation),
+      HasSubstr("FP8 prefill with trtllm_mla is faster than BF16 with trtllm_mla from about "
+                "ISL 2200 on, and 1.13x as fast at ISL 4096"));
 }
 
 TEST(Payoff, NothingIsSaidOfWhatIsNotKnown) {
@@ -123,6 +130,10 @@ TEST(Payoff, NothingIsSaidOfWhatIsNotKnown) {
     EXPECT_THAT(records(choosing("TRTLLM_RAGGED", true), env),
                 ElementsAre(testing::info(testing::row_1)));
   }
+  // B200's name on another device.
+  Environment hopper = make_environment(cuda(9, 0), tensorrt_llm_engine());
+  hopper.device_name = b200;
+  EXPECT_FALSE(explain_prefill_query_data_type(make_config("fp8", true), bf16, hopper).payoff);
   env.device_name = b200;
   env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) {
     return Support(true);
@@ -133,7 +144,7 @@ TEST(Payoff, NothingIsSaidOfWhatIsNotKnown) {
 // What is advised to an operator who runs FLASH_ATTN is slower up to ISL 29500.
 TEST(Payoff, OfABackendThatIsAdvised) {
   const Environment env = make_env(vllm_engine(), b200);
-  constexpr char sentence[] = " On this device (NVIDIA B200) FP8 prefill attention of ";
+  constexpr char sentence[] = "On this device (NVIDIA B200) FP8 prefill with ";
   for (const bool flag : {false, true}) {
     const EngineConfig config = choosing("FLASH_ATTN", flag);
     const auto explanation = explain_prefill_query_data_type(config, bf16, env);
@@ -146,6 +157,52 @@ TEST(Payoff, OfABackendThatIsAdvised) {
     EXPECT_EQ(all.size(), flag ? 1U : 0U);
     if (flag) {
       EXPECT_THAT(all[0].text, AllOf(StartsWith(testing::row_2), HasSubstr(sentence)));
+    }
+  }
+}
+
+// What was measured is a bfloat16 model of DeepSeek's dimensions with 16 to 128 heads.
+TEST(Payoff, NotOfAModelThatWasNotMeasured) {
+  const Environment env = make_env(sglang_engine(), b200);
+  const auto is_known = [&](auto change) {
+    EngineConfig config = make_config("fp8_e4m3", false);
+    DataType model_dtype = bf16;
+    change(config, model_dtype);
+    const auto explanation = explain_prefill_query_data_type(config, model_dtype, env);
+    EXPECT_TRUE(is_fp8(explanation.data_type));
+    return explanation.payoff.has_value();
+  };
+  EXPECT_TRUE(is_known([](EngineConfig&, DataType&) {}));
+  for (const int heads : {16, 128}) {
+    EXPECT_TRUE(is_known([=](EngineConfig& c, DataType&) { c.num_attention_heads = heads; }));
+  }
+  for (const int heads : {1, 8, 129}) {
+    EXPECT_FALSE(is_known([=](EngineConfig& c, DataType&) { c.num_attention_heads = heads; }));
+  }
+  EXPECT_FALSE(is_known([](EngineConfig&, DataType& type) { type = DataType::float16; }));
+  EXPECT_FALSE(is_known(
+      [](EngineConfig& c, DataType&) { c.parallel_config.decode_context_parallel_size = 2; }));
+}
+
+TEST(Payoff, NotOfOtherHeadDimensions) {
+  EngineConfig config = choosing("TRTLLM_RAGGED", true);
+  config.mla_dimensions = {192, 64, 256};
+  const auto explanation =
+      explain_prefill_query_data_type(config, bf16, make_env(vllm_engine(), b200));
+  EXPECT_TRUE(is_fp8(explanation.data_type));
+  EXPECT_FALSE(explanation.payoff);
+}
+
+// An engine that has measured is not contradicted.
+TEST(Payoff, NotBesideAPredictionOfTheEngine) {
+  Environment env = make_env(vllm_engine(), b200);
+  env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 1.5; };
+  for (const bool flag : {false, true}) {
+    EngineConfig config = choosing("TRTLLM_RAGGED", flag);
+    config.attention_config.expected_isl = 4096;
+    EXPECT_FALSE(explain_prefill_query_data_type(config, bf16, env).payoff);
+    for (const Record& record : records(config, env)) {
+      EXPECT_THAT(record.text, Not(HasSubstr("On this device")));
     }
   }
 }

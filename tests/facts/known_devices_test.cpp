@@ -53,15 +53,25 @@ TEST(KnownDevices, WhatFitsTwoIsNeither) {
   expect_device("H100", cuda(9, 0), "");
   expect_device("A100", cuda(8, 0), "");
   expect_device("RTX PRO 6000", cuda(12, 0), "");
-  // Of different platforms.
-  for (const char* text : {"RTX", "GeForce", "NVIDIA", "AMD Instinct", "80GB"}) {
-    testing::expect_invalid([&] { return parse_device(text); }, ::testing::HasSubstr("device"));
+  expect_device("RTX PRO 6000 Blackwell", cuda(12, 0), "");
+  // There are others of this size, too.
+  for (const char* text : {"H100 80GB", "A100 80GB", "H100 SXM5 80GB", "h100-sxm"}) {
+    expect_device(text, parse_device(std::string(text).substr(0, 4)).platform, "");
   }
 }
 
+TEST(KnownDevices, AnotherFormOfACardHasItsPlatformAlone) {
+  expect_device("H200 NVL", cuda(9, 0), "");
+  expect_device("GB200 NVL72", cuda(10, 0), "");
+  expect_device("NVIDIA B200 180GB", cuda(10, 0), "");
+  expect_device("NVIDIA GeForce RTX 5090 Laptop GPU", cuda(12, 0), "");
+}
+
 TEST(KnownDevices, WhatIsNotKnownIsNoneOfThem) {
-  for (const char* text : {"H2000", "B20", "300", "H200 NVL", "RTX 5090 Laptop GPU", "GH200", "",
-                           " ", "Radeon", "sm103"}) {
+  for (const char* text :
+       {"H2000",     "B20",      "300",          "",     " ",     "Radeon", "sm103", "RTX",
+        "GeForce",   "NVIDIA",   "AMD Instinct", "80GB", "HBM3",  "PCIe",   "SXM6",  "Server",
+        "Blackwell", "RTX 6000", "6000",         "PRO",  "MI300", "B200x",  "B 200"}) {
     testing::expect_invalid([&] { return parse_device(text); }, ::testing::HasSubstr("device"));
   }
 }

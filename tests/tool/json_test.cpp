@@ -3,6 +3,7 @@
 // Without it, a key that programs read could change its name, its place or its meaning.
 
 #include <gmock/gmock.h>
+#include <mla_dtype/cost_model.h>
 
 #include <string>
 
@@ -25,7 +26,7 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(result.out, json.dump(2) + '\n') << "two spaces";
   EXPECT_THAT(keys(json), ElementsAre("schema", "device", "model_dtype", "data_type", "outcome",
                                       "facts", "kv_cache_dtype", "prefill_backend", "blockers",
-                                      "remedies", "nothing_helps", "hint", "prediction",
+                                      "remedies", "nothing_helps", "hint", "prediction", "payoff",
                                       "rejected_prefill_backends", "log", "refused", "plan"));
   EXPECT_EQ(json.at("schema"), 1);
   EXPECT_EQ(json.at("device"), "sm_100");
@@ -50,6 +51,7 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(json.at("nothing_helps"), nullptr);
   EXPECT_EQ(json.at("hint"), nullptr);
   EXPECT_EQ(json.at("prediction"), nullptr);
+  EXPECT_EQ(json.at("payoff"), nullptr);
   EXPECT_EQ(json.at("rejected_prefill_backends"), Json::array());
   ASSERT_THAT(json.at("log"), SizeIs(1));
   EXPECT_THAT(keys(json.at("log").at(0)), ElementsAre("level", "text"));
@@ -94,6 +96,22 @@ TEST(Tool, JsonSaysWhetherWhatIsRequiredIsRefused) {
   const Json met =
       parse(run("--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required"));
   EXPECT_EQ(met.at("refused"), false);
+}
+
+TEST(Tool, JsonHoldsWhatWasMeasured) {
+  const Json payoff = parse(run("--json --device B300 --kv-cache-dtype fp8 --attention-config "
+                                "'{\"use_prefill_query_quantization\": true}'"))
+                          .at("payoff");
+  const auto* const model =
+      find_prefill_cost_model("NVIDIA B300 SXM6 AC", "FLASH_ATTN", "TRTLLM_RAGGED");
+  EXPECT_EQ(payoff, Json({{"device", "NVIDIA B300 SXM6 AC"},
+                          {"bf16_backend", "FLASH_ATTN"},
+                          {"bf16_backend_runs", true},
+                          {"fp8_backend", "TRTLLM_RAGGED"},
+                          {"break_even_isl", *break_even_isl(*model)},
+                          {"longest_isl", 32768},
+                          {"speedup_at_4096", 0.885},
+                          {"source", model->source}}));
 }
 
 }  // namespace

@@ -96,14 +96,21 @@ TEST(Tool, JsonHoldsThePrediction) {
 
 TEST(Tool, SaysWhoseCostModelItTakes) {
   const std::string isl = "--expected-isl 2000 ";
-  const std::string named = "--device 'NVIDIA H100 80GB HBM3' ";
-  const Result on_h100 = run(isl + named);
-  EXPECT_EQ(on_h100.exit_code, 0);
-  EXPECT_EQ(on_h100.out, run(isl + named + "--cost-model h100").out);
-  EXPECT_EQ(on_h100.err, "mla-dtype: no --cost-model was given: it is that of " +
-                             h100_prefill_cost_model().source + '\n');
-  EXPECT_THAT(run(isl + "--device 9.0 --cost-model h100").err, IsEmpty());
+  // That of the backends in question: vLLM's here.
+  const std::string on_b200 = isl + "--device B200 --kv-cache-dtype fp8 ";
+  const Result result = run(on_b200);
+  EXPECT_EQ(result.exit_code, 0);
+  const std::string pair = "--cost-model B200:FLASH_ATTN:TRTLLM_RAGGED";
+  EXPECT_EQ(result.out, run(on_b200 + pair).out);
+  EXPECT_EQ(result.err,
+            "mla-dtype: no --cost-model was given: it is that of " +
+                find_prefill_cost_model("NVIDIA B200", "FLASH_ATTN", "TRTLLM_RAGGED")->source +
+                '\n');
+  EXPECT_THAT(run(on_b200 + pair).err, IsEmpty());
   EXPECT_THAT(run(isl + "--device H20").err, HasSubstr("no cost model of device NVIDIA H20 is "));
+  EXPECT_THAT(run(isl + "--device 'NVIDIA H100 80GB HBM3'").err,
+              HasSubstr("no cost model of device"))
+      << "that one is of no engine's kernels";
 
   // 9.0 is H20's capability, too, which is several times slower.
   for (const std::string device : {"8.9", "9.0", "10.0", "gfx90a", "none"}) {
@@ -112,7 +119,8 @@ TEST(Tool, SaysWhoseCostModelItTakes) {
     EXPECT_EQ(other.out, run("--device " + device).out) << "nothing is predicted";
     EXPECT_EQ(other.err, "mla-dtype: --expected-isl: no cost model of device " +
                              to_string(device == "none" ? Platform{} : parse_platform(device)) +
-                             " is known, so nothing is predicted: --cost-model gives one\n");
+                             " is known with these backends, so nothing is predicted: "
+                             "--cost-model gives one\n");
     EXPECT_EQ(Json::parse(run(isl + "--json --device " + device).out).at("prediction"), nullptr);
   }
 }
