@@ -9,8 +9,10 @@ of each data type counts: those of this file, in Triton (named by the queries an
 warps, pipeline stages), and for BF16 those of PyTorch's scaled_dot_product_attention (SDPA). An
 engine with other kernels may break even elsewhere.
 
-Prints what it measured, and writes a cost model for `mla-dtype --cost-model`. Needs a GPU with FP8
-matrix units, which nothing else uses; PyTorch; Triton 3.4 or newer. Takes 80 seconds on an H100.
+Prints what it measured, and writes a cost model for `mla-dtype --cost-model`; after Ctrl-C, of what
+was measured until then. Needs a GPU with FP8 matrix units, which nothing else uses; PyTorch; Triton
+3.4 or newer. It has run on H100 and H200 (PyTorch 2.11, Triton 3.6; 80 seconds); for other devices
+its kernels were only compiled.
 
     measure_prefill.py --output model.json
     mla-dtype --curve --cost-model model.json
@@ -48,8 +50,17 @@ Row = collections.namedtuple("Row", Case._fields + (
     "bf16", "static", "dynamic", "bf16_kernel", "fp8_kernel"))
 
 
+SIZES = (16, 32, 64, 128, 256)  # of a block's dimensions
+NEEDS = ("a curve needs two ISLs without context, three numbers need two a factor of 4 apart, with "
+         "casts that show in the shorter one")
+
+
 class Failure(Exception):
     """What the user is told in one sentence."""
+
+
+def sentence(error):
+    return (str(error) or repr(error)).splitlines()[0].split(". ")[0]
 
 
 # What the times come to. A cost model is a dictionary, as the JSON file has it.
@@ -69,8 +80,17 @@ def equivalent_isl(row, dims):
     return row.isl * (row.isl + 2 * row.context) / cast_tokens(row, dims)
 
 
+def can_fit(cases, dims):
+    """From where to where the ISLs go decides whether attention and casts can be told apart."""
+    isls = [equivalent_isl(case, dims) for case in cases]
+    return max(isls) >= 4 * min(isls)
+
+
 def fit_throughput(rows, scales, dims):
-    """The three numbers: least squares of the relative errors of the times."""
+    """The three numbers: least squares of the relative errors of the times. None where casts do not
+    show: they would come to nothing, and FP8 would pay where nobody has measured that."""
+    if not can_fit(rows, dims):
+        return None
     bf16, fp8, cast = [], [], []  # of each row: GFLOP/ms, GFLOP/ms, and tokens cast in a ns
     for row in rows:
         casts = cast_tokens(row, dims) * row.heads * row.batch * 1e-6
@@ -84,24 +104,26 @@ def fit_throughput(rows, scales, dims):
 
     # The normal equations of 1 = fp8 * inverse + cast * quantize_ns, over the rows.
     determinant = dot(fp8, fp8) * dot(cast, cast) - dot(fp8, cast) ** 2
-    quantize_ns = dot(fp8, fp8) * sum(cast) - dot(fp8, cast) * sum(fp8)
-    inverse = dot(cast, cast) * sum(fp8) - dot(fp8, cast) * sum(cast)
-    if min(quantize_ns, inverse) > 1e-9 * dot(fp8, fp8) * dot(cast, cast) and determinant > 0:
-        quantize_ns, inverse = quantize_ns / determinant, inverse / determinant
-    else:  # as of a single row: the casts do not show
-        quantize_ns, inverse = 1e-9, sum(fp8) / dot(fp8, fp8)
+    quantize_ns = (dot(fp8, fp8) * sum(cast) - dot(fp8, cast) * sum(fp8)) / determinant
+    inverse = (dot(cast, cast) * sum(fp8) - dot(fp8, cast) * sum(cast)) / determinant
+    if quantize_ns * max(cast) < 0.05 or inverse <= 0:  # of a row's time, which varies by as much
+        return None
     return {"bf16_tflops": dot(bf16, bf16) / sum(bf16), "fp8_tflops": 1 / inverse,
             "quantize_ns": quantize_ns}
 
 
+def curve_rows(rows):
+    """Those without context, of the most heads that have two or more."""
+    counts = collections.Counter(row.heads for row in rows if row.context == 0)
+    heads = max((heads for heads, count in counts.items() if count > 1), default=None)
+    return sorted((row for row in rows if row.heads == heads and row.context == 0),
+                  key=lambda row: row.isl)
+
+
 def make_curve(rows, scales):
-    """What was measured without context, with the most heads; None if that is no curve."""
-    heads = max(row.heads for row in rows)
     points = [{"isl": row.isl, "bf16_ms": row.bf16 / row.batch,
-               "fp8_ms": getattr(row, scales) / row.batch}
-              for row in sorted(rows, key=lambda row: row.isl)
-              if row.heads == heads and row.context == 0]
-    return {"curve": points} if len(points) > 1 else None
+               "fp8_ms": getattr(row, scales) / row.batch} for row in curve_rows(rows)]
+    return {"curve": points} if points else None
 
 
 def time_ratio(model, isl, dims):
@@ -155,20 +177,17 @@ def judge(model, rows, scales, dims):
 
 
 def make_models(rows, scales, dims):
-    """The cost models by their form, that which loses less time first."""
+    """The cost models by their form; first the one to write, the curve unless the three numbers lose
+    clearly less time. So runs agree in it."""
     models = {"curve": make_curve(rows, scales), "throughput": fit_throughput(rows, scales, dims)}
     return dict(sorted(((form, model) for form, model in models.items() if model),
-                       key=lambda item: judge(item[1], rows, scales, dims)[2]))
+                       key=lambda item: judge(item[1], rows, scales, dims)[2]
+                       + 0.005 * (item[0] == "throughput")))
 
 
 def to_json(model, dims, source):
-    def rounded(numbers):
-        return {key: float(f"{value:.5g}") if isinstance(value, float) else value
-                for key, value in numbers.items()}
-
-    if "curve" in model:
-        model = {"curve": [rounded(point) for point in model["curve"]]}
-    return json.dumps({**rounded(model), "dimensions": dims._asdict(), "source": source}, indent=2)
+    model = json.loads(json.dumps(model), parse_float=lambda text: float(f"{float(text):.5g}"))
+    return json.dumps({**model, "dimensions": dims._asdict(), "source": source}, indent=2)
 
 
 HEADER = ("                           ms of a batch: FP8, scales speedup\n"
@@ -188,9 +207,9 @@ def summary(rows, models, scales, dims):
         if all(curves):
             static, dynamic = (break_even(curve, dims) for curve in curves)
             yield f"break-even ISL, {heads} heads: {static} (static), {dynamic} (dynamic scales)"
-    three = models["throughput"]
-    yield (f"three numbers ({scales} scales): BF16 {three['bf16_tflops']:.4g} TFLOP/s, "
-           f"FP8 {three['fp8_tflops']:.4g} TFLOP/s, quantize {three['quantize_ns']:.3g} ns")
+    if "throughput" in models:
+        yield ("three numbers ({} scales): BF16 {bf16_tflops:.4g} TFLOP/s, FP8 {fp8_tflops:.4g} "
+               "TFLOP/s, quantize {quantize_ns:.3g} ns".format(scales, **models["throughput"]))
     for form, model in models.items():
         error, worst_error, loss, worst_loss = judge(model, rows, scales, dims)
         yield (f"{form}: break-even ISL {break_even(model, dims)}; predicted speedups off by "
@@ -320,13 +339,17 @@ class Platform:
         if not has_fp8:
             raise Failure(f"{self.name} ({kind}) has no FP8 matrix units")
         self.fp8_max = torch.finfo(self.fp8).max
-        self.memory = torch.cuda.mem_get_info()[0] * 0.9
 
 
 class Inputs:
     """Queries, keys and values of a case in both data types, and what is done with them."""
 
     def __init__(self, case, dims, platform):
+        torch.cuda.empty_cache()
+        needed, free = self.bytes(case, dims), torch.cuda.mem_get_info()[0]
+        if needed > 0.9 * free:
+            raise Failure(f"it takes {needed / 1e9:.1f} GB of the GPU's memory, and "
+                          f"{free / 1e9:.1f} GB are free")
         self.case, self.dims, self.platform = case, dims, platform
         self.dim = dims.qk_nope_head_dim + dims.qk_rope_head_dim
         self.keys = case.context + case.isl
@@ -417,7 +440,7 @@ def repeated(run):
     start, end = timed(run)
     end.synchronize()
     ms = start.elapsed_time(end)
-    count = max(1, min(50, round(2 / ms)))
+    count = max(1, min(50, round(2 / max(ms, 0.01))))
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for _ in range(count):
@@ -437,10 +460,16 @@ def result_of(run):
 
 def measure(runs, seconds):
     """The median ms of each that can run: of rounds in which they take turns, as clocks drift."""
-    graphs = {name: repeated(run) for name, run in runs.items()
-              if not isinstance(result_of(run), Exception)}
+    graphs, events = {}, collections.defaultdict(list)
+    for name, run in runs.items():
+        problem = result_of(run)
+        if isinstance(problem, torch.OutOfMemoryError):  # the others might not be the fastest
+            raise problem
+        if not isinstance(problem, Exception):
+            graphs[name] = repeated(run)
+    if not graphs:
+        raise Failure("no kernel can run")
     rounds = max(3, min(30, int(seconds * 1e3 / sum(ms for _, _, ms in graphs.values()))))
-    events = collections.defaultdict(list)
     for number in range(rounds):
         for name in list(graphs)[::-1 if number % 2 else 1]:
             events[name].append(timed(graphs[name][0].replay))
@@ -473,6 +502,23 @@ def problem_of(name, data_type, kernel, inputs):
     return None
 
 
+def time_kernels(kernels, case, dims, platform):
+    """The ms of each; with fewer heads and sequences, if the GPU has no room for so many."""
+    def attempt():
+        inputs = Inputs(case, dims, platform)
+        inputs.cast()
+        return measure({name: functools.partial(kernel, inputs)
+                        for name, kernel in kernels.items()}, 0.2)
+
+    times = result_of(attempt)
+    if not isinstance(times, Exception):
+        return times
+    if case.heads == 1:
+        raise Failure(f"no kernel can be chosen on {platform.name}: {sentence(times)}")
+    return time_kernels(kernels, case._replace(heads=case.heads // 2, batch=-(-case.batch // 2)),
+                        dims, platform)
+
+
 def find_kernels(data_type, context, arguments, platform):
     """The fastest, and what is near it, for a short ISL and a long one; with a Triton kernel, which
     takes every shape."""
@@ -484,15 +530,14 @@ def find_kernels(data_type, context, arguments, platform):
     kernels = {name: kernel for name, kernel in kernels.items() if problems[name] is None}
     if not any(name.startswith("Triton") for name in kernels):
         raise Failure(f"no Triton kernel for {data_type} runs on {platform.name}: "
-                      f"{next(iter(problems.values()))}")
+                      f"{sentence(next(iter(problems.values())))}")
     near = set()
     for isl in (1024, 16384):
-        inputs = Inputs(Case(16, 16384 // isl, context, isl), arguments.dims, platform)
-        inputs.cast()
-        times = measure({name: functools.partial(kernel, inputs)
-                         for name, kernel in kernels.items()}, 0.2)
-        near |= {name for name, ms in times.items() if ms < 1.1 * min(times.values())}
-        near.add(min((name for name in times if name.startswith("Triton")), key=times.get))
+        times = time_kernels(kernels, Case(16, 16384 // isl, context, isl), arguments.dims,
+                             platform)
+        ranking = sorted(times, key=times.get)
+        near |= {name for name in ranking if times[name] < 1.1 * times[ranking[0]]}
+        near |= set([name for name in ranking if name.startswith("Triton")][:1])
     return {name: kernels[name] for name in near}
 
 
@@ -510,9 +555,11 @@ def measure_row(case, dims, platform, kernels, seconds):
                      for scales in ("bf16", "static", "dynamic")
                      for name, kernel in kernels["bf16" if scales == "bf16" else "fp8",
                                                  case.context > 0].items()}, seconds)
-    (bf16, bf16_kernel), (static, fp8_kernel), (dynamic, _) = (
-        min((ms, name) for (of, name), ms in times.items() if of == scales)
-        for scales in ("bf16", "static", "dynamic"))
+    fastest = [min(((ms, name) for (of, name), ms in times.items() if of == scales), default=None)
+               for scales in ("bf16", "static", "dynamic")]
+    if None in fastest:
+        raise Failure("no kernel of a data type can run")
+    (bf16, bf16_kernel), (static, fp8_kernel), (dynamic, _) = fastest
     return Row(*case, bf16, static, dynamic, bf16_kernel, fp8_kernel)
 
 
@@ -527,9 +574,10 @@ def show_progress(bar, done, total, what=""):
 
 
 def list_cases(arguments):
+    """The most heads come first: after Ctrl-C their curve is there sooner."""
     tokens = arguments.tokens
-    axes = (sorted(set(axis)) for axis in (arguments.heads, arguments.context, arguments.isl))
-    for heads, context, isl in itertools.product(*axes):
+    axes = (sorted(set(axis)) for axis in (arguments.context, arguments.isl))
+    for heads, context, isl in itertools.product(sorted(set(arguments.heads))[::-1], *axes):
         if context == 0 or isl <= tokens:  # a chunk is no longer than a batch
             batch = max(1, min(tokens // isl, 8 * tokens // (context + isl)))
             yield Case(heads, batch, context, isl)
@@ -543,14 +591,6 @@ def numbers(least):
         return values
     to_numbers.__name__ = f"numbers (with commas, from {least} on)"  # in argparse's message
     return to_numbers
-
-
-def are_possible(dims):
-    """A block's dimensions are powers of two: two of them add up to those of a query."""
-    qk = sum(dims[:2])
-    parts = [1 << (qk.bit_length() - 1), qk - (1 << (qk.bit_length() - 1)), dims[-1]]
-    return len(dims) == 3 and min(parts[0], parts[2]) >= 16 and all(
-        part & (part - 1) == 0 and (part == 0 or 16 <= part <= 256) for part in parts)
 
 
 def parse(argv):
@@ -578,73 +618,98 @@ def parse(argv):
     quick = arguments.quick
     arguments.isl = arguments.isl or [1 << i for i in (range(9, 15) if quick else range(8, 17))]
     arguments.context = arguments.context or ([0] if quick else [0, 4096, 32768])
-    if not are_possible(arguments.dims):
-        parser.error("--dims: these head dimensions are not possible here")
+    blocks = {a + b for a in SIZES for b in (0, *SIZES) if a > b}  # two add up to a query's
+    if len(arguments.dims) != 3 or sum(arguments.dims[:2]) not in blocks or (
+            arguments.dims[2] not in SIZES):
+        parser.error("--dims: takes three; v is 16, 32, 64, 128 or 256, and qk_nope + qk_rope is "
+                     "one of these or the sum of two different ones")
     arguments.dims = Dimensions(*arguments.dims)
     if arguments.tokens < 1:
         parser.error("--tokens: has to be positive")
-    if arguments.form == "curve" and (0 not in arguments.context or len(set(arguments.isl)) < 2):
-        parser.error("--form curve: needs two ISLs or more, without context")
-    directory = os.path.dirname(os.path.abspath(arguments.output))
-    if os.path.isdir(arguments.output) or not os.path.isdir(directory) or not os.access(
-            directory, os.W_OK):
-        parser.error(f"--output: {arguments.output} cannot be written")
+    cases = list(list_cases(arguments))
+    if not cases:
+        parser.error(f"--isl: with context it is at most --tokens, {arguments.tokens}, as a chunk "
+                     "is no longer than a batch")
+    possible = {"curve": curve_rows(cases), "throughput": can_fit(cases, arguments.dims)}
+    if not any(possible[form] for form in ([arguments.form] if arguments.form else possible)):
+        parser.error("--isl: " + NEEDS)
+    exists = os.path.lexists(arguments.output)
+    try:
+        with open(arguments.output, "a", encoding="utf-8"):
+            pass
+        if not exists:
+            os.remove(arguments.output)
+    except OSError as error:
+        parser.error(f"--output: {arguments.output} cannot be written: {error.strerror}")
     return arguments
 
 
-def measure_all(arguments, platform):
-    """Prints rows as they come."""
-    cases, dims = list(list_cases(arguments)), arguments.dims
+def measure_all(arguments, platform, rows):
+    """Prints rows as they come, and appends them to these."""
+    cases = list(list_cases(arguments))
     bar = arguments.progress or sys.stderr.isatty()
     show_progress(bar, 0, len(cases), "compiling the kernels")
     kernels = {(data_type, context): find_kernels(data_type, 16384 * context, arguments, platform)
                for data_type in CONFIGS for context in {case.context > 0 for case in cases}}
     show_progress(bar, 0, len(cases))
     print(HEADER, flush=True)
-    rows = []
     for done, case in enumerate(cases):
         show_progress(bar, done, len(cases), "{0} heads, context {2}, ISL {3}".format(*case))
-        if Inputs.bytes(case, dims) < platform.memory:
-            rows.append(measure_row(case, dims, platform, kernels, 0.3 if arguments.quick else 1))
-            torch.cuda.empty_cache()
-            show_progress(bar, done, len(cases))
-            print(to_text(rows[-1]), flush=True)
-    show_progress(bar, 0, len(cases))
-    if len(rows) < len(cases):
-        print(f"left out, since the GPU's memory is too small: {len(cases) - len(rows)}")
+        row = result_of(functools.partial(measure_row, case, arguments.dims, platform, kernels,
+                                          0.3 if arguments.quick else 1))
+        show_progress(bar, done, len(cases))
+        if isinstance(row, Exception):
+            print("{:5} {:5} {:7} {:6} left out: {}".format(*case, sentence(row)), flush=True)
+        else:
+            rows.append(row)
+            print(to_text(row), flush=True)
+
+
+def finish(arguments, device, rows):
+    """Sums up the rows, and writes a cost model."""
     if not rows:
-        raise Failure("nothing fits into the GPU's memory")
-    return rows
-
-
-def run(arguments):
-    platform, scales, dims = Platform(), arguments.scales, arguments.dims
-    warnings.simplefilter("ignore")  # PyTorch's, about what a kernel does not take
-    torch.manual_seed(0)
-    rows = measure_all(arguments, platform)
+        raise Failure("nothing was measured, so nothing is written")
+    scales, dims, cases = arguments.scales, arguments.dims, list(list_cases(arguments))
     models = make_models(rows, scales, dims)
     print("\n" + "\n".join(summary(rows, models, scales, dims)))
-    form = arguments.form or next(iter(models))
+    form = arguments.form or next(iter(models), None)
     if form not in models:
-        raise Failure("too few lengths fit into the GPU's memory for a curve")
-    bf16, fp8 = (", ".join(sorted({getattr(row, name) for row in rows}))
-                 for name in ("bf16_kernel", "fp8_kernel"))
-    source = (f"{platform.name}; BF16: {bf16}; FP8: {fp8}, {scales} scales; "
+        raise Failure(f"nothing is written: {NEEDS}")
+    used = curve_rows(rows) if form == "curve" else rows
+    heads, bf16, fp8 = (", ".join(map(str, sorted({getattr(row, name) for row in used})))
+                        for name in ("heads", "bf16_kernel", "fp8_kernel"))
+    partial = f"partial ({len(rows)} of {len(cases)} cases); " if len(rows) < len(cases) else ""
+    source = (f"{device}; {heads} heads; {partial}BF16: {bf16}; FP8: {fp8}, {scales} scales; "
               f"PyTorch {torch.__version__}, Triton {triton.__version__}; {datetime.date.today()}")
     with open(arguments.output, "w", encoding="utf-8") as file:
         file.write(to_json(models[form], dims, source) + "\n")
-    print(f"wrote {arguments.output}: the model as {form}, for mla-dtype --cost-model")
+    why = ("as --form says" if arguments.form else "the one form that these times give"
+           if len(models) == 1 else "since the three numbers " + (
+               "do not lose" if form == "curve" else "lose") + " clearly less time (0.5 points)")
+    print(f"wrote {arguments.output}, for mla-dtype --cost-model; {partial}the "
+          f"{'curve' if form == 'curve' else 'three numbers'} of {heads} heads, {why}")
+    several = sorted({row.heads for row in rows})
+    if len(several) > 1:
+        print("a rank with other heads breaks even elsewhere; to get the model of one: --heads "
+              f"{several[0]}")
 
 
 def main(argv=None):
-    arguments = parse(argv)
+    arguments, rows, code = parse(argv), [], 0
+    warnings.simplefilter("ignore")  # PyTorch's, about what a kernel does not take
     try:
-        run(arguments)
+        platform = Platform()
+        torch.manual_seed(0)
+        try:
+            measure_all(arguments, platform, rows)
+        except KeyboardInterrupt:
+            code = 130
+            print("\ninterrupted", file=sys.stderr)
+        finish(arguments, platform.name, rows)
     except (Failure, OSError, RuntimeError) as error:
-        what = (str(error) or repr(error)).splitlines()[0]
-        print(f"measure_prefill.py: error: {what}", file=sys.stderr)
-        return 1
-    return 0
+        print(f"measure_prefill.py: error: {sentence(error)}", file=sys.stderr)
+        return code or 1
+    return code
 
 
 if __name__ == "__main__":
