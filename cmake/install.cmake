@@ -18,6 +18,11 @@ if(MLA_DTYPE_BUILD_TOOL)
   install(PROGRAMS src/tool/measure_prefill.py DESTINATION "${CMAKE_INSTALL_DATADIR}/mla_dtype")
 endif()
 
+set(package_dependencies "")
+if(MLA_DTYPE_WITH_SPDLOG)
+  set(package_dependencies "find_dependency(fmt ${mla_dtype_fmt_versions} CONFIG)
+find_dependency(spdlog ${mla_dtype_spdlog_versions} CONFIG)")
+endif()
 configure_package_config_file(cmake/mla_dtype-config.cmake.in mla_dtype-config.cmake
   INSTALL_DESTINATION "${MLA_DTYPE_INSTALL_CMAKEDIR}" NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(mla_dtype-config-version.cmake COMPATIBILITY SameMajorVersion)

@@ -93,13 +93,17 @@ bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, st
   return log.impl_->say_once(scope, level, key, text);
 }
 
-OnceLog::OnceLog(std::unique_ptr<detail::Writer> writer, RankInfo rank)
-    : impl_(new Impl{std::move(writer), detail::spoken_scopes(rank)}) {}
+OnceLog::OnceLog(std::nullptr_t, RankInfo rank)
+    : impl_(new Impl{detail::make_writer(nullptr), detail::spoken_scopes(rank)}) {}
 
-OnceLog::OnceLog(std::nullptr_t, RankInfo rank) : OnceLog(detail::make_default_writer(), rank) {}
+#if MLA_DTYPE_WITH_SPDLOG
+OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
+    : impl_(new Impl{detail::make_writer(std::move(logger)), detail::spoken_scopes(rank)}) {}
+#endif
 
 OnceLog::OnceLog(std::function<void(LogLevel, std::string_view)> write, RankInfo rank)
-    : OnceLog(std::make_unique<FunctionWriter>(std::move(write)), rank) {}
+    : impl_(new Impl{std::make_unique<FunctionWriter>(std::move(write)),
+                     detail::spoken_scopes(rank)}) {}
 
 OnceLog::~OnceLog() = default;
 

@@ -5,6 +5,7 @@
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_query.h>
 
@@ -25,7 +26,7 @@ struct DecodeTable;
 }  // namespace detail
 
 /// What the engine injects about decoding; made by make_decode_environment(), or by hand.
-struct DecodeEnvironment {
+struct MLA_DTYPE_ABI DecodeEnvironment {
   /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why: it then
   /// reads it with queries in the model dtype (one that does not read it at all throws). Null: the
   /// table answers. Asked at most once for each plan, and only if the KV cache is plain FP8.
@@ -79,7 +80,7 @@ struct Caution {
 };
 
 /// Every data type of an MLA layer.
-struct AttentionPlan {
+struct MLA_DTYPE_ABI AttentionPlan {
   KvCacheResolution kv_cache_dtype = {};
   KvScales kv_scales = KvScales::unknown;
   PlannedDataType kv_cache_storage = {};  ///< what the KV cache is allocated as
@@ -143,7 +144,7 @@ class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
 };
 
 /// Which decode backend an engine runs, and the queries that it reads the KV cache with.
-struct DecodeBackendSelection {
+struct MLA_DTYPE_ABI DecodeBackendSelection {
   std::string name = {};  ///< empty: none can run, or not the one that was named
   DecodeQueries queries = DecodeQueries::none;
   std::vector<RejectedPrefillBackend> rejected = {};  ///< those that went before it

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <mla_dtype/features.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -83,7 +85,7 @@ struct SchedulerConfig {
   std::optional<std::int64_t> max_num_batched_tokens = {};
 };
 
-struct EngineConfig {
+struct MLA_DTYPE_ABI EngineConfig {
   CacheConfig cache_config = {};
   AttentionConfig attention_config = {};
   MlaDimensions mla_dimensions = {};

@@ -4,6 +4,7 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 
 #include <cstdint>
 #include <functional>
@@ -44,7 +45,7 @@ struct PrefillTiming {
 using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
-struct PrefillCostModel {
+struct MLA_DTYPE_ABI PrefillCostModel {
   std::variant<PrefillThroughput, PrefillCurve> costs = {};
   MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
   std::string source = {};        ///< device and kernels, for humans

@@ -4,6 +4,7 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
 
 #include <cstddef>
@@ -42,7 +43,7 @@ struct DecodePair {
 
 /// What a decode backend of MLA can do: one row of a table. What is in none of its pairs is not
 /// legal: kernels reject it, or give wrong outputs without an error.
-struct DecodeBackend {
+struct MLA_DTYPE_ABI DecodeBackend {
   std::string name = {};  ///< as an operator spells it
   std::vector<DecodePair> pairs = {};
   bool needs_unit_scales = false;  ///< of a quantized KV cache: refuses scales other than 1

@@ -4,6 +4,7 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
 
@@ -33,7 +34,7 @@ struct EngineKvCacheFormat {
 ///     mla_dtype::EngineProfile mine = mla_dtype::vllm_engine();
 ///     mine.selection = mla_dtype::BackendSelection::first_with_fp8;
 ///     const auto env = mla_dtype::make_environment(platform, mine);
-struct EngineProfile {
+struct MLA_DTYPE_ABI EngineProfile {
   std::string name = {};
   std::string facts_as_of = {};  ///< the version and the day of which the rest is true
   std::vector<PrefillBackend> prefill_backends = {};  ///< in its order of preference

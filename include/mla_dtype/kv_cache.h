@@ -3,6 +3,7 @@
 
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 
 #include <array>
 #include <cstdint>
@@ -54,7 +55,7 @@ struct KvCacheFormat {
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 
 /// What a KV-cache dtype string comes to.
-struct KvCacheResolution {
+struct MLA_DTYPE_ABI KvCacheResolution {
   std::string requested = {};  ///< as the operator gave it
   std::string resolved = {};  ///< never `auto`: one of the other strings, or the model dtype's name
   std::string reason = {};    ///< why, as part of a sentence

@@ -20,7 +20,6 @@ namespace mla_dtype {
 
 namespace detail {
 struct KeyedLog;
-class Writer;
 }  // namespace detail
 
 /// Which of an engine's processes say a thing.
@@ -98,7 +97,6 @@ class MLA_DTYPE_EXPORT OnceLog {
 
  private:
   friend struct detail::KeyedLog;
-  OnceLog(std::unique_ptr<detail::Writer> writer, RankInfo rank);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

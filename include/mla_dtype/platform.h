@@ -3,6 +3,7 @@
 
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 
 #include <cstdint>
 #include <optional>
@@ -60,7 +61,7 @@ struct Platform {
 [[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
 
 /// A device, and its name where that is known.
-struct Device {
+struct MLA_DTYPE_ABI Device {
   Platform platform = {};
   std::string name = {};  ///< as cudaGetDeviceProperties() gives it, or empty
 };

@@ -4,6 +4,7 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
 
 #include <cstdint>
@@ -42,7 +43,7 @@ enum class Fp8Queries : std::uint8_t {
 };
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.
-struct PrefillBackend {
+struct MLA_DTYPE_ABI PrefillBackend {
   std::string name = {};  ///< as an operator spells it: letters, digits, `_`, `-` and `.`
 
   // What it runs with.
@@ -130,7 +131,7 @@ struct RejectedPrefillBackend {
 };
 
 /// Which prefill backend to use.
-struct PrefillBackendSelection {
+struct MLA_DTYPE_ABI PrefillBackendSelection {
   std::string name = {};           ///< empty: none can run, or not the one that was chosen
   std::string chosen = {};         ///< the operator's choice; empty: there was none
   bool takes_fp8_queries = false;  ///< here, with this KV cache and model; requested or not

@@ -5,6 +5,7 @@
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/engine_profile.h>
 #include <mla_dtype/export.h>
+#include <mla_dtype/features.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/once_log.h>
 #include <mla_dtype/platform.h>
@@ -57,7 +58,7 @@ struct PrefillTable;
 /// What the engine injects: what is true of its device, backend and log. One may serve any number
 /// of decisions, from any number of threads if its predicates may be called so. These may be slow,
 /// and may throw: the exception reaches the caller of the decision.
-struct Environment {
+struct MLA_DTYPE_ABI Environment {
   /// Whether a KV cache of this dtype string is quantized. Null: the library's own function of that
   /// name. Asked once for each decision.
   std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache = {};
@@ -155,7 +156,7 @@ MLA_DTYPE_EXPORT DataType determine_prefill_query_data_type(const EngineConfig& 
                                                             const Environment& env);
 
 /// The same decision as a value.
-struct PrefillQueryDecision {
+struct MLA_DTYPE_ABI PrefillQueryDecision {
   DataType data_type = DataType::bfloat16;
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
   PrefillQueryFacts facts = {};     ///< backend_supports is false where the backend was not asked
@@ -198,7 +199,7 @@ struct PrefillPayoff {
 };
 
 /// A decision, and why it is what it is.
-struct PrefillQueryExplanation {
+struct MLA_DTYPE_ABI PrefillQueryExplanation {
   DataType data_type = DataType::bfloat16;
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
   /// Of a KV cache that is not quantized backend_supports says what it would be with another one.

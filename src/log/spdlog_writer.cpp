@@ -9,7 +9,7 @@
 
 #include "log/writer.h"
 
-namespace mla_dtype {
+namespace mla_dtype::detail {
 namespace {
 
 spdlog::level::level_enum to_spdlog(LogLevel level) {
@@ -44,7 +44,7 @@ std::shared_ptr<spdlog::logger> default_logger() {
 
 // Through the logger itself, no copy of its sinks: so its level, sinks and error handler hold when
 // they are changed later, and an async logger stays async.
-class SpdlogWriter final : public detail::Writer {
+class SpdlogWriter final : public Writer {
  public:
   explicit SpdlogWriter(std::shared_ptr<spdlog::logger> logger) : logger_(std::move(logger)) {
     // So that the end is noticed also by one who first speaks then.
@@ -75,11 +75,8 @@ class SpdlogWriter final : public detail::Writer {
 
 }  // namespace
 
-std::unique_ptr<detail::Writer> detail::make_default_writer() {
-  return std::make_unique<SpdlogWriter>(nullptr);
+std::unique_ptr<Writer> make_writer(std::shared_ptr<spdlog::logger> logger) {
+  return std::make_unique<SpdlogWriter>(std::move(logger));
 }
 
-OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
-    : OnceLog(std::make_unique<SpdlogWriter>(std::move(logger)), rank) {}
-
-}  // namespace mla_dtype
+}  // namespace mla_dtype::detail

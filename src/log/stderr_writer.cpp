@@ -19,6 +19,6 @@ class StderrWriter final : public Writer {
 
 }  // namespace
 
-std::unique_ptr<Writer> make_default_writer() { return std::make_unique<StderrWriter>(); }
+std::unique_ptr<Writer> make_writer(std::nullptr_t) { return std::make_unique<StderrWriter>(); }
 
 }  // namespace mla_dtype::detail

@@ -20,7 +20,12 @@ class Writer {
   virtual bool write(LogLevel level, std::string_view text) = 0;
 };
 
-/// Writes to spdlog's default logger at the time of the call, or, without spdlog, to stderr.
-std::unique_ptr<Writer> make_default_writer();
+#if MLA_DTYPE_WITH_SPDLOG
+/// Through the logger; null: through spdlog's default logger at the time of the call.
+std::unique_ptr<Writer> make_writer(std::shared_ptr<spdlog::logger> logger);
+#else
+/// To stderr.
+std::unique_ptr<Writer> make_writer(std::nullptr_t);
+#endif
 
 }  // namespace mla_dtype::detail

@@ -49,7 +49,6 @@ Case = collections.namedtuple("Case", "heads batch context isl")
 Row = collections.namedtuple("Row", Case._fields + (
     "bf16", "static", "dynamic", "bf16_kernel", "fp8_kernel"))
 
-
 SIZES = (16, 32, 64, 128, 256)  # of a block's dimensions
 NEEDS = ("a curve needs two ISLs without context, three numbers need two a factor of 4 apart, with "
          "casts that show in the shorter one")
@@ -66,13 +65,10 @@ def sentence(error):
 # What the times come to. A cost model is a dictionary, as the JSON file has it.
 
 
-def context_share(dims):
-    """What is cast of a token of the context, its key and value, as a share of a new token's."""
-    return sum(dims) / (sum(dims) + dims.qk_nope_head_dim + dims.qk_rope_head_dim)
-
-
 def cast_tokens(row, dims):
-    return row.isl + context_share(dims) * row.context
+    """Of a token of the context the key and value are cast, which is a share of a new token."""
+    share = sum(dims) / (sum(dims) + dims.qk_nope_head_dim + dims.qk_rope_head_dim)
+    return row.isl + share * row.context
 
 
 def equivalent_isl(row, dims):
@@ -101,7 +97,6 @@ def fit_throughput(rows, scales, dims):
 
     def dot(a, b):
         return sum(x * y for x, y in zip(a, b))
-
     # The normal equations of 1 = fp8 * inverse + cast * quantize_ns, over the rows.
     determinant = dot(fp8, fp8) * dot(cast, cast) - dot(fp8, cast) ** 2
     quantize_ns = (dot(fp8, fp8) * sum(cast) - dot(fp8, cast) * sum(fp8)) / determinant
@@ -177,8 +172,8 @@ def judge(model, rows, scales, dims):
 
 
 def make_models(rows, scales, dims):
-    """The cost models by their form; first the one to write, the curve unless the three numbers lose
-    clearly less time. So runs agree in it."""
+    """The cost models by their form; first the one to write: the curve, unless the three numbers
+    lose clearly less time, so that runs agree."""
     models = {"curve": make_curve(rows, scales), "throughput": fit_throughput(rows, scales, dims)}
     return dict(sorted(((form, model) for form, model in models.items() if model),
                        key=lambda item: judge(item[1], rows, scales, dims)[2]
@@ -345,15 +340,16 @@ class Inputs:
     """Queries, keys and values of a case in both data types, and what is done with them."""
 
     def __init__(self, case, dims, platform):
-        torch.cuda.empty_cache()
-        needed, free = self.bytes(case, dims), torch.cuda.mem_get_info()[0]
-        if needed > 0.9 * free:
-            raise Failure(f"it takes {needed / 1e9:.1f} GB of the GPU's memory, and "
-                          f"{free / 1e9:.1f} GB are free")
         self.case, self.dims, self.platform = case, dims, platform
         self.dim = dims.qk_nope_head_dim + dims.qk_rope_head_dim
         self.keys = case.context + case.isl
         self.pitch = -(-self.keys // 128) * 128  # of transposed values
+        torch.cuda.empty_cache()
+        free, needed = torch.cuda.mem_get_info()[0], case.batch * case.heads * (
+            3 * self.keys * (self.dim + dims.v_head_dim)
+            + case.isl * (3 * self.dim + 8 * dims.v_head_dim))
+        if needed > 0.9 * free:
+            raise Failure(f"takes {needed / 1e9:.2g} GB, and {free / 1e9:.2g} GB are free")
         options = {"dtype": torch.bfloat16, "device": "cuda"}
         self.bf16 = [torch.randn(case.batch * tokens, case.heads * size, **options)
                      for tokens, size in ((case.isl, self.dim), (self.keys, self.dim),
@@ -364,12 +360,6 @@ class Inputs:
         self.out = torch.empty(case.batch * case.isl, case.heads * dims.v_head_dim, **options)
         self.amax = torch.zeros(3, device="cuda")
         self.find_amax()  # which makes the static scales
-
-    @staticmethod
-    def bytes(case, dims):
-        qk, keys = dims.qk_nope_head_dim + dims.qk_rope_head_dim, case.context + case.isl
-        return case.batch * case.heads * (3 * keys * (qk + dims.v_head_dim)
-                                          + case.isl * (3 * qk + 8 * dims.v_head_dim))
 
     def find_amax(self):
         self.amax.zero_()
@@ -455,7 +445,8 @@ def result_of(run):
         torch.cuda.synchronize()
         return result
     except Exception as problem:  # each library has its own
-        return problem
+        problem.__cause__ = problem.__context__ = None  # with what they hold of the GPU's memory
+        return problem.with_traceback(None)
 
 
 def measure(runs, seconds):
@@ -468,7 +459,7 @@ def measure(runs, seconds):
         if not isinstance(problem, Exception):
             graphs[name] = repeated(run)
     if not graphs:
-        raise Failure("no kernel can run")
+        raise Failure(f"no kernel can run: {sentence(problem)}")
     rounds = max(3, min(30, int(seconds * 1e3 / sum(ms for _, _, ms in graphs.values()))))
     for number in range(rounds):
         for name in list(graphs)[::-1 if number % 2 else 1]:
@@ -490,33 +481,21 @@ def list_kernels(data_type, triton_alone):
     return kernels
 
 
-def problem_of(name, data_type, kernel, inputs):
-    """Why it cannot run, or None. A Failure if it computes what is wrong."""
+def check(name, data_type, kernel, inputs):
     inputs.out.fill_(math.nan)
     out, reference = result_of(lambda: kernel(inputs)), inputs.reference()
     if isinstance(out, Exception):
-        return out
+        return
     error = ((out.view_as(reference).float() - reference).norm() / reference.norm()).item()
     if not error < (0.1 if data_type == "fp8" else 0.01):
         raise Failure(f"{name} in {data_type} is wrong on {inputs.platform.name}, by {error:.1%}")
-    return None
 
 
-def time_kernels(kernels, case, dims, platform):
-    """The ms of each; with fewer heads and sequences, if the GPU has no room for so many."""
-    def attempt():
-        inputs = Inputs(case, dims, platform)
-        inputs.cast()
-        return measure({name: functools.partial(kernel, inputs)
-                        for name, kernel in kernels.items()}, 0.2)
-
-    times = result_of(attempt)
-    if not isinstance(times, Exception):
-        return times
-    if case.heads == 1:
-        raise Failure(f"no kernel can be chosen on {platform.name}: {sentence(times)}")
-    return time_kernels(kernels, case._replace(heads=case.heads // 2, batch=-(-case.batch // 2)),
-                        dims, platform)
+def time_kernels(kernels, *of):
+    inputs = Inputs(*of)
+    inputs.cast()
+    return measure({name: functools.partial(kernel, inputs) for name, kernel in kernels.items()},
+                   0.2)
 
 
 def find_kernels(data_type, context, arguments, platform):
@@ -525,16 +504,17 @@ def find_kernels(data_type, context, arguments, platform):
     inputs = Inputs(Case(3, 2, min(context, 150), 333), arguments.dims, platform)
     inputs.cast()
     kernels = list_kernels(data_type, arguments.kernels == "triton")
-    problems = {name: problem_of(name, data_type, kernel, inputs)
-                for name, kernel in kernels.items()}
-    kernels = {name: kernel for name, kernel in kernels.items() if problems[name] is None}
-    if not any(name.startswith("Triton") for name in kernels):
-        raise Failure(f"no Triton kernel for {data_type} runs on {platform.name}: "
-                      f"{sentence(next(iter(problems.values())))}")
+    for name, kernel in kernels.items():
+        check(name, data_type, kernel, inputs)
     near = set()
     for isl in (1024, 16384):
-        times = time_kernels(kernels, Case(16, 16384 // isl, context, isl), arguments.dims,
-                             platform)
+        for part in (1, 2, 4, 8, 16):  # the largest of these cases that the GPU has room for
+            case = Case(16 // part, max(1, 16384 // isl // part), context, isl)
+            times = result_of(functools.partial(time_kernels, kernels, case, inputs.dims, platform))
+            if not isinstance(times, Exception):
+                break
+        else:
+            raise Failure(f"{data_type} cannot be timed on {platform.name}: {sentence(times)}")
         ranking = sorted(times, key=times.get)
         near |= {name for name in ranking if times[name] < 1.1 * times[ranking[0]]}
         near |= set([name for name in ranking if name.startswith("Triton")][:1])
@@ -608,7 +588,7 @@ def parse(argv):
     add("--scales", choices=("static", "dynamic"), default="static",
         help="of the cost model: %(default)s, or those that the GPU finds for each batch")
     add("--form", choices=("curve", "throughput"),
-        help="of the cost model: times, or three numbers (that which loses less time)")
+        help="of the cost model: times (if three numbers don't lose clearly less), or those")
     add("--kernels", choices=("all", "triton"), default="all",
         help="triton: those of this file alone, for BF16, too")
     add("--dims", type=numbers(1), default=[128, 64, 128],
@@ -683,15 +663,16 @@ def finish(arguments, device, rows):
               f"PyTorch {torch.__version__}, Triton {triton.__version__}; {datetime.date.today()}")
     with open(arguments.output, "w", encoding="utf-8") as file:
         file.write(to_json(models[form], dims, source) + "\n")
+    what, lose = {"curve": ("the curve", "do not lose"),
+                  "throughput": ("the three numbers", "lose")}[form]
     why = ("as --form says" if arguments.form else "the one form that these times give"
-           if len(models) == 1 else "since the three numbers " + (
-               "do not lose" if form == "curve" else "lose") + " clearly less time (0.5 points)")
-    print(f"wrote {arguments.output}, for mla-dtype --cost-model; {partial}the "
-          f"{'curve' if form == 'curve' else 'three numbers'} of {heads} heads, {why}")
+           if len(models) == 1 else f"as three numbers {lose} clearly less time (0.5 points)")
+    print(f"wrote {arguments.output} for mla-dtype --cost-model: {partial}{what} of {heads} heads, "
+          f"break-even ISL {break_even(models[form], dims)}; {why}")
     several = sorted({row.heads for row in rows})
     if len(several) > 1:
-        print("a rank with other heads breaks even elsewhere; to get the model of one: --heads "
-              f"{several[0]}")
+        print(f"other heads break even elsewhere; --heads {several[0]} makes the model of such a "
+              "rank")
 
 
 def main(argv=None):
@@ -708,7 +689,7 @@ def main(argv=None):
         finish(arguments, platform.name, rows)
     except (Failure, OSError, RuntimeError) as error:
         print(f"measure_prefill.py: error: {sentence(error)}", file=sys.stderr)
-        return code or 1
+        code = code or 1
     return code
 
 
