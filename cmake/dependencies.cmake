@@ -6,10 +6,11 @@
 include_guard()
 
 # mla_dtype_dependency(NAME <package> TARGET <target> VERSIONS <range> URL <url> SHA256 <hash>
-#                      [OPTIONS <variable>=<value>...])
-# OPTIONS hold for the dependency's own build, where it is downloaded.
+#                      [NEEDS <function>] [OPTIONS <variable>=<value>...])
+# Where it is downloaded, NEEDS is called before, and OPTIONS hold for its own build. Sets
+# mla_dtype_<package>_version where it is the system's.
 function(mla_dtype_dependency)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TARGET;VERSIONS;URL;SHA256" "OPTIONS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TARGET;VERSIONS;URL;SHA256;NEEDS" "OPTIONS")
   if(TARGET ${arg_TARGET})
     message(STATUS "mla_dtype: ${arg_NAME} is the parent project's")
     return()
@@ -20,18 +21,23 @@ function(mla_dtype_dependency)
   find_package(${arg_NAME} ${arg_VERSIONS} CONFIG QUIET GLOBAL)
   if(${arg_NAME}_FOUND)
     message(STATUS "mla_dtype: ${arg_NAME} ${${arg_NAME}_VERSION} is the system's (${${arg_NAME}_DIR})")
+    set(mla_dtype_${arg_NAME}_version "${${arg_NAME}_VERSION}" PARENT_SCOPE)
   else()
     set(found "${${arg_NAME}_CONSIDERED_VERSIONS}")
     message(STATUS "mla_dtype: ${arg_NAME} ${arg_VERSIONS} is not on this system (found: "
                    "${found}), taking ${arg_URL}")
+    if(arg_NEEDS)
+      cmake_language(CALL ${arg_NEEDS})
+    endif()
     foreach(assignment IN LISTS arg_OPTIONS)
       string(REGEX MATCH "([^=]*)=(.*)" assignment "${assignment}")
       set(${CMAKE_MATCH_1} "${CMAKE_MATCH_2}")
     endforeach()
     include(FetchContent)
-    FetchContent_Declare(${arg_NAME}
+    # A parent may have one of that name, for another purpose.
+    FetchContent_Declare(mla_dtype_${arg_NAME}
       URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP ON)
-    FetchContent_MakeAvailable(${arg_NAME})
+    FetchContent_MakeAvailable(mla_dtype_${arg_NAME})
   endif()
   if(NOT TARGET ${arg_TARGET})
     message(FATAL_ERROR "mla_dtype: ${arg_NAME} does not define ${arg_TARGET}")
@@ -42,6 +48,7 @@ endfunction()
 set(mla_dtype_fmt_versions 9.1...<13)
 set(mla_dtype_spdlog_versions 1.10...<2)
 
+# For the tool, and for a spdlog that is downloaded. The library itself formats nothing.
 function(mla_dtype_find_fmt)
   mla_dtype_dependency(NAME fmt TARGET fmt::fmt VERSIONS ${mla_dtype_fmt_versions}
     URL https://github.com/fmtlib/fmt/archive/refs/tags/10.2.1.tar.gz
@@ -49,29 +56,20 @@ function(mla_dtype_find_fmt)
     OPTIONS FMT_INSTALL=${MLA_DTYPE_INSTALL})
 endfunction()
 
-# Sets mla_dtype_spdlog to the spdlog target to link, with fmt::fmt beside it.
+# Sets mla_dtype_spdlog to the spdlog target to link, which brings the fmt that it was made with: one
+# beside it, one of its own inside, or the standard library's.
 function(mla_dtype_find_spdlog)
   set(flavour spdlog::spdlog)
   if(MLA_DTYPE_SPDLOG_HEADER_ONLY)
     set(flavour spdlog::spdlog_header_only)
   endif()
-  mla_dtype_find_fmt()
   mla_dtype_dependency(NAME spdlog TARGET ${flavour} VERSIONS ${mla_dtype_spdlog_versions}
-    URL https://github.com/gabime/spdlog/archive/refs/tags/v1.14.1.tar.gz
-    SHA256 1586508029a7d0670dfcb2d97575dcdc242d3868a259742b69f100801ab4e16b
+    URL https://github.com/gabime/spdlog/archive/refs/tags/v1.15.3.tar.gz
+    SHA256 15a04e69c222eb6c01094b5c7ff8a249b36bb22788d72519646fb85feb267e67
+    NEEDS mla_dtype_find_fmt
     OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=${MLA_DTYPE_INSTALL})
-  # A spdlog with a fmt of its own inside would put two of them into one program.
-  get_target_property(real ${flavour} ALIASED_TARGET)
-  if(NOT real)
-    set(real ${flavour})
-  endif()
-  get_target_property(definitions ${real} INTERFACE_COMPILE_DEFINITIONS)
-  if(NOT "${definitions}" MATCHES "SPDLOG_FMT_EXTERNAL")
-    message(FATAL_ERROR "mla_dtype: ${flavour} brings a fmt of its own (SPDLOG_FMT_EXTERNAL is not "
-            "defined by it). Two of them in one program clash: build spdlog with "
-            "-DSPDLOG_FMT_EXTERNAL=ON, or set(SPDLOG_FMT_EXTERNAL ON) before adding it.")
-  endif()
   set(mla_dtype_spdlog ${flavour} PARENT_SCOPE)
+  set(mla_dtype_spdlog_version "${mla_dtype_spdlog_version}" PARENT_SCOPE)
 endfunction()
 
 function(mla_dtype_find_cli11)

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "facts/kv_cache_formats.h"
-#include "log/keyed_log.h"
 #include "prefill_answers.h"
 #include "words/form.h"
 #include "words/invalid_argument.h"
@@ -221,21 +220,16 @@ AttentionPlanRefused::AttentionPlanRefused(const std::string& what, std::vector<
       remedies_(std::make_shared<const std::vector<Remedy>>(std::move(remedies))) {}
 AttentionPlanRefused::~AttentionPlanRefused() = default;
 
-bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
-  static_cast<void>(to_string(plan.prefill.outcome));  // throws for what is none
-  OnceLog& log = detail::log_of(env);
-  bool written = false;
-  for (const auto& record : detail::records_of(plan.prefill.outcome, plan.prefill.prediction,
-                                               plan.prefill.payoff.has_value())) {
-    if (!record) continue;
-    const std::string text = detail::compose(*record, plan.prefill, env.spellings);
-    written |= detail::KeyedLog::say_once(log, LogScope::local, detail::level_of(*record, env),
-                                          /*key=*/0, text);
-  }
+std::vector<LogRecord> records(const AttentionPlan& plan, const Environment& env) {
+  std::vector<LogRecord> result = detail::records(plan.prefill, env);
   for (const Caution& caution : plan.cautions) {
-    written |= log.warning_once(LogScope::local, caution.sentence);
+    result.push_back({LogLevel::warning, caution.sentence});
   }
-  return written;
+  return result;
+}
+
+bool log_attention_plan(const AttentionPlan& plan, const Environment& env) {
+  return detail::say_once(records(plan, env), env);
 }
 
 std::string to_string(const AttentionPlan& plan) { return detail::in_lines(plan); }

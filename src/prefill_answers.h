@@ -5,6 +5,7 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "decision/evaluate.h"
 
@@ -26,6 +27,12 @@ void throw_if_refused(const PrefillQuestion& question, const Evaluation& evaluat
 OnceLog& log_of(const Environment& env);
 
 LogLevel level_of(Record record, const Environment& env);
+
+/// What a decision says in the log.
+std::vector<LogRecord> records(const PrefillQueryExplanation& explanation, const Environment& env);
+
+/// Says each once, in scope local; whether this call wrote one.
+bool say_once(const std::vector<LogRecord>& records, const Environment& env);
 
 /// A hash of all that the records of a decision are worded from: decisions with one key say the
 /// same, so that what was said of one need not be worded for the other. Never 0.

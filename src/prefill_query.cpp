@@ -84,6 +84,26 @@ bool is_kv_cache_quantized(const PrefillQuestion& question) {
   return question.format == nullptr || question.format->quantized;
 }
 
+// A decision that was made with these, without asking again.
+std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decision,
+                                             const EngineConfig& config, DataType model_dtype,
+                                             const Environment& env) {
+  detail::check(config, model_dtype, env);
+  static_cast<void>(to_string(decision.outcome));  // throws for what is none
+  if (decision.prediction) check_prediction(*decision.prediction);
+  PrefillQuestion question = detail::make_question(config, model_dtype, env);
+  check_format(question);
+  question.kv_cache_quantized = decision.facts.kv_cache_quantized;
+  question.requested = decision.facts.requested;
+  question.prediction = decision.prediction;
+  if (question.table == nullptr && question.kv_cache_quantized) {
+    question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
+  }
+  return {question,
+          {decision.facts, decision.outcome, decision.data_type, detail::evaluate(question).choice,
+           decision.prediction}};
+}
+
 Environment environment_of(const Platform& platform, detail::PrefillTable table) {
   Environment env;
   table.fingerprint = detail::fingerprint(table);
@@ -143,6 +163,26 @@ OnceLog& log_of(const Environment& env) {
   return env.log != nullptr ? *env.log : default_once_log();
 }
 
+std::vector<LogRecord> records(const PrefillQueryExplanation& explanation, const Environment& env) {
+  static_cast<void>(to_string(explanation.outcome));  // throws for what is none
+  std::vector<LogRecord> result;
+  for (const auto& record :
+       records_of(explanation.outcome, explanation.prediction, explanation.payoff.has_value())) {
+    if (!record) continue;
+    result.push_back({level_of(*record, env), compose(*record, explanation, env.spellings)});
+  }
+  return result;
+}
+
+bool say_once(const std::vector<LogRecord>& records, const Environment& env) {
+  bool written = false;
+  for (const LogRecord& record : records) {
+    written |=
+        KeyedLog::say_once(log_of(env), LogScope::local, record.level, /*key=*/0, record.text);
+  }
+  return written;
+}
+
 LogLevel level_of(Record record, const Environment& env) {
   const LogLevel of_refusal = env.refused_request_level;
   check_enumerator("refused_request_level", "LogLevel", of_refusal, LogLevel::warning);
@@ -171,23 +211,16 @@ PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config, DataType
           answer && !answer->supported ? answer->reason : std::string(), evaluation.prediction};
 }
 
+std::vector<LogRecord> records(const PrefillQueryDecision& decision, const EngineConfig& config,
+                               DataType model_dtype, const Environment& env) {
+  const auto [question, evaluation] = taken(decision, config, model_dtype, env);
+  return detail::records(detail::explain(question, evaluation), env);
+}
+
 bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig& config,
                        DataType model_dtype, const Environment& env) {
-  detail::check(config, model_dtype, env);
-  static_cast<void>(to_string(decision.outcome));  // throws for what is none
-  if (decision.prediction) check_prediction(*decision.prediction);
-  PrefillQuestion question = detail::make_question(config, model_dtype, env);
-  check_format(question);
-  question.kv_cache_quantized = decision.facts.kv_cache_quantized;
-  question.requested = decision.facts.requested;
-  question.prediction = decision.prediction;
-  if (question.table == nullptr && question.kv_cache_quantized) {
-    question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
-  }
-  return say_once(question,
-                  {decision.facts, decision.outcome, decision.data_type,
-                   detail::evaluate(question).choice, decision.prediction},
-                  env);
+  const auto [question, evaluation] = taken(decision, config, model_dtype, env);
+  return say_once(question, evaluation, env);
 }
 
 PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
@@ -278,13 +311,15 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                 make_environment(platform, backends, is_available));
 }
 
+std::vector<LogRecord> records(const PrefillBackendSelection& selection) {
+  std::vector<LogRecord> result = {
+      {selection.name.empty() ? LogLevel::warning : LogLevel::info, detail::compose(selection)}};
+  if (!selection.hint.empty()) result.push_back({LogLevel::warning, selection.hint});
+  return result;
+}
+
 bool log_prefill_backend(const PrefillBackendSelection& selection, const Environment& env) {
-  OnceLog& log = detail::log_of(env);
-  const std::string text = detail::compose(selection);
-  const LogLevel level = selection.name.empty() ? LogLevel::warning : LogLevel::info;
-  bool written = detail::KeyedLog::say_once(log, LogScope::local, level, /*key=*/0, text);
-  if (!selection.hint.empty()) written |= log.warning_once(LogScope::local, selection.hint);
-  return written;
+  return detail::say_once(records(selection), env);
 }
 
 std::string to_string(const PrefillQueryExplanation& explanation) {

@@ -161,6 +161,8 @@ select_decode_backend(const EngineConfig& config, DataType model_dtype, const En
 /// remedies that decoding cannot follow), and each caution as a warning; each once, in scope local.
 /// True if this call wrote a record. std::invalid_argument for an outcome out of range.
 MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Environment& env);
+[[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(const AttentionPlan& plan,
+                                                              const Environment& env);
 
 /// The plan for a human: lines like `prefill query: bfloat16 (...)`; no newline at the end.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);

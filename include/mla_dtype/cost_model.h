@@ -49,8 +49,7 @@ struct MLA_DTYPE_ABI PrefillCostModel {
   std::variant<PrefillThroughput, PrefillCurve> costs = {};
   MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
   std::string source = {};        ///< device and kernels, for humans
-  std::int64_t longest_isl =
-      0;  ///< measured, in tokens; beyond, predictions extrapolate; 0: not known
+  std::int64_t longest_isl = 0;   ///< measured; beyond, predictions extrapolate; 0: not known
 };
 
 /// One NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13; 128 heads, 16,384 tokens or

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #if MLA_DTYPE_WITH_SPDLOG
@@ -31,6 +32,12 @@ enum class LogScope : std::uint8_t {
 
 /// How loud a message is.
 enum class LogLevel : std::uint8_t { info, warning };
+
+/// What is logged: for an engine that logs it itself.
+struct MLA_DTYPE_ABI LogRecord {
+  LogLevel level = LogLevel::info;
+  std::string text = {};
+};
 
 /// The position of this process among the engine's processes; 0 is the first.
 struct RankInfo {

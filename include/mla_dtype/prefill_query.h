@@ -175,6 +175,13 @@ MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                         const EngineConfig& config, DataType model_dtype,
                                         const Environment& env);
 
+/// What the former logs, in order, whether it was said or not: for an engine that logs it itself.
+/// The same for a plan, and for a selected backend.
+[[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(const PrefillQueryDecision& decision,
+                                                              const EngineConfig& config,
+                                                              DataType model_dtype,
+                                                              const Environment& env);
+
 /// Changes of settings that together give FP8 prefill queries; the prediction says if they pay.
 struct Remedy {
   bool request = false;              ///< turn use_prefill_query_quantization on
@@ -276,5 +283,7 @@ select_prefill_backend(const EngineConfig& config, DataType model_dtype, const E
 /// each once, in scope local. True if this call wrote a record.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
+[[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(
+    const PrefillBackendSelection& selection);
 
 }  // namespace mla_dtype

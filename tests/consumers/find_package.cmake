@@ -31,8 +31,19 @@ function(with_version version)
 endfunction()
 set(configure_version ${configure} -S "${WORK}/find_package-version"
     -B "${WORK}/find_package-version-build" "-DCMAKE_PREFIX_PATH=${WORK}/prefix-static")
-with_version(99)
-run_to_fail("compatible with.*requested version.*\"99\"" ${configure_version})
-string(REGEX MATCH "^[0-9]+" major "${VERSION}")
-with_version(${major})
+# Before 1.0 another minor version is another library, as its SONAME says.
+foreach(other 99 0.0 0.99)
+  with_version(${other})
+  run_to_fail("compatible with.*requested version.*\"${other}\"" ${configure_version})
+endforeach()
+string(REGEX MATCH "^[0-9]+\\.[0-9]+" minor "${VERSION}")
+with_version(${minor})
 run(${configure_version})
+
+# Another spdlog than it was built with, unless the engine has made a target of it.
+set(config "${WORK}/moved/lib/cmake/mla_dtype/mla_dtype-config.cmake")
+file(READ "${config}" text)
+string(REGEX REPLACE "(mla_dtype_built_with_spdlog \")[0-9.]+" "\\11.2" text "${text}")
+file(WRITE "${config}" "${text}")
+run_to_fail("it was built with spdlog 1\\.2, and 1\\..* was found" ${configure} -S "${project}"
+            -B "${WORK}/find_package-spdlog" "-DCMAKE_PREFIX_PATH=${WORK}/moved")
