@@ -57,7 +57,7 @@ function(mla_dtype_find_fmt)
 endfunction()
 
 # Sets mla_dtype_spdlog to the spdlog target to link, which brings the fmt that it was made with: one
-# beside it, one of its own inside, or the standard library's.
+# beside it, or one of its own inside.
 function(mla_dtype_find_spdlog)
   set(flavour spdlog::spdlog)
   if(MLA_DTYPE_SPDLOG_HEADER_ONLY)

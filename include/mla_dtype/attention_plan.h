@@ -54,7 +54,7 @@ make_decode_environment(const Platform& platform, std::string_view decode_backen
     const PrefillBackendAvailability& is_available = nullptr, std::string_view decode_backend = {});
 
 /// A data type, and why it is that one.
-struct PlannedDataType {
+struct MLA_DTYPE_ABI PlannedDataType {
   DataType data_type = DataType::bfloat16;
   std::string reason = {};  ///< one sentence
 };
@@ -74,7 +74,7 @@ enum class CautionKind : std::uint8_t {
 /// The enumerator's name, null-terminated and static; std::invalid_argument for what is none.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view to_string(CautionKind kind);
 
-struct Caution {
+struct MLA_DTYPE_ABI Caution {
   CautionKind kind = CautionKind::unit_scales;
   std::string sentence = {};
 };
@@ -189,7 +189,7 @@ MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Enviro
 [[nodiscard]] MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
 
 /// One field in which the plan of a rank is not that of rank 0.
-struct RankDifference {
+struct MLA_DTYPE_ABI RankDifference {
   std::size_t rank = 0;
   std::string_view field = {};  ///< its name in the table above; static
   std::string value = {};       ///< this rank's

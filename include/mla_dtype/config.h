@@ -20,7 +20,7 @@ enum class KvScales : std::uint8_t {
   dynamic,     ///< computed while the model runs (`calculate_kv_scales`)
 };
 
-struct CacheConfig {
+struct MLA_DTYPE_ABI CacheConfig {
   /// The KV-cache dtype as the operator gave it; kv_cache.h says which strings there are.
   std::string cache_dtype = "auto";
 
@@ -44,7 +44,7 @@ enum class PrefillQueryMode : std::uint8_t {
               ///< expected ISL. That and a prediction (Environment) are required
 };
 
-struct AttentionConfig {
+struct MLA_DTYPE_ABI AttentionConfig {
   /// Asks for prefill queries, keys and values in FP8. Off by default: it gains up to 1.28x at long
   /// input sequence lengths (vllm#39751: kernel latency at ISL 128K) and costs about 20 % at ISL
   /// 1024 (vllm#39752).
@@ -99,7 +99,7 @@ struct MLA_DTYPE_ABI EngineConfig {
 /// How an engine's operators set a thing: what they type, with `%` for the value (or the value
 /// behind it; `request_fp8` has none). Keys of one JSON object are given as `--option '{"key": %}'`
 /// and put together where two are set. Empty: in words. By default vLLM's.
-struct Spellings {
+struct MLA_DTYPE_ABI Spellings {
   std::string request_fp8 = R"(--attention-config '{"use_prefill_query_quantization": true}')";
   std::string kv_cache_dtype = "--kv-cache-dtype %";
   std::string prefill_backend = R"(--attention-config '{"mla_prefill_backend": "%"}')";

@@ -65,7 +65,7 @@ struct MLA_DTYPE_ABI PrefillCostModel {
     std::string_view device_name);
 
 /// What was measured on a device with the backend that runs in BF16 and the one that runs in FP8.
-struct MeasuredPrefill {
+struct MLA_DTYPE_ABI MeasuredPrefill {
   std::string_view device_name = {};  ///< as cudaGetDeviceProperties() reports it
   std::string_view bf16_backend = {};
   std::string_view fp8_backend = {};

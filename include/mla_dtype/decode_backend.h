@@ -30,7 +30,7 @@ struct HeadCounts {
 };
 
 /// KV caches that a decode backend reads on some devices, and the queries that go with them.
-struct DecodePair {
+struct MLA_DTYPE_ABI DecodePair {
   DecodeQueries queries = DecodeQueries::model;
   /// As operators may spell them; empty: those in the model dtype.
   std::vector<std::string> kv_cache_dtypes = {};

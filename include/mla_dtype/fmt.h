@@ -5,11 +5,9 @@
 // strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8). A header of its own because of
 // what <fmt/format.h> costs to include.
 
-#include <mla_dtype/features.h>
-
-#if MLA_DTYPE_WITH_SPDLOG && defined(SPDLOG_USE_STD_FORMAT)
+#if defined(SPDLOG_USE_STD_FORMAT)
 #error "this spdlog formats with the standard library: mla_dtype/fmt.h is for fmt"
-#elif MLA_DTYPE_WITH_SPDLOG && !defined(SPDLOG_FMT_EXTERNAL) && __has_include(<spdlog/fmt/fmt.h>)
+#elif !defined(SPDLOG_FMT_EXTERNAL) && __has_include(<spdlog/fmt/bundled/format.h>)
 #include <spdlog/fmt/fmt.h>  // the one inside spdlog: another would clash with it
 #elif __has_include(<fmt/format.h>)
 #include <fmt/format.h>

@@ -23,7 +23,7 @@ namespace mla_dtype {
 ///     return {false, "FP8 queries were not compiled in."};
 ///
 /// It converts from exactly bool, so that `return "no";` is an error and not a yes.
-struct Support {
+struct MLA_DTYPE_ABI Support {
   Support() = default;  ///< no, without a reason
   template <class Bool, std::enable_if_t<std::is_same_v<Bool, bool>, int> = 0>
   Support(Bool is_supported, std::string why_not = {})  // NOLINT: implicit, see above
@@ -117,7 +117,7 @@ struct PrefillPrediction {
 };
 
 /// One condition that failed.
-struct Blocker {
+struct MLA_DTYPE_ABI Blocker {
   BlockerKind kind = BlockerKind::not_requested;
   /// What it failed for: the KV-cache dtype, the device, ...; empty where the engine alone knows.
   std::string value = {};
@@ -125,7 +125,7 @@ struct Blocker {
 };
 
 /// A backend that was not selected, and all that speaks against it.
-struct RejectedPrefillBackend {
+struct MLA_DTYPE_ABI RejectedPrefillBackend {
   std::string name = {};
   std::vector<Blocker> blockers = {};
 };

@@ -183,7 +183,7 @@ MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                                               const Environment& env);
 
 /// Changes of settings that together give FP8 prefill queries; the prediction says if they pay.
-struct Remedy {
+struct MLA_DTYPE_ABI Remedy {
   bool request = false;              ///< turn use_prefill_query_quantization on
   std::string cache_dtype = {};      ///< set the KV-cache dtype to this; empty: leave it
   std::string prefill_backend = {};  ///< choose this prefill backend; empty: leave it
@@ -193,7 +193,7 @@ struct Remedy {
 
 /// Where FP8 prefill queries start to pay on the engine's device: of a bfloat16 model of the head
 /// dimensions and the number of heads that were measured, without context (measured_prefills()).
-struct PrefillPayoff {
+struct MLA_DTYPE_ABI PrefillPayoff {
   std::string device = {};
   std::string bf16_backend = {};
   bool bf16_backend_runs = false;  ///< without FP8 queries; else it would, were the choice open

@@ -57,10 +57,10 @@ class SpdlogWriter final : public Writer {
   }
 
   // The logger tests the levels, too. If another thread closed them meanwhile, nobody knows whether
-  // the record got through: rather said again than lost.
+  // the record got through: rather said again than lost. The default logger may be another by now.
   bool write(LogLevel level, std::string_view text) override {
     const auto open = current();
-    if (open == nullptr) return false;
+    if (open == nullptr || !lets_through(*open, to_spdlog(level))) return false;
     open->log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
     return lets_through(*open, to_spdlog(level));
   }

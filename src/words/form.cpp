@@ -2,6 +2,7 @@
 #include "words/form.h"
 
 #include <charconv>
+#include <cmath>
 
 namespace mla_dtype::detail {
 namespace {
@@ -16,7 +17,12 @@ std::string written(HowToWrite... how) {
 
 std::string to_text(long long number) { return written(number); }
 std::string to_text(unsigned long long number) { return written(number); }
-std::string to_text(double number) { return written(number); }
+
+std::string to_text(double number) {
+  const double size = std::abs(number);
+  const bool is_plain = size == 0 || (size >= 1e-4 && size < 1e16);
+  return written(number, is_plain ? std::chars_format::fixed : std::chars_format::scientific);
+}
 
 std::string decimals(double number, int digits) {
   return written(number, std::chars_format::fixed, digits);
@@ -38,7 +44,9 @@ std::string join(const std::vector<std::string_view>& items, std::string_view se
 
 std::string fill(std::string_view form, std::initializer_list<std::string> values) {
   auto next = values.begin();
-  return fill_in(form, [&](std::string_view) -> const std::string& { return *next++; });
+  return fill_in(form, [&](std::string_view) -> std::string_view {
+    return next == values.end() ? std::string_view() : *next++;
+  });
 }
 
 }  // namespace mla_dtype::detail

@@ -37,6 +37,7 @@ std::string fill_in(std::string_view form, ValueOf value_of) {
   std::string text;
   for (auto open = form.find('{'); open != form.npos; open = form.find('{')) {
     const auto close = form.find('}', open);
+    if (close == form.npos) break;
     text.append(form.substr(0, open)).append(value_of(form.substr(open + 1, close - open - 1)));
     form.remove_prefix(close + 1);
   }

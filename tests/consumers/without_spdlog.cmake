@@ -39,7 +39,34 @@ expect("rank 9: ${output}" output MATCHES "^$")
 run("${WORK}/without-spdlog-engine/engine" 0 0 default) # to stderr
 expect("the default log: ${output}" output MATCHES "^\\[warning\\] ${hint}[^\n]*\n\\[info\\] loaded\n$")
 
-# Another ABI of the standard library's strings, which would read garbage.
+# Another ABI of the standard library's strings, which would read garbage: what holds strings or
+# lists does not link.
+file(WRITE "${WORK}/without-spdlog-engine/abi.cpp" [[
+#include <mla_dtype/mla_dtype.h>
+void use(const void*);
+using namespace mla_dtype;
+void use_all(const EngineConfig& config, const Environment& env, const DecodeEnvironment& decode) {
+  use(&vllm_engine()), use(&vllm_prefill_backends()), use(&measured_prefills());
+  (void)determine_prefill_query_data_type(config, DataType::bfloat16, env);
+  (void)plan_attention_data_types(config, DataType::bfloat16, env, decode);
+  (void)select_prefill_backend(config, DataType::bfloat16, env);
+  (void)parse_device("H200"), (void)rank_differences({});
+  (void)resolve_kv_cache_dtype("fp8", DataType::bfloat16, "");
+  (void)break_even_isl({}), (void)records(PrefillBackendSelection{});
+}
+]])
+foreach(abi 0 1)
+  run(${COMPILER} -std=c++17 -c -D_GLIBCXX_USE_CXX11_ABI=${abi} -DMLA_DTYPE_STATIC_DEFINE
+      -I "${prefix}/include" "${WORK}/without-spdlog-engine/abi.cpp"
+      -o "${WORK}/without-spdlog-engine/abi-${abi}.o")
+  run(nm --undefined-only "${WORK}/without-spdlog-engine/abi-${abi}.o")
+  string(REGEX MATCHALL "_ZN9mla_dtype[A-Za-z0-9_]*" needed_${abi} "${output}")
+endforeach()
+foreach(symbol IN LISTS needed_0)
+  expect("${symbol} links with either ABI" NOT symbol IN_LIST needed_1)
+endforeach()
+list(LENGTH needed_0 count)
+expect("only ${count} functions" count GREATER 9)
 run_to_fail("undefined reference to .mla_dtype::make_environment"
             ${COMPILER} -std=c++17 -shared -fPIC -Wl,--no-undefined -D_GLIBCXX_USE_CXX11_ABI=0
             -DMLA_DTYPE_STATIC_DEFINE -I "${prefix}/include" "${CASES}/without_spdlog/engine.cpp"

@@ -32,6 +32,11 @@ TEST(Form, NumbersAreWholeAndExact) {
   for (const double number : {0.1, 1.0 / 3, 1e300, 2.5e-300, -2.5}) {
     EXPECT_EQ(std::stod(to_text(number)), number);
   }
+  EXPECT_EQ(to_text(100000.0), "100000");
+  EXPECT_EQ(to_text(-2e9), "-2000000000");
+  EXPECT_EQ(to_text(0.0005), "0.0005");
+  EXPECT_EQ(to_text(1e16), "1e+16");
+  EXPECT_EQ(to_text(0.0), "0");
   EXPECT_EQ(to_text(HUGE_VAL), "inf");
   EXPECT_EQ(to_text(std::numeric_limits<double>::quiet_NaN()).find("nan"), 0U);
 }
@@ -48,6 +53,8 @@ TEST(Form, NamesAreFilledIn) {
   const auto value = [](std::string_view name) { return '<' + std::string(name) + '>'; };
   EXPECT_EQ(fill_in("{a}, {bc} and {a}", value), "<a>, <bc> and <a>");
   EXPECT_EQ(fill_in("", value), "");
+  EXPECT_EQ(fill_in("{a} and {", value), "<a> and {");
+  EXPECT_EQ(filled("{} and {}", "a"), "a and ");
 }
 
 TEST(Form, Joined) {
