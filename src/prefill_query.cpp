@@ -56,7 +56,7 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
   OnceLog& log = detail::log_of(env);
   bool written = false;
   const bool is_measured =
-      evaluation.outcome == PrefillQueryOutcome::quantized &&
+      evaluation.outcome == PrefillQueryOutcome::quantized && !env.device_name.empty() &&
       detail::measured_pair(question, evaluation.choice.row).measured != nullptr;
   for (const auto& record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
