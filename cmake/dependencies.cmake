@@ -57,7 +57,7 @@ function(mla_dtype_find_fmt)
 endfunction()
 
 # Sets mla_dtype_spdlog to the spdlog target to link, which brings the fmt that it was made with: one
-# beside it, or one of its own inside.
+# beside it, or one of its own inside; and mla_dtype_fmt_header to the header of that.
 function(mla_dtype_find_spdlog)
   set(flavour spdlog::spdlog)
   if(MLA_DTYPE_SPDLOG_HEADER_ONLY)
@@ -69,6 +69,10 @@ function(mla_dtype_find_spdlog)
     NEEDS mla_dtype_find_fmt
     OPTIONS SPDLOG_FMT_EXTERNAL=ON SPDLOG_INSTALL=${MLA_DTYPE_INSTALL})
   set(mla_dtype_spdlog ${flavour} PARENT_SCOPE)
+  get_target_property(definitions ${flavour} INTERFACE_COMPILE_DEFINITIONS)
+  if(NOT "${definitions}" MATCHES "SPDLOG_FMT_EXTERNAL") # another one would clash with it
+    set(mla_dtype_fmt_header "<spdlog/fmt/fmt.h>" PARENT_SCOPE)
+  endif()
   set(mla_dtype_spdlog_version "${mla_dtype_spdlog_version}" PARENT_SCOPE)
 endfunction()
 

@@ -5,16 +5,15 @@
 // strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8). A header of its own because of
 // what <fmt/format.h> costs to include.
 
+#include <mla_dtype/features.h>
+
 #if defined(SPDLOG_USE_STD_FORMAT)
 #error "this spdlog formats with the standard library: mla_dtype/fmt.h is for fmt"
-#elif !defined(SPDLOG_FMT_EXTERNAL) && __has_include(<spdlog/fmt/bundled/format.h>)
-#include <spdlog/fmt/fmt.h>  // the one inside spdlog: another would clash with it
-#elif __has_include(<fmt/format.h>)
-#include <fmt/format.h>
-#else
+#elif !__has_include(MLA_DTYPE_FMT_HEADER)
 #error "mla_dtype/fmt.h needs fmt, which this program does not have"
 #endif
 
+#include MLA_DTYPE_FMT_HEADER
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/kv_cache.h>
