@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "facts/kv_cache_formats.h"
+#include "facts/prefill_costs.h"
 
 namespace mla_dtype::detail {
 namespace {
@@ -18,6 +19,13 @@ bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
 bool is_usable_without_fp8(const Choice& choice) {
   return !choice.blockers.has(not_usable(choice.row->backend)) &&
          choice.row->backend.fp8_queries != Fp8Queries::required;
+}
+
+// What runs if FP8 queries are not requested; null: nothing does.
+const PrefillRow* row_without_fp8(PrefillQuestion question) {
+  question.requested = false;
+  const Choice choice = select(question);
+  return choice.row != nullptr && is_usable_without_fp8(choice) ? choice.row : nullptr;
 }
 
 bool is_like_measured(const MeasuredPrefill& measured, const PrefillQuestion& question) {
@@ -114,10 +122,7 @@ Choice select(const PrefillQuestion& question) {
 }
 
 bool runs_without_fp8(const PrefillQuestion& question) {
-  PrefillQuestion without_fp8 = question;
-  without_fp8.requested = false;
-  const Choice choice = select(without_fp8);
-  return choice.row != nullptr && is_usable_without_fp8(choice);
+  return row_without_fp8(question) != nullptr;
 }
 
 Evaluation evaluate(const PrefillQuestion& question) {
@@ -151,16 +156,14 @@ MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp
   if (device.empty() || fp8 == nullptr || question.prediction) return {};
   for (const PrefillRow* const chosen :
        {question.chosen, static_cast<const PrefillRow*>(nullptr)}) {
-    PrefillQuestion without_fp8 = question;
-    without_fp8.requested = false;
-    without_fp8.chosen = chosen;
-    const Choice bf16 = select(without_fp8);
-    if (bf16.row == nullptr || !is_usable_without_fp8(bf16)) continue;
-    for (const MeasuredPrefill& each : measured_prefills()) {
-      const bool is_pair = each.device_name == device &&
-                           each.bf16_backend == bf16.row->backend.name &&
-                           each.fp8_backend == fp8->backend.name;
-      if (is_pair && is_like_measured(each, question)) return {&each, chosen == question.chosen};
+    PrefillQuestion asked = question;
+    asked.chosen = chosen;
+    const PrefillRow* const bf16 = row_without_fp8(asked);
+    if (bf16 == nullptr) continue;
+    const auto* const measured =
+        find_measured_prefill(device, bf16->backend.name, fp8->backend.name);
+    if (measured != nullptr && is_like_measured(*measured, question)) {
+      return {measured, chosen == question.chosen};
     }
   }
   return {};

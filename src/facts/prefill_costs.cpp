@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mla_dtype/cost_model.h>
+#include "facts/prefill_costs.h"
 
 #include <string>
 #include <vector>
@@ -80,16 +80,23 @@ const std::vector<MeasuredPrefill>& measured_prefills() {
   return all;
 }
 
-const PrefillCostModel* find_prefill_cost_model(std::string_view device_name,
-                                                std::string_view bf16_backend,
-                                                std::string_view fp8_backend) {
+const MeasuredPrefill* detail::find_measured_prefill(std::string_view device_name,
+                                                     std::string_view bf16_backend,
+                                                     std::string_view fp8_backend) {
   for (const MeasuredPrefill& each : measured_prefills()) {
     if (each.device_name == device_name && each.bf16_backend == bf16_backend &&
         each.fp8_backend == fp8_backend) {
-      return &each.model;
+      return &each;
     }
   }
   return nullptr;
+}
+
+const PrefillCostModel* find_prefill_cost_model(std::string_view device_name,
+                                                std::string_view bf16_backend,
+                                                std::string_view fp8_backend) {
+  const auto* const found = detail::find_measured_prefill(device_name, bf16_backend, fp8_backend);
+  return found != nullptr ? &found->model : nullptr;
 }
 
 }  // namespace mla_dtype

@@ -2,6 +2,7 @@
 #include "question.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/kv_cache.h>
@@ -144,14 +145,14 @@ void read_attention(const CLI::App& app, const Arguments& arguments, Question& q
   attention.expected_isl = arguments.expected_isl;
 }
 
+// What was measured on the device, or, where nothing was, on all.
 std::string measured_on(const std::string& device_name) {
-  std::string all;
+  std::vector<std::string> here, all;
   for (const MeasuredPrefill& each : measured_prefills()) {
-    if (!device_name.empty() && each.device_name != device_name) continue;
-    all += fmt::format("{}{}:{}:{}", all.empty() ? "" : ", ", each.device_name, each.bf16_backend,
-                       each.fp8_backend);
+    all.push_back(fmt::format("{}:{}:{}", each.device_name, each.bf16_backend, each.fp8_backend));
+    if (each.device_name == device_name) here.push_back(all.back());
   }
-  return all;
+  return fmt::format("{}", fmt::join(here.empty() ? all : here, ", "));
 }
 
 // `B200:FLASH_ATTN:TRTLLM_RAGGED`; nothing where it is not of this form, or names a file.
@@ -163,9 +164,8 @@ std::optional<PrefillCostModel> measured_cost_model(const std::string& name) {
   const auto* const model = find_prefill_cost_model(
       device.name, name.substr(bf16 + 1, fp8 - bf16 - 1), name.substr(fp8 + 1));
   if (model != nullptr) return *model;
-  const std::string here = device.name.empty() ? "" : measured_on(device.name);
-  throw std::invalid_argument(fmt::format("{} was not measured; these were: {}", in_plain(name),
-                                          here.empty() ? measured_on("") : here));
+  throw std::invalid_argument(
+      fmt::format("{} was not measured; these were: {}", in_plain(name), measured_on(device.name)));
 }
 
 PrefillCostModel named_cost_model(const std::string& name) {
@@ -190,14 +190,17 @@ const PrefillCostModel* model_in_question(const Question& question) {
                 : nullptr;
 }
 
+void take(const PrefillCostModel& model, Question& question) {
+  question.cost_model = model;
+  question.notes.push_back(
+      fmt::format("no --cost-model was given: it is that of {}", model.source));
+}
+
 // The library's model, with a note. Where there is none, that is noted, too, or, where `option` is
 // nothing without a prediction, an error.
 void take_default_cost_model(const char* option, bool is_needed, Question& question) {
   if (const auto* const model = model_in_question(question)) {
-    question.cost_model = *model;
-    question.notes.push_back(
-        fmt::format("no --cost-model was given: it is that of {}", model->source));
-    return;
+    return take(*model, question);
   }
   const std::string device =
       question.device_name.empty() ? to_string(question.platform) : question.device_name;
@@ -212,13 +215,10 @@ void take_default_cost_model(const char* option, bool is_needed, Question& quest
 // A curve is of no backend: the one that is not of engines, unless a device is meant.
 void take_curves_cost_model(bool is_device_given, Question& question) {
   if (is_device_given) {
-    const std::string here = measured_on(question.device_name);
     throw std::invalid_argument(fmt::format("--curve: --cost-model says of what: h100, a file, {}",
-                                            here.empty() ? measured_on("") : here));
+                                            measured_on(question.device_name)));
   }
-  question.cost_model = h100_prefill_cost_model();
-  question.notes.push_back(
-      fmt::format("no --cost-model was given: it is that of {}", question.cost_model->source));
+  take(h100_prefill_cost_model(), question);
 }
 
 void read_prediction(const CLI::App& app, const Arguments& arguments, Question& question) {
@@ -261,8 +261,9 @@ void read_plan(const CLI::App& app, const Arguments& arguments, Question& questi
 
 void read_device(const CLI::App& app, const Arguments& arguments, Question& question) {
   const bool is_given = app.count("--device") != 0;
-  if (!is_given && !arguments.curve)
+  if (!is_given && !arguments.curve) {
     question.notes.emplace_back("no --device was given: the answer is for none");
+  }
   const Device device = from("--device", [&] {
     return arguments.device == "none" ? Device{} : parse_device(arguments.device);
   });

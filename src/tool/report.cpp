@@ -42,7 +42,7 @@ OrderedJson to_json(const std::vector<RejectedPrefillBackend>& backends) {
 OrderedJson to_json(const std::vector<LogRecord>& log) {
   OrderedJson result = OrderedJson::array();
   for (const LogRecord& record : log) {
-    result.push_back({{"level", record.level}, {"text", record.text}});
+    result.push_back({{"level", name_of(record.level)}, {"text", record.text}});
   }
   return result;
 }

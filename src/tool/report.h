@@ -15,10 +15,8 @@
 
 namespace mla_dtype::tool {
 
-/// A log record that a decision wrote.
-struct LogRecord {
-  std::string level, text;
-};
+/// As spdlog spells it.
+inline const char* name_of(LogLevel level) { return level == LogLevel::info ? "info" : "warning"; }
 
 /// A decision, and what goes with it.
 struct Report {

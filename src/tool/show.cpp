@@ -85,7 +85,7 @@ Environment environment_for(const Question& question, const Arguments& arguments
   env.refused_request_level =
       arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
   const auto write = [&log](LogLevel level, std::string_view text) {
-    log.push_back({level == LogLevel::info ? "info" : "warning", std::string(text)});
+    log.push_back({level, std::string(text)});
   };
   env.log = from("--local-rank, --global-rank",
                  [&] { return std::make_shared<OnceLog>(write, arguments.rank); });
@@ -116,7 +116,9 @@ int show_decision(const Question& question, const Arguments& arguments) {
   fmt::print("{}", arguments.json ? to_json(report) : to_text(report));
   std::fflush(stdout);  // before the records, also where both go to the same file
   if (!arguments.json) {
-    for (const auto& [level, text] : report.log) fmt::print(stderr, "[{}] {}\n", level, text);
+    for (const auto& [level, text] : report.log) {
+      fmt::print(stderr, "[{}] {}\n", name_of(level), text);
+    }
   }
   if (report.refused) say(refusal);
   return report.refused ? 3 : 0;

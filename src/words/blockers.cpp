@@ -169,8 +169,7 @@ std::string pays_from(const PrefillPayoff& payoff) {
                                                  : filled("at no ISL up to {}", payoff.longest_isl);
   std::string text = filled(
       "On this device ({}) FP8 prefill with {} is faster than BF16 with {} {}, and {}x as fast at "
-      "ISL "
-      "4096 with 128 heads ({}).",
+      "ISL 4096 with 128 heads ({}).",
       payoff.device, payoff.fp8_backend, payoff.bf16_backend, from,
       decimals(payoff.speedup_at_4096, 2), payoff.source);
   if (!payoff.bf16_backend_runs) {

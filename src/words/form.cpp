@@ -33,15 +33,6 @@ std::string hex_byte(unsigned value) {
   return {digits[value >> 4 & 15U], digits[value & 15U]};
 }
 
-std::string join(const std::vector<std::string_view>& items, std::string_view separator) {
-  std::string text;
-  for (const std::string_view& item : items) {
-    if (&item != &items.front()) text += separator;
-    text += item;
-  }
-  return text;
-}
-
 std::string fill(std::string_view form, std::initializer_list<std::string> values) {
   auto next = values.begin();
   return fill_in(form, [&](std::string_view) -> std::string_view {

@@ -29,7 +29,15 @@ std::string decimals(double number, int digits);
 /// Two hexadecimal digits.
 std::string hex_byte(unsigned value);
 
-std::string join(const std::vector<std::string_view>& items, std::string_view separator);
+template <class Item>
+std::string join(const std::vector<Item>& items, std::string_view separator) {
+  std::string text;
+  for (const Item& item : items) {
+    if (&item != &items.front()) text += separator;
+    text += to_text(item);
+  }
+  return text;
+}
 
 /// The form with `value_of(name)` for each `{name}`.
 template <class ValueOf>

@@ -18,13 +18,9 @@ std::string dimensions_refusal(const DecodeBackend& backend, const EngineConfig&
     return filled("does not take the head dimensions (qk_nope, qk_rope, v) {}.",
                   to_string(dimensions));
   }
-  std::string sizes;
-  for (const std::size_t size : backend.latent_sizes) {
-    sizes += (sizes.empty() ? "" : " or ") + to_text(size);
-  }
   return filled(
       "does not take a latent of {} elements (kv_lora_rank and qk_rope_head_dim), only {}.",
-      latent_size(config), sizes);
+      latent_size(config), join(backend.latent_sizes, " or "));
 }
 
 // Those of all pairs.

@@ -7,10 +7,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace mla_dtype::detail {
 namespace {
@@ -58,9 +60,11 @@ TEST(Form, NamesAreFilledIn) {
 }
 
 TEST(Form, Joined) {
-  EXPECT_EQ(join({}, ", "), "");
-  EXPECT_EQ(join({"a"}, ", "), "a");
-  EXPECT_EQ(join({"a", "", "c"}, ", "), "a, , c");
+  using Words = std::vector<std::string_view>;
+  EXPECT_EQ(join(Words{}, ", "), "");
+  EXPECT_EQ(join(Words{"a"}, ", "), "a");
+  EXPECT_EQ(join(Words{"a", "", "c"}, ", "), "a, , c");
+  EXPECT_EQ(join(std::vector<std::size_t>{320, 576}, " or "), "320 or 576");
 }
 
 }  // namespace
