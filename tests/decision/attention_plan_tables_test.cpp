@@ -181,10 +181,7 @@ void check(const Question& question) {
   EXPECT_EQ(plan.prefill.data_type, expected->prefill);
   EXPECT_EQ(plan.prefill.blockers.empty(), is_fp8(expected->prefill));
   // What is advised is no plan that would be refused.
-  const bool is_one_of_many =
-      question.config.cache_config.kv_scales != KvScales::calibrated || !expected->workspace;
   for (const Remedy& remedy : plan.prefill.remedies) {
-    if (is_one_of_many) break;  // which the scales and the workspace change nothing about
     Question remedied = question;
     remedied.config = testing::follow(question.config, remedy);
     if (!remedy.prefill_backend.empty()) remedied.prefill_backend = remedy.prefill_backend;
