@@ -111,22 +111,30 @@ def point(px, py, heads):
             'stroke="#1a1a1a" stroke-width="1.5"/>')
 
 
+def begin(height):
+    yield (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+           f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">')
+    yield f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>'
+
+
+def dash(color, style=""):
+    def mark(px, py):
+        return line(px - 12, py, px + 12, py, f'stroke="{color}" stroke-width="2" {style}')
+    return mark
+
+
 def panel(title, curves):
     """`curves`: name, colour, model."""
     yield from axes(title)
     for row, (name, color, model) in enumerate(curves):
         yield from curve(model, color, "")
-        def dash(px, py, color=color):
-            return line(px - 12, py, px + 12, py, f'stroke="{color}" stroke-width="2"')
         where = "no break-even" if model[0] is None else f"break-even at ISL {model[0]}"
-        yield from legend(row - len(curves) + 4, dash, f"{name}: {where}")
+        yield from legend(row - len(curves) + 4, dash(color), f"{name}: {where}")
 
 
 def sheet(panels):
     height = HEIGHT * len(panels)
-    yield (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-           f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">')
-    yield f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>'
+    yield from begin(height)
     for row, (title, curves) in enumerate(panels):
         yield f'<g transform="translate(0 {row * HEIGHT})">'
         yield from panel(title, curves)
@@ -149,9 +157,7 @@ def draw(tool):
         three = predicted(tool, file.name)
     built_in = predicted(tool, "h100")
     dashes = 'stroke-dasharray="7 4"'
-    yield (f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-           f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="13">')
-    yield f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>'
+    yield from begin(HEIGHT)
     yield from axes("FP8 prefill attention with quantizing, times as fast as BF16: "
                     "one NVIDIA H100 80GB")
     yield from curve(three, "#d95f02", dashes)
@@ -162,9 +168,7 @@ def draw(tool):
     yield from legend(1, lambda px, py: point(px, py, 16), "measured, 16 heads")
     for row, color, style, name, break_even in ((2, "#1b6ca8", "", "built-in curve", built_in[0]),
                                                 (3, "#d95f02", dashes, "three numbers", three[0])):
-        def dash(px, py, color=color, style=style):
-            return line(px - 12, py, px + 12, py, f'stroke="{color}" stroke-width="2" {style}')
-        yield from legend(row, dash, f"{name}: break-even at ISL {break_even}")
+        yield from legend(row, dash(color, style), f"{name}: break-even at ISL {break_even}")
     yield "</svg>"
 
 

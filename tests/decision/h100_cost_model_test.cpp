@@ -7,19 +7,18 @@
 #include <mla_dtype/cost_model.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
-#include <utility>
 #include <variant>
 #include <vector>
 
 #include "support/cost_models.h"
 #include "support/data_types.h"
+#include "support/prefill_timings.h"
 
 namespace mla_dtype {
 namespace {
@@ -27,13 +26,9 @@ namespace {
 using testing::bf16;
 using testing::e4m3;
 using ::testing::HasSubstr;
+using testing::loss;
 using testing::three_numbers;
-
-struct Timing {
-  int heads, batch;
-  std::int64_t isl;
-  double bf16_ms, fp8_ms;
-};
+using testing::Timing;
 
 std::vector<Timing> h100_rows() {
   std::ifstream file(MLA_DTYPE_H100_TIMINGS);
@@ -70,24 +65,9 @@ TEST(H100, IsFoundByItsName) {
   }
 }
 
-// What a policy loses against always choosing the faster of the two, over every measurement: as a
-// factor, in the geometric mean and in the worst row.
-template <class Chooses>
-std::pair<double, double> loss(Chooses chooses_fp8, const std::vector<Timing>& rows) {
-  double logarithms = 0;
-  double worst = 1;
-  for (const Timing& row : rows) {
-    const double time = chooses_fp8(row.isl) ? row.fp8_ms : row.bf16_ms;
-    const double factor = time / std::min(row.bf16_ms, row.fp8_ms);
-    logarithms += std::log(factor);
-    worst = std::max(worst, factor);
-  }
-  return {std::exp(logarithms / static_cast<double>(rows.size())), worst};
-}
-
 auto policy(const PrefillCostModel& model) {
-  return [selector = PrefillQuerySelector(model, EngineConfig(), bf16, e4m3)](std::int64_t isl) {
-    return selector.choose(isl, 0) == e4m3;
+  return [selector = PrefillQuerySelector(model, EngineConfig(), bf16, e4m3)](const Timing& row) {
+    return selector.choose(row.isl, 0) == e4m3;
   };
 }
 
@@ -96,13 +76,13 @@ TEST(Policies, LossOnAnH100) {
   const std::vector<Timing> rows = h100_rows();
   ASSERT_EQ(rows.size(), 32U);
   const auto expect = [&](auto chooses_fp8, double mean, double worst) {
-    const auto [actual_mean, actual_worst] = loss(chooses_fp8, rows);
+    const auto [actual_mean, actual_worst] = loss(rows, chooses_fp8);
     EXPECT_NEAR(actual_mean, mean, 0.0005);
     EXPECT_NEAR(actual_worst, worst, 0.0005);
   };
-  expect([](std::int64_t) { return false; }, 1.126, 1.462);
-  expect([](std::int64_t) { return true; }, 1.211, 2.116);
-  expect([](std::int64_t isl) { return isl >= 4096; }, 1.000, 1.000);
+  expect([](const Timing&) { return false; }, 1.126, 1.462);
+  expect([](const Timing&) { return true; }, 1.211, 2.116);
+  expect([](const Timing& row) { return row.isl >= 4096; }, 1.000, 1.000);
   expect(policy(three_numbers), 1.000, 1.000);
   expect(policy(h100_prefill_cost_model()), 1.000, 1.000);
 }
@@ -124,7 +104,7 @@ TEST(Policies, ThreePointsAreEnough) {
           return fp8_ms != a.fp8_ms && fp8_ms != b.fp8_ms && fp8_ms != c.fp8_ms;
         });
         EXPECT_EQ(unused.size(), 29U);
-        const auto [mean, worst] = loss(policy({PrefillCurve{a, b, c}}), unused);
+        const auto [mean, worst] = loss(unused, policy({PrefillCurve{a, b, c}}));
         EXPECT_LT(mean, 1.0005) << a.isl << ", " << b.isl << ", " << c.isl;
         EXPECT_LT(worst, 1.0005) << a.isl << ", " << b.isl << ", " << c.isl;
       }

@@ -21,18 +21,15 @@
 #include <vector>
 
 #include "support/expect_invalid.h"
+#include "support/prefill_timings.h"
 
 namespace mla_dtype {
 namespace {
 
-struct Row {
-  int heads = 0, batch = 0;
-  std::int64_t isl = 0;
-  double bf16_ms = 0, fp8_ms = 0;
-};
+using testing::Timing;
 
 // By engine and device.
-using Measurements = std::map<std::pair<std::string, std::string>, std::vector<Row>>;
+using Measurements = std::map<std::pair<std::string, std::string>, std::vector<Timing>>;
 
 const Measurements& measurements() {
   static const Measurements all = [] {
@@ -64,19 +61,14 @@ const PrefillCostModel* model_of(const std::string& engine, const std::string& d
   return find_prefill_cost_model(device, bf16, fp8);
 }
 
-// Of always choosing the faster data type, in percent.
+// In percent.
 template <class TakesFp8>
-double time_lost(const std::vector<Row>& rows, TakesFp8 takes_fp8) {
-  double sum = 0;
-  for (const Row& row : rows) {
-    sum +=
-        std::log((takes_fp8(row) ? row.fp8_ms : row.bf16_ms) / std::min(row.bf16_ms, row.fp8_ms));
-  }
-  return 100 * std::expm1(sum / static_cast<double>(rows.size()));
+double time_lost(const std::vector<Timing>& rows, TakesFp8 takes_fp8) {
+  return 100 * (testing::loss(rows, takes_fp8).first - 1);
 }
 
-double time_lost(const PrefillCostModel& model, const std::vector<Row>& rows) {
-  return time_lost(rows, [&](const Row& row) {
+double time_lost(const PrefillCostModel& model, const std::vector<Timing>& rows) {
+  return time_lost(rows, [&](const Timing& row) {
     EngineConfig config;
     config.num_attention_heads = row.heads;
     const PrefillQuerySelector selector(model, config, DataType::bfloat16, DataType::float8_e4m3fn);
@@ -98,7 +90,7 @@ TEST(PrefillCosts, EachMeasuredPairIsKnown) {
         all.begin(), all.end(), [&](const MeasuredPrefill& each) { return &each.model == model; });
     ASSERT_NE(pair, all.end());
     EXPECT_EQ(pair->device_name, key.second);
-    for (const Row& row : rows) {
+    for (const Timing& row : rows) {
       EXPECT_TRUE(pair->fewest_heads <= row.heads && row.heads <= pair->most_heads);
       if (row.heads != 128 || row.batch != 1 || row.isl != 4096) continue;
       EXPECT_NEAR(pair->speedup_at_4096, row.bf16_ms / row.fp8_ms, 0.0006);
@@ -159,7 +151,7 @@ TEST(PrefillCosts, SpeedupIsTheMeasuredOne) {
   for (const auto& [key, rows] : measurements()) {
     double sum = 0;
     int count = 0;
-    for (const Row& row : rows) {
+    for (const Timing& row : rows) {
       if (row.isl < 1024) continue;
       const double predicted =
           predicted_prefill_speedup(*model_of(key.first, key.second), row.isl, 0, {}, row.heads);
@@ -178,9 +170,9 @@ TEST(PrefillCosts, LoseLittle) {
     const bool is_rtx = key.second.find("RTX") != std::string::npos;
     EXPECT_LE(lost, is_rtx ? 1.4 : key.first == "vLLM" ? 0.05 : 0.6) << key.first << key.second;
     of_models += lost / 15;
-    of_4096 += time_lost(rows, [](const Row& row) { return row.isl >= 4096; }) / 15;
-    of_never += time_lost(rows, [](const Row&) { return false; }) / 15;
-    of_always += time_lost(rows, [](const Row&) { return true; }) / 15;
+    of_4096 += time_lost(rows, [](const Timing& row) { return row.isl >= 4096; }) / 15;
+    of_never += time_lost(rows, [](const Timing&) { return false; }) / 15;
+    of_always += time_lost(rows, [](const Timing&) { return true; }) / 15;
   }
   EXPECT_LE(of_models, 0.2);
   EXPECT_NEAR(of_4096, 0.9, 0.05);
