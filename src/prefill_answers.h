@@ -39,7 +39,4 @@ bool say_once(const std::vector<LogRecord>& records, const Environment& env);
 std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& evaluation,
                          Record record, LogLevel level) noexcept;
 
-/// PrefillTable::fingerprint.
-std::uint64_t fingerprint(const PrefillTable& table);
-
 }  // namespace mla_dtype::detail

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstring>
-#include <string>
-#include <type_traits>
 
 #include "log/said_key.h"
 #include "prefill_answers.h"
@@ -18,34 +16,6 @@ std::uint64_t bits_of(double number) noexcept {
   static_assert(sizeof bits == sizeof number);
   std::memcpy(&bits, &number, sizeof bits);
   return bits;
-}
-
-template <class Value>
-void add(KeyHash& hash, const Value& value) {
-  if constexpr (std::is_same_v<Value, std::string>) {
-    hash.add(std::string_view(value));
-  } else if constexpr (std::is_same_v<Value, DeviceRange>) {
-    add(hash, to_string(value));
-  } else if constexpr (std::is_same_v<Value, MlaDimensions>) {
-    hash.add(pair(value.qk_nope_head_dim, value.qk_rope_head_dim), pair(value.v_head_dim, 0));
-  } else if constexpr (std::is_integral_v<Value> || std::is_enum_v<Value>) {
-    hash.add(static_cast<std::uint64_t>(value), 0);
-  } else {
-    hash.add(value.size(), 0);
-    for (const auto& item : value) add(hash, item);
-  }
-}
-
-// A member that a row gets does not compile here until it is named.
-void add(KeyHash& hash, const PrefillBackend& row) {
-  const auto& [name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple,
-               fp8_queries, fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-               fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse,
-               known_wrong] = row;
-  const auto add_all = [&](const auto&... members) { (add(hash, members), ...); };
-  add_all(name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple, fp8_queries,
-          fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-          fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse, known_wrong);
 }
 
 }  // namespace
@@ -90,19 +60,6 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   hash.add(question.env.spellings.request_fp8);
   hash.add(question.env.spellings.kv_cache_dtype);
   hash.add(question.env.spellings.prefill_backend);
-  return hash.value();
-}
-
-std::uint64_t fingerprint(const PrefillTable& table) {
-  KeyHash hash(0);
-  add(hash, to_string(table.platform));
-  add(hash, table.named.value_or(table.rows.size()));
-  add(hash, table.selection);
-  for (const PrefillRow& row : table.rows) {
-    add(hash, row.backend);
-    add(hash, row.available.supported);
-    add(hash, row.available.reason);
-  }
   return hash.value();
 }
 

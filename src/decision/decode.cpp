@@ -106,18 +106,21 @@ bool runs_on(const DecodePair& pair, const Platform& platform) {
 }
 
 std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
-  std::vector<const DecodeRow*> rows;
-  for (const DecodeRow& row : question.decode->rows) rows.push_back(&row);
-  const auto suits = [&](const DecodeRow* row) {
-    return row->backend.sparse == is_sparse(question.config);
-  };
-  const auto end = std::stable_partition(rows.begin(), rows.end(), suits);
-  if (end != rows.begin()) rows.erase(end, rows.end());
-  std::stable_partition(rows.begin(), rows.end(), [&](const DecodeRow* row) {
-    const DecodeBackend& backend = row->backend;
-    return (backend.preferred_with_quantized_kv_cache && question.kv_cache_quantized) ||
-           question.config.num_attention_heads <= backend.preferred_up_to_heads;
+  const bool sparse = is_sparse(question.config);
+  const auto& table = question.decode->rows;
+  const bool none_suits = std::none_of(table.begin(), table.end(), [&](const DecodeRow& row) {
+    return row.backend.sparse == sparse;
   });
+  std::vector<const DecodeRow*> rows;
+  for (const bool preferred : {true, false}) {
+    for (const DecodeRow& row : table) {
+      const DecodeBackend& backend = row.backend;
+      const bool goes_first =
+          (backend.preferred_with_quantized_kv_cache && question.kv_cache_quantized) ||
+          question.config.num_attention_heads <= backend.preferred_up_to_heads;
+      if ((none_suits || backend.sparse == sparse) && goes_first == preferred) rows.push_back(&row);
+    }
+  }
   return rows;
 }
 

@@ -81,18 +81,20 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
   if (!question.knows_kv_caches() || !is_open) return options;
   const std::string& algo = question.config.cache_config.checkpoint_kv_cache_quant_algo;
   const bool is_auto_a_format = effective_cache_dtype("auto", algo) == "auto";
-  for (const KvCacheFormat& format : kv_cache_formats()) {
-    if (is_auto_a_format || format.name != "auto") options.push_back(&format);
-  }
-  for (const auto& own : question.env.kv_cache_formats) options.push_back(&own.format);
-  const auto distance = [&](const KvCacheFormat* format) {
-    if (format == nullptr) return 0;
+  const auto distance = [&](const KvCacheFormat& format) {
     const bool is_alike = question.format != nullptr &&
-                          storage_of(*format, question) == storage_of(*question.format, question);
-    return is_alike ? 1 : format->quantized == question.kv_cache_quantized ? 2 : 3;
+                          storage_of(format, question) == storage_of(*question.format, question);
+    return is_alike ? 1 : format.quantized == question.kv_cache_quantized ? 2 : 3;
   };
-  std::stable_sort(options.begin(), options.end(),
-                   [&](auto* a, auto* b) { return distance(a) < distance(b); });
+  for (const int wanted : {1, 2, 3}) {
+    const auto add = [&](const KvCacheFormat& format) {
+      if (distance(format) == wanted) options.push_back(&format);
+    };
+    for (const KvCacheFormat& format : kv_cache_formats()) {
+      if (is_auto_a_format || format.name != "auto") add(format);
+    }
+    for (const auto& own : question.env.kv_cache_formats) add(own.format);
+  }
   return options;
 }
 
