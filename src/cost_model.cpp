@@ -61,12 +61,12 @@ void check_model(const PrefillCostModel& model) {
 
 double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t query_tokens,
                                  std::int64_t context_tokens, const MlaDimensions& dimensions,
-                                 int num_attention_heads) {
+                                 std::int64_t num_attention_heads) {
   check_model(model);
   detail::check_dimensions(dimensions);
   detail::check_positive("query_tokens", query_tokens);
   detail::check_not_negative("context_tokens", context_tokens);
-  detail::check_positive("num_attention_heads", num_attention_heads);
+  detail::check_size("num_attention_heads", num_attention_heads);
   const auto query = static_cast<double>(query_tokens);
   const auto context = static_cast<double>(context_tokens);
   return detail::prefill_speedup({model, dimensions, num_attention_heads},
@@ -75,10 +75,10 @@ double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t que
 
 std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
                                            const MlaDimensions& dimensions,
-                                           int num_attention_heads) {
+                                           std::int64_t num_attention_heads) {
   check_model(model);
   detail::check_dimensions(dimensions);
-  detail::check_positive("num_attention_heads", num_attention_heads);
+  detail::check_size("num_attention_heads", num_attention_heads);
   return detail::break_even({model, dimensions, num_attention_heads});
 }
 
@@ -115,7 +115,7 @@ PrefillQuerySelector::PrefillQuerySelector(const PrefillCostModel& model,
     : model_dtype_(model_dtype), fp8_(determined) {
   check_model(model);
   detail::check_dimensions(config.mla_dimensions);
-  detail::check_positive("num_attention_heads", config.num_attention_heads);
+  detail::check_size("num_attention_heads", config.num_attention_heads);
   detail::check_model_data_type(model_dtype);
   if (determined != model_dtype && !(detail::is_data_type(determined) && is_fp8(determined))) {
     detail::throw_bad_data_type("determined", determined, "the model dtype, and FP8 types");

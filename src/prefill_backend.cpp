@@ -22,7 +22,8 @@ void add(KeyHash& hash, const Value& value) {
   } else if constexpr (std::is_same_v<Value, DeviceRange>) {
     add(hash, to_string(value));
   } else if constexpr (std::is_same_v<Value, MlaDimensions>) {
-    for (const int size : {value.qk_nope_head_dim, value.qk_rope_head_dim, value.v_head_dim}) {
+    for (const std::int64_t size :
+         {value.qk_nope_head_dim, value.qk_rope_head_dim, value.v_head_dim}) {
       add(hash, size);
     }
   } else if constexpr (std::is_integral_v<Value> || std::is_enum_v<Value>) {

@@ -7,8 +7,9 @@
 namespace mla_dtype::detail {
 namespace {
 
-std::uint64_t pair(int a, int b) noexcept {
-  return std::uint64_t{static_cast<std::uint32_t>(a)} << 32 | static_cast<std::uint32_t>(b);
+// Two sizes, which are checked.
+std::uint64_t pair(std::int64_t a, std::int64_t b) noexcept {
+  return static_cast<std::uint64_t>(a << 32 | b);
 }
 
 std::uint64_t bits_of(double number) noexcept {

@@ -10,7 +10,8 @@
 namespace mla_dtype {
 
 // What the operator asked for, and of which model. The names are those of vLLM's configuration and
-// of Hugging Face's config.json.
+// of Hugging Face's config.json. Sizes are 64 bits wide, as engines hold them; beyond 2^31 - 1 they
+// are refused.
 
 /// How the scales of a quantized KV cache came to be.
 enum class KvScales : std::uint8_t {
@@ -59,9 +60,9 @@ struct MLA_DTYPE_ABI AttentionConfig {
 /// The dimensions of an attention head, in elements; the rotary one may be 0. The defaults are
 /// those of DeepSeek-V2, -V3 and -R1 and of Kimi-K2.
 struct MlaDimensions {
-  int qk_nope_head_dim = 128;  ///< queries and keys, the part without a rotary embedding
-  int qk_rope_head_dim = 64;   ///< queries and keys, the part with one
-  int v_head_dim = 128;
+  std::int64_t qk_nope_head_dim = 128;  ///< queries and keys, the part without a rotary embedding
+  std::int64_t qk_rope_head_dim = 64;   ///< queries and keys, the part with one
+  std::int64_t v_head_dim = 128;
 
   friend constexpr bool operator==(const MlaDimensions& a, const MlaDimensions& b) noexcept {
     return a.qk_nope_head_dim == b.qk_nope_head_dim && a.qk_rope_head_dim == b.qk_rope_head_dim &&
@@ -74,7 +75,7 @@ struct MlaDimensions {
 
 struct ParallelConfig {
   /// Over how many ranks the KV cache of a sequence is spread (DCP).
-  int decode_context_parallel_size = 1;
+  std::int64_t decode_context_parallel_size = 1;
 };
 
 struct SchedulerConfig {
@@ -89,11 +90,12 @@ struct MLA_DTYPE_ABI EngineConfig {
   CacheConfig cache_config = {};
   AttentionConfig attention_config = {};
   MlaDimensions mla_dimensions = {};
-  int kv_lora_rank = 512;         ///< elements of the latent that stands for keys and values
-  int num_attention_heads = 128;  ///< of one rank
+  std::int64_t kv_lora_rank = 512;  ///< elements of the latent that stands for keys and values
+  std::int64_t num_attention_heads = 128;  ///< of one rank
   ParallelConfig parallel_config = {};
   SchedulerConfig scheduler_config = {};
-  int index_topk = 0;  ///< tokens that sparse attention looks at (config.json); 0: dense attention
+  std::int64_t index_topk =
+      0;  ///< tokens that sparse attention looks at (config.json); 0: dense attention
 };
 
 /// How an engine's operators set a thing: what they type, with `%` for the value (or the value

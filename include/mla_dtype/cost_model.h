@@ -108,7 +108,7 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 ///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
 [[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
     const PrefillCostModel& model, std::int64_t query_tokens, std::int64_t context_tokens = 0,
-    const MlaDimensions& dimensions = {}, int num_attention_heads = 128);
+    const MlaDimensions& dimensions = {}, std::int64_t num_attention_heads = 128);
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
 /// faster in FP8; none where there is no such length. What is faster before a curve's last crossing
@@ -117,7 +117,7 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 ///     break_even_isl(h100_prefill_cost_model())  // 2366
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
     const PrefillCostModel& model, const MlaDimensions& dimensions = {},
-    int num_attention_heads = 128);
+    std::int64_t num_attention_heads = 128);
 
 /// What Environment::predict_prefill_speedup takes: the prediction of a whole input of this ISL,
 /// with the dimensions and heads of the configuration; in chunks, each of which casts the keys and

@@ -16,14 +16,15 @@ constexpr std::int64_t longest_isl = 1'000'000'000'000'000;  // exact in a doubl
 // Elements of a head: those that are multiplied and added for a query and a key, and as many are
 // cast for a token of the context, its key and value.
 double pair_size(const MlaDimensions& dimensions) {
-  return static_cast<double>(dimensions.qk_nope_head_dim) + dimensions.qk_rope_head_dim +
-         dimensions.v_head_dim;
+  return static_cast<double>(dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim +
+                             dimensions.v_head_dim);
 }
 
 // The latter as a share of what is cast of a new token: of its query, too.
 double context_share(const MlaDimensions& dimensions) {
   const double pair = pair_size(dimensions);
-  return pair / (pair + dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim);
+  return pair /
+         (pair + static_cast<double>(dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim));
 }
 
 // How long a prefill in the model's dimensions is like one of ISL 1 in these.
@@ -44,7 +45,7 @@ double cost_of_token(const PrefillTiming& point) {
 double share(double head_ns, double token_ns, const PrefillThroughput& throughput,
              const PrefillCosts& costs) {
   // 10^12 FLOP/s are 10^3 FLOP/ns; a token of a causal prefill has ISL / 2 pairs, of 2 FLOP each.
-  return (head_ns + token_ns / costs.heads) * throughput.bf16_tflops * 1e3 /
+  return (head_ns + token_ns / static_cast<double>(costs.heads)) * throughput.bf16_tflops * 1e3 /
          pair_size(costs.model.dimensions);
 }
 

@@ -12,7 +12,7 @@ namespace mla_dtype::detail {
 struct PrefillCosts {
   const PrefillCostModel& model;
   const MlaDimensions& dimensions;
-  int heads;
+  std::int64_t heads;
 };
 
 /// Of a prefill in one piece or in several: `pairs` of a query and a key, counted twice; tokens to

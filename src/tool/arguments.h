@@ -25,8 +25,8 @@ struct Arguments {
   std::string hf_config;
   std::string model_dtype = "bfloat16";
   MlaDimensions dimensions;
-  int kv_lora_rank = EngineConfig{}.kv_lora_rank;
-  int num_attention_heads = EngineConfig{}.num_attention_heads;
+  std::int64_t kv_lora_rank = EngineConfig{}.kv_lora_rank;
+  std::int64_t num_attention_heads = EngineConfig{}.num_attention_heads;
   std::string kv_scales = "unknown";
   int decode_context_parallel_size = 1;
   bool enable_chunked_prefill = true;

@@ -100,7 +100,7 @@ std::optional<int> positive_integer(const Json& object, const char* name,
 }
 
 void read_dimensions(const Json& object, const std::string& where, MlaDimensions& dimensions) {
-  const auto read = [&](const char* name, int& number) {
+  const auto read = [&](const char* name, std::int64_t& number) {
     number = positive_integer(object, name, where).value_or(number);
   };
   read("qk_nope_head_dim", dimensions.qk_nope_head_dim);

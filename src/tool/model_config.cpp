@@ -68,7 +68,7 @@ ModelConfig read_hf_config(const std::string& path) {
     reject("kv_lora_rank: none", "a model with Multi-head Latent Attention");
   }
   ModelConfig result;
-  const auto read = [&](const char* name, int& number) {
+  const auto read = [&](const char* name, std::int64_t& number) {
     number = positive_integer(text_model, name).value_or(number);
   };
   read("kv_lora_rank", result.kv_lora_rank);

@@ -10,11 +10,11 @@ namespace mla_dtype::tool {
 /// What a model's config.json says.
 struct ModelConfig {
   MlaDimensions dimensions;
-  int kv_lora_rank = EngineConfig{}.kv_lora_rank;
-  int num_attention_heads = EngineConfig{}.num_attention_heads;  ///< of all ranks together
-  int index_topk = 0;                                            ///< of sparse attention; 0: dense
-  std::string dtype;                                             ///< empty: none, or `auto`
-  std::string dtype_field;                                       ///< where the file says so
+  std::int64_t kv_lora_rank = EngineConfig{}.kv_lora_rank;
+  std::int64_t num_attention_heads = EngineConfig{}.num_attention_heads;  ///< of all ranks together
+  std::int64_t index_topk = 0;      ///< of sparse attention; 0: dense
+  std::string dtype;                ///< empty: none, or `auto`
+  std::string dtype_field;          ///< where the file says so
   std::string kv_cache_quant_algo;  ///< as CacheConfig::checkpoint_kv_cache_quant_algo
 };
 

@@ -57,7 +57,7 @@ void read_model(const CLI::App& app, const Arguments& arguments, Question& quest
                                     cache.checkpoint_kv_cache_quant_algo);
     });
   }
-  const auto take = [&](const char* option, int given, int& taken) {
+  const auto take = [&](const char* option, std::int64_t given, std::int64_t& taken) {
     if (app.count(option) != 0) taken = given;
   };
   const MlaDimensions& given = arguments.dimensions;

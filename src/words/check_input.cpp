@@ -17,9 +17,9 @@ void throw_bad_data_type(std::string_view field, DataType type, std::string_view
 }
 
 void check_dimensions(const MlaDimensions& dimensions) {
-  check_positive("qk_nope_head_dim", dimensions.qk_nope_head_dim);
-  check_not_negative("qk_rope_head_dim", dimensions.qk_rope_head_dim);
-  check_positive("v_head_dim", dimensions.v_head_dim);
+  check_size("qk_nope_head_dim", dimensions.qk_nope_head_dim);
+  check_size("qk_rope_head_dim", dimensions.qk_rope_head_dim, 0);
+  check_size("v_head_dim", dimensions.v_head_dim);
 }
 
 void check_model_data_type(DataType type, std::string_view field) {
@@ -52,11 +52,10 @@ void check_config(const EngineConfig& config) {
   check_kv_scales(cache.kv_scales);
   check_quant_algo(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo);
   check_dimensions(config.mla_dimensions);
-  check_positive("kv_lora_rank", config.kv_lora_rank);
-  check_not_negative("index_topk", config.index_topk);
-  check_positive("num_attention_heads", config.num_attention_heads);
-  check_positive("decode_context_parallel_size",
-                 config.parallel_config.decode_context_parallel_size);
+  check_size("kv_lora_rank", config.kv_lora_rank);
+  check_size("index_topk", config.index_topk, 0);
+  check_size("num_attention_heads", config.num_attention_heads);
+  check_size("decode_context_parallel_size", config.parallel_config.decode_context_parallel_size);
 }
 
 const KvCacheFormat& known_kv_cache_format(std::string_view cache_dtype,

@@ -97,6 +97,10 @@ void throw_below(std::string_view field, std::int64_t value, int least) {
   throw_invalid_argument(field, to_text(value), filled("{} and above", least));
 }
 
+void throw_above(std::string_view field, std::int64_t value, std::int64_t most) {
+  throw_invalid_argument(field, to_text(value), filled("at most {}", most));
+}
+
 void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {
   throw_invalid_argument(field, filled("{}({})", type, value),
                          filled("the enumerators of {}", type));

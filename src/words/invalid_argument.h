@@ -27,13 +27,21 @@ std::string one_line(std::string_view text);
 /// Throws it for a name that is empty, or has other characters than letters, digits, `_`, `-`, `.`.
 void check_name(std::string_view field, std::string_view name);
 
-/// Throws it for a number that is too small.
+/// Throws it for a number that is too small, or too large.
 [[noreturn]] void throw_below(std::string_view field, std::int64_t value, int least);
+[[noreturn]] void throw_above(std::string_view field, std::int64_t value, std::int64_t most);
 inline void check_positive(std::string_view field, std::int64_t value) {
   if (value < 1) throw_below(field, value, 1);
 }
 inline void check_not_negative(std::string_view field, std::int64_t value) {
   if (value < 0) throw_below(field, value, 0);
+}
+
+/// Throws it for a size of a model or of a group of ranks that is no number of 31 bits.
+inline void check_size(std::string_view field, std::int64_t value, int least = 1) {
+  constexpr std::int64_t most = 0x7fffffff;
+  if (value < least) throw_below(field, value, least);
+  if (value > most) throw_above(field, value, most);
 }
 
 /// Throws it for a value of the enumeration `type` that is none of its enumerators.

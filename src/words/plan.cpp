@@ -36,7 +36,7 @@ std::string devices_of(const DecodeBackend& backend) {
 std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
                             const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
-  const int ranks = config.parallel_config.decode_context_parallel_size;
+  const std::int64_t ranks = config.parallel_config.decode_context_parallel_size;
   const std::string_view model = to_string(question.model_dtype);
   std::string pair =
       filled("does not read a KV cache of dtype {} for a {} model on this device ({}).",

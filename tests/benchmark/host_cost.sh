@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the library costs the program that embeds it, as lines of a name and a number: the CPU time to
-# compile its headers, beside four headers of the standard library that every engine includes anyway
-# and beside spdlog's; the sizes of its objects; what it adds to a stripped program, and to the
-# relocations that the dynamic linker makes when that starts; and its static initialisers.
+# compile its headers, beside those of the standard library that they include and beside spdlog's;
+# the sizes of its objects; what it adds to a stripped shared object, and to the relocations that the
+# dynamic linker makes when that is loaded; and its static initialisers.
 # Usage: tests/benchmark/host_cost.sh [<rounds>]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -18,7 +18,8 @@ cmake -S . -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DMLA_DTYPE_BUILD_TESTS=O
 cmake --build "$work/build" --parallel 2 >/dev/null
 library=$work/build/libmla_dtype.a
 
-printf '#include <%s>\n' functional memory optional string >"$work/standard.cpp"
+printf '#include <%s>\n' array functional memory optional stdexcept string variant vector \
+  >"$work/standard.cpp"
 echo '#include <mla_dtype/mla_dtype.h>' >"$work/library.cpp"
 echo '#include <spdlog/spdlog.h>' >"$work/spdlog.cpp"
 
@@ -45,31 +46,33 @@ done
 size -t "$library" | awk 'END {print "object_text_bytes", $1; print "object_data_bytes", $2 + $3}'
 echo "static_initialisers $(readelf -SW "$library" | grep -cE '\.(init_array|ctors)' || true)"
 
-# Two programs that set up the same logger; one of them also decides.
+# Two shared objects of an engine; one of them decides, selects and plans.
 cat >"$work/without.cpp" <<'END'
-#include <spdlog/spdlog.h>
-int main(int argc, char**) { spdlog::info("{} arguments", argc); }
+extern "C" int decide(const char* cache_dtype, const char* device) { return *cache_dtype - *device; }
 END
 cat >"$work/with.cpp" <<'END'
 #include <mla_dtype/mla_dtype.h>
-#include <spdlog/spdlog.h>
-int main(int argc, char** argv) {
-  spdlog::info("{} arguments", argc);
+extern "C" int decide(const char* cache_dtype, const char* device) {
+  constexpr auto model = mla_dtype::DataType::bfloat16;
   mla_dtype::EngineConfig config;
-  config.cache_config.cache_dtype = argv[0];
-  const auto env = mla_dtype::make_environment(mla_dtype::cuda(argc, 0), argv[0]);
-  return static_cast<int>(
-      determine_prefill_query_data_type(config, mla_dtype::DataType::bfloat16, env));
+  config.cache_config.cache_dtype = cache_dtype;
+  const auto platform = mla_dtype::parse_platform(device);
+  auto env = mla_dtype::make_environment(platform, mla_dtype::vllm_prefill_backends());
+  const auto selection = mla_dtype::select_prefill_backend(config, model, env);
+  const auto type = mla_dtype::determine_prefill_query_data_type(config, model, env);
+  const auto plan = mla_dtype::plan_attention_data_types(
+      config, model, env, mla_dtype::make_decode_environment(platform, "FLASHMLA"));
+  return static_cast<int>(type) + static_cast<int>(plan.output.data_type) + selection.name.empty();
 }
 END
-relocations() { # <program>
+relocations() { # <shared object>
   readelf -rW "$1" | grep -c ' R_'
 }
-for program in without with; do
-  "$cxx" -std=c++17 -O2 -DSPDLOG_COMPILED_LIB -DSPDLOG_SHARED_LIB -DSPDLOG_FMT_EXTERNAL -Iinclude \
-    -I"$work/build/generated" -DMLA_DTYPE_STATIC_DEFINE "$work/$program.cpp" \
-    "$library" -lspdlog -lfmt -lpthread -o "$work/$program"
-  strip "$work/$program"
+for object in without with; do
+  "$cxx" -std=c++17 -O2 -fPIC -shared -Wl,--gc-sections -Iinclude -I"$work/build/generated" \
+    -DMLA_DTYPE_STATIC_DEFINE "$work/$object.cpp" "$library" -lspdlog -lfmt -lpthread \
+    -o "$work/$object"
+  strip "$work/$object"
 done
 echo "stripped_bytes $(($(stat -c %s "$work/with") - $(stat -c %s "$work/without")))"
 echo "relocations $(($(relocations "$work/with") - $(relocations "$work/without")))"

@@ -323,7 +323,7 @@ def host_table(results):
         ("compiling `<spdlog/spdlog.h>`", include("spdlog")),
         ("the library's objects: code and constants; data",
          f"{kib('object_text_bytes')}; {kib('object_data_bytes')}"),
-        ("added to a stripped program", kib("stripped_bytes")),
+        ("added to a stripped shared object", kib("stripped_bytes")),
         ("added dynamic relocations", str(host["relocations"])),
         ("static initialisers", str(host["static_initialisers"])))
 

@@ -147,8 +147,8 @@ TEST(BreakEven, OfWholeLengths) {
       curve.dimensions = dimensions;
       // Throughputs that are as fast there: quantizing takes what FP8 saves, in numbers that are
       // exact in binary.
-      const double size =
-          dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim + dimensions.v_head_dim;
+      const double size = static_cast<double>(dimensions.qk_nope_head_dim +
+                                              dimensions.qk_rope_head_dim + dimensions.v_head_dim);
       PrefillCostModel numbers{PrefillThroughput{512, 1024, size * isl / (2 * 512e3)}};
       numbers.dimensions = dimensions;
       EngineConfig config;

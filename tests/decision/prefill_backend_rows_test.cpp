@@ -201,7 +201,7 @@ TEST(SelectPrefillBackend, BadInputIsRefused) {
   refused(config, vllm_prefill_backends(),
           StartsWith("prefill_query_mode: PrefillQueryMode(3) is not accepted"));
   for (const int bad : {0, -1, -1000000}) {
-    for (int MlaDimensions::*field :
+    for (std::int64_t MlaDimensions::*field :
          {&MlaDimensions::qk_nope_head_dim, &MlaDimensions::qk_rope_head_dim,
           &MlaDimensions::v_head_dim}) {
       config = good;

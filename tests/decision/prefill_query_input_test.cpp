@@ -84,6 +84,29 @@ TEST(PrefillQuery, NumbersAreChecked) {
           "kv_scales: KvScales(4) is not");
 }
 
+// As an engine holds them: without a cast, and refused where they would have to be cut.
+TEST(PrefillQuery, SizesOf64BitsAreTakenOrRefused) {
+  const InjectedEngine fixture(true, true);
+  std::int64_t EngineConfig::*const sizes[] = {
+      &EngineConfig::kv_lora_rank, &EngineConfig::num_attention_heads, &EngineConfig::index_topk};
+  for (const auto size : sizes) {
+    for (const std::int64_t value : {std::int64_t{0x7fffffff}, std::int64_t{0x80000000},
+                                     std::int64_t{1} << 32, std::int64_t{1} << 62}) {
+      EngineConfig config = make_config("fp8", true);
+      config.*size = value;
+      const auto decide = [&] {
+        determine_prefill_query_data_type(config, DataType::bfloat16, fixture.env);
+      };
+      if (value == 0x7fffffff) {
+        EXPECT_NO_THROW(decide());
+      } else {
+        expect_invalid(decide, HasSubstr(std::to_string(value) +
+                                         " is not accepted; accepted: at most 2147483647"));
+      }
+    }
+  }
+}
+
 TEST(PrefillQuery, DimensionsAndModeAreChecked) {
   InjectedEngine fixture(true, true);
   EngineConfig config = make_config("fp8", true);

@@ -44,7 +44,7 @@ TEST(Selector, ChoosesWhatIsPredictedToBeFaster) {
       EngineConfig config;
       config.mla_dimensions = dimensions;
       config.num_attention_heads = dimensions == wide ? 16 : 128;
-      const int heads = config.num_attention_heads;
+      const std::int64_t heads = config.num_attention_heads;
       const PrefillQuerySelector selector(model, config, bf16, e4m3);
       const auto break_even = break_even_isl(model, dimensions, heads);
       for_each_prefill([&](std::int64_t query, std::int64_t context) {

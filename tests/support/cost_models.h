@@ -38,14 +38,16 @@ void for_each_prefill(Visit visit) {
 
 inline double attention_ns(double tflops, const MlaDimensions& d, double query, double context) {
   const double pairs = query * context + query * query / 2;
-  const double flop = 2 * pairs * (d.qk_nope_head_dim + d.qk_rope_head_dim + d.v_head_dim);
+  const double flop =
+      2 * pairs * static_cast<double>(d.qk_nope_head_dim + d.qk_rope_head_dim + d.v_head_dim);
   return flop / (tflops * 1e12) * 1e9;
 }
 
 // Tokens, by the elements that are cast of each: 512 of a new one of DeepSeek's.
 inline double tokens_to_cast(const MlaDimensions& d, double query, double context) {
-  const int qk = d.qk_nope_head_dim + d.qk_rope_head_dim;
-  return (query * (qk + qk + d.v_head_dim) + context * (qk + d.v_head_dim)) / (192 + 192 + 128);
+  const auto qk = static_cast<double>(d.qk_nope_head_dim + d.qk_rope_head_dim);
+  const auto v = static_cast<double>(d.v_head_dim);
+  return (query * (qk + qk + v) + context * (qk + v)) / (192 + 192 + 128);
 }
 
 inline double bf16_ns(const PrefillThroughput& t, const MlaDimensions& d, double query,

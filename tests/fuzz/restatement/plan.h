@@ -47,7 +47,7 @@ inline const DecodeRow::Reads* decode_reads(const World& world, bool in_model_dt
       !takes(row.qk_nope, dimensions.qk_nope_head_dim) || !takes(row.dimensions, dimensions)) {
     return nullptr;
   }
-  const int heads =
+  const std::int64_t heads =
       config.num_attention_heads * config.parallel_config.decode_context_parallel_size;
   const bool any_heads = row.most_heads == 0 && row.multiple_of == 0;
   if (!any_heads && heads > row.most_heads &&
