@@ -8,7 +8,12 @@ include(GNUInstallDirs)
 set(MLA_DTYPE_INSTALL_CMAKEDIR "${CMAKE_INSTALL_LIBDIR}/cmake/mla_dtype"
     CACHE STRING "Where the CMake package is installed")
 
-install(TARGETS mla_dtype EXPORT mla_dtype-targets FILE_SET HEADERS)
+if(CMAKE_VERSION VERSION_LESS 3.23) # no file sets
+  install(TARGETS mla_dtype EXPORT mla_dtype-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(FILES ${public_headers} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/mla_dtype")
+else()
+  install(TARGETS mla_dtype EXPORT mla_dtype-targets FILE_SET HEADERS)
+endif()
 install(EXPORT mla_dtype-targets NAMESPACE mla_dtype:: DESTINATION "${MLA_DTYPE_INSTALL_CMAKEDIR}")
 if(PROJECT_IS_TOP_LEVEL) # a parent's fmt and spdlog need not be exported from its build tree
   export(EXPORT mla_dtype-targets NAMESPACE mla_dtype:: FILE mla_dtype-targets.cmake)

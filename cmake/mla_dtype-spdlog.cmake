@@ -4,7 +4,7 @@
 # same objects: their layout changes from one minor version of spdlog to the next, and the major
 # version of the fmt in it is part of their types' names. All of it is read from the headers, which say
 # it of what was found, downloaded, or made by the user; where they do not, it is taken as it is.
-cmake_policy(VERSION 3.22...3.24)
+cmake_policy(VERSION 3.15...3.24)
 
 # mla_dtype_spdlog_of(<target> <prefix>): sets <prefix>_version, `1.10.0`; <prefix>_format, what it
 # formats with, `fmt 9.1.0` or `std::format (SPDLOG_USE_STD_FORMAT)`; <prefix>_include, where it is;
