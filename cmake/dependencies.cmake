@@ -4,24 +4,46 @@
 # a package of the system in a version that is known to work, a pinned release that CMake downloads
 # (its SHA-256 is checked). What was taken is printed.
 include_guard()
+include("${CMAKE_CURRENT_LIST_DIR}/mla_dtype-spdlog.cmake")
+
+# mla_dtype_make_global(<target>...): these, and the imported targets that they link.
+function(mla_dtype_make_global)
+  foreach(target IN LISTS ARGN)
+    if(TARGET "${target}")
+      get_target_property(is_imported ${target} IMPORTED)
+      get_target_property(is_global ${target} IMPORTED_GLOBAL)
+      if(is_imported AND NOT is_global)
+        set_target_properties(${target} PROPERTIES IMPORTED_GLOBAL TRUE)
+        get_target_property(linked ${target} INTERFACE_LINK_LIBRARIES)
+        mla_dtype_make_global(${linked})
+      endif()
+    endif()
+  endforeach()
+endfunction()
 
 # mla_dtype_dependency(NAME <package> TARGET <target> VERSIONS <range> URL <url> SHA256 <hash>
 #                      [NEEDS <function>] [OPTIONS <variable>=<value>...])
-# Where it is downloaded, NEEDS is called before, and OPTIONS hold for its own build. Sets
-# mla_dtype_<package>_version where it is the system's.
+# Where it is downloaded, NEEDS is called before, and OPTIONS hold for its own build.
 function(mla_dtype_dependency)
   cmake_parse_arguments(PARSE_ARGV 0 arg "" "NAME;TARGET;VERSIONS;URL;SHA256;NEEDS" "OPTIONS")
+  if(CMAKE_VERSION VERSION_LESS 3.24)
+    set(has_3_24 OFF)
+  else()
+    set(has_3_24 ON)
+  endif()
   if(TARGET ${arg_TARGET})
     message(STATUS "mla_dtype: ${arg_NAME} is the parent project's")
     return()
   endif()
 
   # Global, since a parent's targets link what this library links.
-  set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ON)
-  find_package(${arg_NAME} ${arg_VERSIONS} CONFIG QUIET GLOBAL)
+  set(CMAKE_FIND_PACKAGE_TARGETS_GLOBAL ${has_3_24})
+  find_package(${arg_NAME} ${arg_VERSIONS} CONFIG QUIET)
   if(${arg_NAME}_FOUND)
+    if(NOT has_3_24)
+      mla_dtype_make_global(${arg_TARGET})
+    endif()
     message(STATUS "mla_dtype: ${arg_NAME} ${${arg_NAME}_VERSION} is the system's (${${arg_NAME}_DIR})")
-    set(mla_dtype_${arg_NAME}_version "${${arg_NAME}_VERSION}" PARENT_SCOPE)
   else()
     set(found "${${arg_NAME}_CONSIDERED_VERSIONS}")
     message(STATUS "mla_dtype: ${arg_NAME} ${arg_VERSIONS} is not on this system (found: "
@@ -35,8 +57,12 @@ function(mla_dtype_dependency)
     endforeach()
     include(FetchContent)
     # A parent may have one of that name, for another purpose.
+    set(timestamps "")
+    if(has_3_24)
+      set(timestamps DOWNLOAD_EXTRACT_TIMESTAMP ON)
+    endif()
     FetchContent_Declare(mla_dtype_${arg_NAME}
-      URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP ON)
+      URL ${arg_URL} URL_HASH SHA256=${arg_SHA256} ${timestamps})
     FetchContent_MakeAvailable(mla_dtype_${arg_NAME})
   endif()
   if(NOT TARGET ${arg_TARGET})
@@ -57,7 +83,8 @@ function(mla_dtype_find_fmt)
 endfunction()
 
 # Sets mla_dtype_spdlog to the spdlog target to link, which brings the fmt that it was made with: one
-# beside it, or one of its own inside; and mla_dtype_fmt_header to the header of that.
+# beside it, or one of its own inside; mla_dtype_fmt_header to the header of that; and
+# mla_dtype_spdlog_version and mla_dtype_spdlog_format.
 function(mla_dtype_find_spdlog)
   set(flavour spdlog::spdlog)
   if(MLA_DTYPE_SPDLOG_HEADER_ONLY)
@@ -73,7 +100,15 @@ function(mla_dtype_find_spdlog)
   if(NOT "${definitions}" MATCHES "SPDLOG_FMT_EXTERNAL") # another one would clash with it
     set(mla_dtype_fmt_header "<spdlog/fmt/fmt.h>" PARENT_SCOPE)
   endif()
-  set(mla_dtype_spdlog_version "${mla_dtype_spdlog_version}" PARENT_SCOPE)
+  mla_dtype_spdlog_of(${flavour} spdlog)
+  if(spdlog_fault)
+    message(FATAL_ERROR "mla_dtype: ${spdlog_fault} (${spdlog_include})")
+  endif()
+  if(spdlog_format)
+    message(STATUS "mla_dtype: spdlog ${spdlog_version} formats with ${spdlog_format}")
+  endif()
+  set(mla_dtype_spdlog_version "${spdlog_version}" PARENT_SCOPE)
+  set(mla_dtype_spdlog_format "${spdlog_format}" PARENT_SCOPE)
 endfunction()
 
 function(mla_dtype_find_cli11)

@@ -1,22 +1,105 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# The spdlog that the installed library was built with has to be the one of its user: their loggers
-# and sinks are the same objects, whose layout changes from one minor version to the next. What the
-# user builds himself has no version that could be asked for, and is taken as it is.
-set(mla_dtype_is_imported TRUE)
-if(TARGET ${mla_dtype_built_with_target})
-  get_target_property(mla_dtype_is_imported ${mla_dtype_built_with_target} IMPORTED)
-endif()
-if(mla_dtype_is_imported)
-  find_package(spdlog CONFIG QUIET)
-  string(REGEX MATCH "^[0-9]+\\.[0-9]+" mla_dtype_found_spdlog "${spdlog_VERSION}")
-  if(NOT spdlog_FOUND)
-    set(mla_dtype_spdlog_fault "it needs spdlog, which was not found")
-  elseif(mla_dtype_built_with_spdlog AND NOT mla_dtype_found_spdlog STREQUAL mla_dtype_built_with_spdlog)
-    set(mla_dtype_spdlog_fault "it was built with spdlog ${mla_dtype_built_with_spdlog}, and \
-${spdlog_VERSION} was found (${spdlog_DIR})")
-  elseif(NOT TARGET ${mla_dtype_built_with_target})
-    set(mla_dtype_spdlog_fault "it was built with ${mla_dtype_built_with_target}, which the spdlog \
-that was found (${spdlog_DIR}) does not have")
+# Which spdlog the library was built with, and which one its user has. Their loggers and sinks are the
+# same objects: their layout changes from one minor version of spdlog to the next, and the major
+# version of the fmt in it is part of their types' names. All of it is read from the headers, which say
+# it of what was found, downloaded, or made by the user; where they do not, it is taken as it is.
+cmake_policy(VERSION 3.15...3.24)
+
+# mla_dtype_spdlog_of(<target> <prefix>): sets <prefix>_version, `1.10.0`; <prefix>_format, what it
+# formats with, `fmt 9.1.0` or `std::format (SPDLOG_USE_STD_FORMAT)`; <prefix>_include, where it is;
+# <prefix>_fault, why the two do not go together. Each empty where there is none, or it is not known.
+function(mla_dtype_spdlog_of target prefix)
+  set(properties INCLUDE_DIRECTORIES COMPILE_DEFINITIONS LINK_LIBRARIES)
+  foreach(property IN LISTS properties)
+    set(${property} "")
+  endforeach()
+  set(seen "")
+  set(left ${target})
+  while(left) # it, and all that it links
+    list(POP_FRONT left next)
+    if(TARGET "${next}" AND NOT next IN_LIST seen)
+      list(APPEND seen ${next})
+      foreach(property IN LISTS properties)
+        get_target_property(of_next ${next} INTERFACE_${property})
+        if(of_next)
+          list(APPEND ${property} ${of_next})
+        endif()
+      endforeach()
+      set(left ${LINK_LIBRARIES})
+      list(REMOVE_ITEM left ${seen})
+    endif()
+  endwhile()
+  string(REGEX REPLACE "\\$<BUILD_INTERFACE:([^>]*)>" "\\1" INCLUDE_DIRECTORIES "${INCLUDE_DIRECTORIES}")
+
+  set(version "")
+  set(format "")
+  set(include "")
+  set(fmt "")
+  foreach(directory IN LISTS INCLUDE_DIRECTORIES)
+    if(NOT include AND EXISTS "${directory}/spdlog/version.h")
+      set(include "${directory}")
+    endif()
+    if(NOT fmt AND EXISTS "${directory}/fmt/core.h")
+      set(fmt "${directory}/fmt")
+    endif()
+  endforeach()
+  if(include)
+    file(STRINGS "${include}/spdlog/version.h" version REGEX "define SPDLOG_VER_(MAJOR|MINOR|PATCH) ")
+    string(REGEX MATCHALL "[0-9]+" version "${version}")
+    list(JOIN version "." version)
+    if(EXISTS "${include}/spdlog/tweakme.h") # where a distribution may say so, too
+      file(STRINGS "${include}/spdlog/tweakme.h" tweaks REGEX "^#[ \t]*define")
+      list(APPEND COMPILE_DEFINITIONS "${tweaks}")
+    endif()
   endif()
-endif()
+  if(NOT COMPILE_DEFINITIONS MATCHES "SPDLOG_FMT_EXTERNAL")
+    set(fmt "${include}/spdlog/fmt/bundled")
+  endif()
+  foreach(header base.h core.h) # the first since fmt 11
+    if(EXISTS "${fmt}/${header}" AND NOT format)
+      file(STRINGS "${fmt}/${header}" format LIMIT_COUNT 1 REGEX "^#define FMT_VERSION [0-9]+")
+    endif()
+  endforeach()
+  set(fault "")
+  if(COMPILE_DEFINITIONS MATCHES "SPDLOG_USE_STD_FORMAT")
+    set(format "std::format (SPDLOG_USE_STD_FORMAT)")
+  elseif(format MATCHES "([0-9]+)([0-9][0-9])([0-9][0-9])$")
+    math(EXPR minor "1${CMAKE_MATCH_2} - 100")
+    math(EXPR patch "1${CMAKE_MATCH_3} - 100")
+    set(format "fmt ${CMAKE_MATCH_1}.${minor}.${patch}")
+    if(version AND "${CMAKE_MATCH_1}.${minor}" VERSION_GREATER_EQUAL 11.1 AND version VERSION_LESS 1.15.1)
+      set(fault "spdlog ${version} does not compile with ${format}: from 11.1 on it takes spdlog \
+1.15.1 or newer (spdlog#3312)")
+    endif()
+  endif()
+  foreach(result version format include fault)
+    set(${prefix}_${result} "${${result}}" PARENT_SCOPE)
+  endforeach()
+endfunction()
+
+# mla_dtype_check_spdlog(<variable> <target> <version> <format>): sets it to why the user's spdlog is
+# not the one of this target, minor version, and major version of fmt; empty where it is.
+function(mla_dtype_check_spdlog variable target version format)
+  if(NOT TARGET ${target})
+    find_package(spdlog CONFIG QUIET)
+  endif()
+  set(fault "")
+  if(TARGET ${target})
+    mla_dtype_spdlog_of(${target} found)
+    set(fault "${found_fault}")
+    string(REGEX MATCH "^[0-9]+\\.[0-9]+" found_minor "${found_version}")
+    string(REGEX MATCH "^(fmt [0-9]+|std.*)" found_major "${found_format}")
+    if(NOT fault AND version AND found_minor AND NOT found_minor STREQUAL version)
+      set(fault "it was built with spdlog ${version}, and ${found_version} was found (${found_include})")
+    elseif(NOT fault AND format AND found_major AND NOT found_major STREQUAL format)
+      set(fault "it was built with a spdlog over ${format}, and the one that was found is over \
+${found_format} (${found_include})")
+    endif()
+  elseif(spdlog_FOUND)
+    set(fault "it was built with ${target}, which the spdlog that was found (${spdlog_DIR}) does not have")
+  else()
+    set(fault "it needs spdlog, which was not found")
+  endif()
+  set(${variable} "${fault}" PARENT_SCOPE)
+endfunction()

@@ -11,7 +11,7 @@
 
 #include "support/engine_config.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -21,7 +21,7 @@ using ::testing::ElementsAre;
 using testing::info;
 using ::testing::IsEmpty;
 using testing::make_config;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::records_of;
 using testing::row_1;
 using testing::row_2;
@@ -54,7 +54,7 @@ TEST(Reports, vllm50056) {
 TEST(Reports, vllm50586) {
   const EngineConfig config = kimi_k3();
   Environment env = make_environment(cuda(10, 3), vllm_prefill_backends());
-  env.log = std::make_shared<OnceLog>(RecordingLogger().logger);
+  env.log = RecordingLog().log;
   EXPECT_EQ(determine_prefill_query_data_type(config, DataType::bfloat16, env),
             DataType::float8_e4m3fn);
   const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);

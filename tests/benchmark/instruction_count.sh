@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Counts the instructions of a call in its steady state, which no other program on the machine
-# changes, and fails where they are more than the bound. Needs valgrind.
+# changes, and fails where they are more than the bound. Needs valgrind, and a static Release build
+# of the library: the argument; none: it makes one.
 set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cmake -S . -B "$work/build" -DCMAKE_BUILD_TYPE=Release -DMLA_DTYPE_BUILD_TESTS=OFF \
-  -DMLA_DTYPE_BUILD_TOOL=OFF >/dev/null
-cmake --build "$work/build" --parallel 2 >/dev/null
+build=${1-$work/build}
+if [ $# -eq 0 ]; then
+  cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Release -DMLA_DTYPE_BUILD_TESTS=OFF \
+    -DMLA_DTYPE_BUILD_TOOL=OFF >/dev/null
+  cmake --build "$build" --parallel 2 >/dev/null
+fi
 
 cat >"$work/calls.cpp" <<'END'
 #include <mla_dtype/mla_dtype.h>
@@ -47,8 +51,8 @@ int main(int, char** argv) {
 }
 END
 "${CXX:-c++}" -std=c++17 -O2 -DSPDLOG_COMPILED_LIB -DSPDLOG_SHARED_LIB -DSPDLOG_FMT_EXTERNAL \
-  -Iinclude -I"$work/build/generated" -DMLA_DTYPE_STATIC_DEFINE "$work/calls.cpp" \
-  "$work/build/libmla_dtype.a" -lspdlog -lfmt -lpthread -o "$work/calls"
+  -Iinclude -I"$build/generated" -DMLA_DTYPE_STATIC_DEFINE "$work/calls.cpp" \
+  "$build/libmla_dtype.a" -lspdlog -lfmt -lpthread -o "$work/calls"
 
 instructions() { # <what> <calls>: of the whole program
   valgrind --tool=callgrind --callgrind-out-file=/dev/null "$work/calls" "$1" "$2" 2>&1 |

@@ -2,7 +2,7 @@
 #
 # What the cases share. Given: SOURCE (the library), CASES (this folder), WORK (to write in),
 # COMPILER, GENERATOR, VERSION.
-cmake_minimum_required(VERSION 3.24)
+cmake_minimum_required(VERSION 3.22...3.24)
 
 # run(<command>...): must succeed; what it printed is in `output`.
 function(run)
@@ -33,6 +33,9 @@ endfunction()
 set(configure ${CMAKE_COMMAND} -G ${GENERATOR} -DCMAKE_CXX_COMPILER=${COMPILER}
     -DCMAKE_BUILD_TYPE=Release -DFETCHCONTENT_FULLY_DISCONNECTED=ON
     -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=0)
+
+# The project's own lines do then what they do with the oldest CMake that README names.
+set(as_cmake_3_22 "-DCMAKE_PROJECT_INCLUDE_BEFORE=${CASES}/cmake_3_22.cmake")
 
 # build(<source> <build> <CMake argument>...): from scratch.
 function(build source build)

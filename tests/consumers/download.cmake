@@ -10,7 +10,7 @@ list(REMOVE_ITEM configure -DFETCHCONTENT_FULLY_DISCONNECTED=ON)
 file(REMOVE_RECURSE "${work}")
 
 file(WRITE "${work}/dependency/CMakeLists.txt" [[
-cmake_minimum_required(VERSION 3.24)
+cmake_minimum_required(VERSION 3.22...3.24)
 project(dependency LANGUAGES NONE)
 add_library(dependency INTERFACE)
 add_library(dependency::dependency ALIAS dependency)

@@ -50,17 +50,17 @@ set(configure_refused ${configure} -S "${WORK}/find_package-spdlog"
     -B "${WORK}/find_package-spdlog-build" "-DCMAKE_PREFIX_PATH=${WORK}/moved")
 foreach(before "" "find_package(spdlog REQUIRED)\n")
   file(WRITE "${WORK}/find_package-spdlog/CMakeLists.txt"
-       "cmake_minimum_required(VERSION 3.24)\nproject(my_engine CXX)\n${before}"
+       "cmake_minimum_required(VERSION 3.22...3.24)\nproject(my_engine CXX)\n${before}"
        "find_package(mla_dtype REQUIRED)\n")
   run_to_fail("${refused}" ${configure_refused})
 endforeach()
 # What was refused leaves nothing behind.
 file(WRITE "${WORK}/find_package-spdlog/CMakeLists.txt"
-     "cmake_minimum_required(VERSION 3.24)\nproject(my_engine CXX)\nfind_package(mla_dtype QUIET)\n"
+     "cmake_minimum_required(VERSION 3.22...3.24)\nproject(my_engine CXX)\nfind_package(mla_dtype QUIET)\n"
      "if(mla_dtype_FOUND OR TARGET mla_dtype::mla_dtype)\n  message(FATAL_ERROR taken)\nendif()\n")
 run(${configure_refused})
 file(WRITE "${WORK}/find_package-spdlog/CMakeLists.txt"
-     "cmake_minimum_required(VERSION 3.24)\nproject(my_engine CXX)\n"
+     "cmake_minimum_required(VERSION 3.22...3.24)\nproject(my_engine CXX)\n"
      "add_library(spdlog INTERFACE)\nadd_library(spdlog::spdlog ALIAS spdlog)\n"
      "find_package(mla_dtype REQUIRED)\n")
 run(${configure_refused})

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Inside a parent that has its own standard and warnings (parent/): with its own fmt and spdlog
-# targets, where nothing is left behind; and with the system's, where it exports a library that links
+# targets, where nothing is left behind; and with the system's, as CMake 3.22 does, where it exports a library that links
 # this one, for another project to find.
 include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
 set(build "${WORK}/own_targets-build")
@@ -18,7 +18,8 @@ file(REMOVE_RECURSE "${prefix}")
 run(${CMAKE_COMMAND} --install "${build}")
 expect("something is installed unasked" NOT EXISTS "${prefix}")
 
-build("${CASES}/parent" "${build}" ${arguments} -DMLA_DTYPE_INSTALL=ON -DEXPORT_ENGINE=ON)
+build("${CASES}/parent" "${build}" ${arguments} -DMLA_DTYPE_INSTALL=ON -DEXPORT_ENGINE=ON
+      ${as_cmake_3_22})
 run(${CMAKE_COMMAND} --install "${build}")
 build("${CASES}/exported" "${WORK}/exported-build" "-DMAIN=${WORK}/add_subdirectory/main.cpp"
       "-DCMAKE_PREFIX_PATH=${prefix}")

@@ -16,7 +16,7 @@
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/plan_question.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -31,7 +31,7 @@ using ::testing::HasSubstr;
 using testing::InjectedPlan;
 using ::testing::IsEmpty;
 using testing::make_config;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -67,18 +67,18 @@ TEST(AttentionPlan, AnInjectedPredicateAnswersAlone) {
   config.parallel_config.decode_context_parallel_size = 4;
   for (const bool supports : {true, false}) {
     InjectedPlan injected(true, supports, true);
-    RecordingLogger output;
-    injected.env.log = std::make_shared<OnceLog>(output.logger);
+    RecordingLog output;
+    injected.env.log = output.log;
     const AttentionPlan plan = injected.plan(config);
     const auto alone = explain_prefill_query_data_type(config, bf16, injected.env);
     EXPECT_EQ(to_string(plan.prefill), to_string(alone));
     EXPECT_EQ(plan.prefill.data_type, supports ? e4m3 : bf16);
     EXPECT_EQ(plan.prefill_query.data_type, plan.prefill.data_type);
     determine_prefill_query_data_type(config, bf16, injected.env);
-    const auto records = output.sink->records();
+    const auto records = output.records();
     injected.env.log->reset();
     log_attention_plan(plan, injected.env);
-    EXPECT_EQ(output.sink->records().at(records.size()), records.at(0));
+    EXPECT_EQ(output.records().at(records.size()), records.at(0));
   }
 }
 

@@ -27,7 +27,7 @@ using testing::InjectedPlan;
 using ::testing::IsEmpty;
 using testing::make_config;
 using testing::Question;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -117,7 +117,7 @@ TEST(AttentionPlan, WhatWritesOnlyBfloat16DoesNotServeFloat16) {
     EngineConfig config = question.config;
     config.attention_config.mla_prefill_backend = is_open ? "" : "FLASHINFER";
     Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
-    env.log = std::make_shared<OnceLog>(RecordingLogger().logger);
+    env.log = RecordingLog().log;
     EXPECT_EQ(determine_prefill_query_data_type(config, fp16, env), is_open ? e4m3 : fp16);
     EXPECT_EQ(select_prefill_backend(config, fp16, env).takes_fp8_queries, is_open);
     EXPECT_EQ(explain_prefill_query_data_type(config, fp16, env).prefill_backend,

@@ -14,7 +14,7 @@
 #include "support/expect_invalid.h"
 #include "support/injected_engine.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -25,7 +25,7 @@ using testing::expect_invalid;
 using testing::info;
 using testing::InjectedEngine;
 using testing::make_config;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::records_of;
 using testing::row_2;
 using ::testing::SizeIs;
@@ -138,7 +138,7 @@ TEST(Explain, AutoMeansWhatTheCheckpointWasQuantizedFor) {
   EngineConfig config = make_config("auto", true);
   config.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
   Environment env = make_environment(cuda(10, 0), "FLASHINFER");
-  env.log = std::make_shared<OnceLog>(RecordingLogger().logger);
+  env.log = RecordingLog().log;
   const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
   EXPECT_EQ(explanation.data_type, DataType::float8_e4m3fn);
   EXPECT_EQ(explanation.kv_cache_dtype.requested, "auto");

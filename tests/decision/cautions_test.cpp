@@ -11,7 +11,7 @@
 #include <string>
 
 #include "support/plan_question.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -81,13 +81,13 @@ TEST(Cautions, OfFp8QueriesWithoutFp8Units) {
 TEST(Cautions, AreLoggedOnce) {
   Question question = deepseek_v3();
   question.config.cache_config.k_and_v_scales_differ = true;
-  const testing::RecordingLogger recording;
+  const testing::RecordingLog recording;
   Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
-  env.log = std::make_shared<OnceLog>(recording.logger);
+  env.log = recording.log;
   const AttentionPlan plan = question.plan();
   EXPECT_TRUE(log_attention_plan(plan, env));
   EXPECT_FALSE(log_attention_plan(plan, env));
-  const auto records = recording.sink->records();
+  const auto records = recording.records();
   EXPECT_EQ(std::count(records.begin(), records.end(),
                        testing::warning(sentence(plan, CautionKind::unequal_scales))),
             1);

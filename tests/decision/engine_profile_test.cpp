@@ -17,7 +17,7 @@
 #include "support/expect_invalid.h"
 #include "support/follow.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -179,8 +179,8 @@ TEST(EngineProfile, OfTheEnginesOwn) {
 
 // One log for both ways: what was said of one is not taken for said of the other.
 TEST(EngineProfile, TheWayCountsForWhatWasSaid) {
-  testing::RecordingLogger output;
-  const auto log = std::make_shared<OnceLog>(output.logger);
+  testing::RecordingLog output;
+  const auto log = output.log;
   EngineProfile engine = vllm_engine();
   for (const auto selection : {BackendSelection::first_usable, BackendSelection::first_with_fp8}) {
     engine.selection = selection;
@@ -190,9 +190,9 @@ TEST(EngineProfile, TheWayCountsForWhatWasSaid) {
       determine_prefill_query_data_type(make_config("fp8", true), bf16, env);
     }
   }
-  ASSERT_THAT(output.sink->records(), SizeIs(2));
-  EXPECT_THAT(output.sink->records()[0].text, StartsWith(row_2));
-  EXPECT_EQ(output.sink->records()[1], info(row_1));
+  ASSERT_THAT(output.records(), SizeIs(2));
+  EXPECT_THAT(output.records()[0].text, StartsWith(row_2));
+  EXPECT_EQ(output.records()[1], info(row_1));
 }
 
 }  // namespace

@@ -23,7 +23,7 @@
 #include "support/h100.h"
 #include "support/injected_engine.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -40,7 +40,7 @@ using ::testing::IsEmpty;
 using testing::make_config;
 using testing::predicted;
 using testing::Record;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::row_1;
 using testing::row_2;
 using testing::row_3;
@@ -68,7 +68,7 @@ TEST(ExpectedIsl, EveryModeFlagFactAndPrediction) {
                          << ", quantized " << quantized << ", supports " << supports << ", speedup "
                          << speedup.value_or(0));
             std::vector<std::string> asked;
-            RecordingLogger output;
+            RecordingLog output;
             Environment env = injected_environment(quantized, supports, &asked);
             if (speedup) {
               env.predict_prefill_speedup = [&](const EngineConfig&, std::int64_t isl) {
@@ -76,7 +76,7 @@ TEST(ExpectedIsl, EveryModeFlagFactAndPrediction) {
                 return *speedup;
               };
             }
-            env.log = std::make_shared<OnceLog>(output.logger);
+            env.log = output.log;
             const auto config = with_isl(make_config("fp8", flag), 3000, mode);
 
             const bool requested = mode == Mode::automatic ? speedup > 1 : flag;
@@ -112,7 +112,7 @@ TEST(ExpectedIsl, EveryModeFlagFactAndPrediction) {
             } else if (outcome == Outcome::available_but_off && (!speedup || *speedup >= 1.02)) {
               expected.push_back(warning(row_3));
             }
-            const auto records = output.sink->records();
+            const auto records = output.records();
             ASSERT_EQ(records.size(), expected.size());
             for (std::size_t i = 0; i < records.size(); ++i) {
               EXPECT_EQ(records[i].level, expected[i].level);
@@ -151,13 +151,13 @@ TEST(ExpectedIsl, WhatCannotRunOtherwiseIsNotAdvisedAgainst) {
   asm_backend.name = "AITER_ASM";
   asm_backend.fp8_queries = Fp8Queries::required;
   asm_backend.fp8_kv_cache_dtypes = {"fp8"};
-  RecordingLogger output;
+  RecordingLog output;
   Environment env = make_environment(rocm("gfx950"), {asm_backend});
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   env.predict_prefill_speedup = make_prefill_speedup_predictor(h100_prefill_cost_model());
   EXPECT_EQ(determine_prefill_query_data_type(with_isl(make_config("fp8", true), 256), bf16, env),
             e4m3);
-  EXPECT_THAT(output.sink->records(), ElementsAre(info(row_1)));
+  EXPECT_THAT(output.records(), ElementsAre(info(row_1)));
 
   // The mode `automatic` is a plain rule: predicted to be slower, FP8 is not asked for.
   auto automatic = with_isl(make_config("fp8", false), 256, Mode::automatic);

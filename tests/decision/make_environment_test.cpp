@@ -16,7 +16,7 @@
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -30,7 +30,7 @@ using testing::info;
 using ::testing::IsEmpty;
 using testing::make_config;
 using testing::make_platform;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::records_of;
 using testing::row_1;
 using testing::row_2;
@@ -56,22 +56,22 @@ TEST(MakeEnvironment, AnUnknownBackendIsRefused) {
 }
 
 TEST(MakeEnvironment, AnUnknownKvCacheDtypeIsRefusedAndNothingLogged) {
-  RecordingLogger output;
+  RecordingLog output;
   Environment env = make_environment(cuda(10, 0), "FLASHINFER");
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   expect_invalid(
       [&] {
         determine_prefill_query_data_type(make_config("fp8_e4m4", true), DataType::bfloat16, env);
       },
       AllOf(StartsWith("cache_dtype: \"fp8_e4m4\""), HasSubstr("accepted: fp8_e4m3 (nearest), ")));
-  EXPECT_THAT(output.sink->records(), IsEmpty());
+  EXPECT_THAT(output.records(), IsEmpty());
 }
 
 // What the built-in predicate says of the device must not outlive it.
 TEST(MakeEnvironment, APredicatePutInItsPlaceKnowsBetter) {
-  RecordingLogger output;
+  RecordingLog output;
   Environment env = make_environment(cuda(9, 0), "FLASHINFER");
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   env.backend_supports_prefill_query_quantization = [](const EngineConfig&, DataType) -> Support {
     return true;
   };
@@ -79,14 +79,14 @@ TEST(MakeEnvironment, APredicatePutInItsPlaceKnowsBetter) {
   EXPECT_EQ(determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, env),
             DataType::float8_e4m3fn);
   EXPECT_THAT(
-      output.sink->records(),
+      output.records(),
       ElementsAre(info(row_2 + " The KV cache is not quantized: the KV-cache dtype is \"auto\"."),
                   info(row_1)));
 }
 
 TEST(MakeEnvironment, AnEngineMayKnowFormatsOfItsOwn) {
   Environment env = make_environment(cuda(10, 0), "FLASHINFER");
-  env.log = std::make_shared<OnceLog>(RecordingLogger().logger);
+  env.log = RecordingLog().log;
   env.is_quantized_kv_cache = [](std::string_view cache_dtype) {
     if (cache_dtype == "my_format") return true;
     const auto format = parse_kv_cache_dtype(cache_dtype);
@@ -202,9 +202,9 @@ TEST(MakeEnvironment, AsksForAvailabilityOnceAndNeverAgain) {
 }
 
 TEST(MakeEnvironment, ABackendThatIsNoneIsRefusedBeforeAnythingIsSaid) {
-  RecordingLogger output;
+  RecordingLog output;
   Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   for (const char* cache_dtype : {"fp8", "auto"}) {
     EngineConfig config = make_config(cache_dtype, true);
     config.attention_config.mla_prefill_backend = "FLASHINFRE";
@@ -215,7 +215,7 @@ TEST(MakeEnvironment, ABackendThatIsNoneIsRefusedBeforeAnythingIsSaid) {
     expect_invalid([&] { return explain_prefill_query_data_type(config, DataType::bfloat16, env); },
                    expected);
   }
-  EXPECT_THAT(output.sink->records(), IsEmpty());
+  EXPECT_THAT(output.records(), IsEmpty());
   expect_invalid([] { return make_environment(cuda(10, 0), std::vector<PrefillBackend>()); },
                  StartsWith("prefill backends: none"));
 }

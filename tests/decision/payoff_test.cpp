@@ -16,7 +16,7 @@
 #include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -30,7 +30,7 @@ using ::testing::IsEmpty;
 using testing::make_config;
 using ::testing::Not;
 using testing::Record;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using ::testing::StartsWith;
 
 constexpr char b200[] = "NVIDIA B200";
@@ -49,10 +49,10 @@ EngineConfig choosing(const std::string& backend, bool flag) {
 }
 
 std::vector<Record> records(const EngineConfig& config, Environment env) {
-  RecordingLogger recording;
-  env.log = std::make_shared<OnceLog>(recording.logger);
+  RecordingLog recording;
+  env.log = recording.log;
   for (int layer = 0; layer < 3; ++layer) determine_prefill_query_data_type(config, bf16, env);
-  return recording.sink->records();
+  return recording.records();
 }
 
 // Row 3 recommends FP8 from ISL 4K on, where it makes vLLM's module 22 % slower.
@@ -82,7 +82,7 @@ TEST(Payoff, Row1SaysItInAnInfoOnce) {
   const auto all = records(choosing("TRTLLM_RAGGED", true), make_env(vllm_engine(), b200));
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(all[0], testing::info(testing::row_1));
-  EXPECT_EQ(all[1].level, spdlog::level::info);
+  EXPECT_EQ(all[1].level, LogLevel::info);
   EXPECT_THAT(all[1].text, StartsWith("On this device (NVIDIA B200) FP8 prefill with "));
 }
 
@@ -221,10 +221,10 @@ TEST(Payoff, IsLoggedByAllDoorsAlike) {
   Environment env = make_env(vllm_engine(), b200);
   const auto expected = records(config, env);
   const auto logged_by = [&](auto log_it) {
-    RecordingLogger recording;
-    env.log = std::make_shared<OnceLog>(recording.logger);
+    RecordingLog recording;
+    env.log = recording.log;
     log_it();
-    return recording.sink->records();
+    return recording.records();
   };
   EXPECT_EQ(logged_by([&] {
               log_prefill_query(evaluate_prefill_query(config, bf16, env), config, bf16, env);
@@ -241,14 +241,14 @@ TEST(Payoff, IsLoggedByAllDoorsAlike) {
 
 // Of two devices in one process each has its own.
 TEST(Payoff, OfTwoDevicesIsSaidOfEach) {
-  RecordingLogger recording;
-  const auto log = std::make_shared<OnceLog>(recording.logger);
+  RecordingLog recording;
+  const auto log = recording.log;
   for (const char* device : {"B200", "GB200"}) {
     Environment env = make_env(vllm_engine(), device);
     env.log = log;
     determine_prefill_query_data_type(choosing("TRTLLM_RAGGED", true), bf16, env);
   }
-  EXPECT_THAT(recording.sink->records(), ::testing::SizeIs(3));
+  EXPECT_THAT(recording.records(), ::testing::SizeIs(3));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@
 #include "support/engine_config.h"
 #include "support/expect_invalid.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -72,9 +72,9 @@ TEST(Faults, AFloat16ModelGetsOneAnswerFromEveryFunction) {
     EXPECT_EQ(select_prefill_backend(config, fp16, platform).name, backend);
     EXPECT_EQ(prefill_backend_supports(config, fp16, env).supported, is_fp8(expected));
     EXPECT_EQ(evaluate_prefill_query(config, fp16, env).data_type, expected);
-    testing::RecordingLogger output;
+    testing::RecordingLog output;
     Environment speaking = env;
-    speaking.log = std::make_shared<OnceLog>(output.logger);
+    speaking.log = output.log;
     EXPECT_EQ(determine_prefill_query_data_type(config, fp16, speaking), expected);
     const auto explanation = explain_prefill_query_data_type(config, fp16, env);
     EXPECT_EQ(explanation.prefill_backend, backend);

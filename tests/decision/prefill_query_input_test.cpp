@@ -17,7 +17,7 @@
 #include "support/expect_invalid.h"
 #include "support/injected_engine.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -125,9 +125,9 @@ TEST(PrefillQuery, DimensionsAndModeAreChecked) {
 
 // Whoever logs a decision of their own making is checked like one who asks for it.
 TEST(PrefillQuery, ADecisionThatCannotBeIsNotLogged) {
-  testing::RecordingLogger output;
+  testing::RecordingLog output;
   Environment env = make_environment(cuda(10, 0), "TRTLLM_RAGGED");
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   const auto log = [&](const PrefillQueryDecision& decision, const char* cache_dtype = "fp8") {
     return [&env, decision, cache_dtype] {
       log_prefill_query(decision, make_config(cache_dtype, true), DataType::bfloat16, env);
@@ -152,7 +152,7 @@ TEST(PrefillQuery, ADecisionThatCannotBeIsNotLogged) {
   plan.prefill.outcome = PrefillQueryOutcome::request_refused;
   env.refused_request_level = static_cast<LogLevel>(9);
   expect_invalid([&] { log_attention_plan(plan, env); }, StartsWith("refused_request_level: "));
-  EXPECT_THAT(output.sink->records(), IsEmpty());
+  EXPECT_THAT(output.records(), IsEmpty());
 }
 
 TEST(PrefillQuery, WhatAPredicateThrowsReachesTheCallerAndNothingIsSaid) {

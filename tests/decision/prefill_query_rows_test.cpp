@@ -15,7 +15,7 @@
 #include "support/engine_config.h"
 #include "support/injected_engine.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {

@@ -15,7 +15,7 @@
 #include "support/engine_config.h"
 #include "support/every_setting.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {

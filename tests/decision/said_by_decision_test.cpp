@@ -6,7 +6,6 @@
 #include <gmock/gmock.h>
 #include <mla_dtype/attention_plan.h>
 #include <mla_dtype/prefill_query.h>
-#include <spdlog/logger.h>
 
 #include <atomic>
 #include <cstddef>
@@ -21,7 +20,7 @@
 #include "support/engine_config.h"
 #include "support/exactly_once.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -49,13 +48,13 @@ class SaidByDecision : public ::testing::Test {
   Environment make(const char* backend, const Platform& platform = cuda(10, 0)) const {
     return on_log(make_environment(platform, backend));
   }
-  std::vector<Record> records() { return output.sink->records(); }
+  std::vector<Record> records() { return output.records(); }
   static void determine(const EngineConfig& config, const Environment& env) {
     determine_prefill_query_data_type(config, bf16, env);
   }
 
-  testing::RecordingLogger output;
-  std::shared_ptr<OnceLog> log = std::make_shared<OnceLog>(output.logger);
+  testing::RecordingLog output;
+  const std::shared_ptr<OnceLog> log = output.log;
   const EngineConfig on = make_config("fp8", true);
   const EngineConfig off = make_config("fp8", false);
 };
@@ -127,55 +126,6 @@ TEST_F(SaidByDecision, DecisionsTakeNoRoomFromTexts) {
   EXPECT_THAT(records(), SizeIs(room));
 }
 
-TEST_F(SaidByDecision, EachOfRow1sRecordsMayBeHeldBackAlone) {
-  Environment env = make("TRTLLM_RAGGED");
-  env.predict_prefill_speedup = [](const EngineConfig&, std::int64_t) { return 0.8; };
-  EngineConfig config = on;
-  config.attention_config.expected_isl = 1024;
-  const auto does_not_pay = HasSubstr("do not pay");
-  output.logger->set_level(spdlog::level::warn);
-  determine(config, env);
-  ASSERT_THAT(records(), SizeIs(1));
-  EXPECT_EQ(records()[0].level, spdlog::level::warn);
-  EXPECT_THAT(records()[0].text, does_not_pay);
-  output.logger->set_level(spdlog::level::info);
-  determine(config, env);
-  determine(config, env);
-  ASSERT_THAT(records(), SizeIs(2));
-  EXPECT_EQ(records()[1], info(row_1));
-
-  // Where another decision said the first, the second is still to be said.
-  log->reset();
-  output.sink->clear();
-  determine(on, env);
-  determine(config, env);
-  ASSERT_THAT(records(), SizeIs(2));
-  EXPECT_EQ(records()[0], info(row_1));
-  EXPECT_THAT(records()[1].text, does_not_pay);
-}
-
-TEST_F(SaidByDecision, WhatALevelOrARankHeldBackMayBeSaidLater) {
-  const auto decide = [&] {
-    determine(on, make("TRTLLM_RAGGED"));
-    determine(on, make("FLASH_ATTN"));
-  };
-  output.logger->set_level(spdlog::level::warn);
-  decide();
-  output.logger->set_level(spdlog::level::info);
-  output.sink->set_level(spdlog::level::err);
-  decide();
-  output.sink->set_level(spdlog::level::trace);
-  log->set_rank({/*global_rank=*/1, /*local_rank=*/1});
-  decide();
-  EXPECT_THAT(records(), IsEmpty());
-  log->set_rank({/*global_rank=*/8, /*local_rank=*/0});
-  decide();
-  decide();
-  ASSERT_THAT(records(), SizeIs(2));
-  EXPECT_EQ(records()[0], info(row_1));
-  EXPECT_THAT(records()[1].text, StartsWith(row_2));
-}
-
 TEST_F(SaidByDecision, AResetForgetsDecisionAndText) {
   const Environment env = make("TRTLLM_RAGGED");
   for (const std::size_t expected : {1U, 2U, 3U}) {
@@ -192,9 +142,9 @@ TEST_F(SaidByDecision, AResetForgetsDecisionAndText) {
 
 TEST_F(SaidByDecision, AResetDuringTheWriteForgetsBothToo) {
   bool resets = true;
-  output.logger->sinks().push_back(testing::make_callback_sink([&](const auto&) {
+  output.then([&] {
     if (resets) log->reset();
-  }));
+  });
   const Environment env = make("TRTLLM_RAGGED");
   determine(on, env);
   determine(on, env);
@@ -207,8 +157,7 @@ TEST_F(SaidByDecision, AResetDuringTheWriteForgetsBothToo) {
 // A key without its text, or a text without its key, would lose the record or say it again.
 TEST_F(SaidByDecision, UnderThreadsAResetLosesNothing) {
   // So that a reset meets records that are written and not yet counted as said.
-  output.logger->sinks().push_back(
-      testing::make_callback_sink([](const auto&) { std::this_thread::yield(); }));
+  output.then([] { std::this_thread::yield(); });
   const std::vector<Environment> envs = {make("FLASH_ATTN"), make("TRTLLM_RAGGED"),
                                          make("FLASH_ATTN", cuda(9, 0))};
   const EngineConfig configs[] = {on, off, make_config("auto", true), make_config("nvfp4", true)};
@@ -243,14 +192,14 @@ TEST_F(SaidByDecision, UnderThreadsAResetLosesNothing) {
   for (int round = 0; round < round_count; ++round) {
     line.wait();
     for (int reset = 0; reset < 50; ++reset) log->reset();
-    output.sink->clear();
+    output.clear();
     log->reset();
     is_last_reset_done = true;
     line.wait();
     std::multiset<std::string> said;
     for (const Record& record : records()) said.insert(record.text);
     for (const std::string& text : expected) lost += said.count(text) == 0 ? 1 : 0;
-    output.sink->clear();
+    output.clear();
     decide_all();
     repeated += static_cast<int>(records().size());
     is_last_reset_done = false;
@@ -270,7 +219,7 @@ TEST_F(SaidByDecision, APlansRecordIsTheDecisions) {
       config.cache_config.kv_scales = KvScales::calibrated;
       for (const bool plan_first : {true, false}) {
         log->reset();
-        output.sink->clear();
+        output.clear();
         const auto plan = plan_attention_data_types(config, bf16, env, decode);
         if (!plan_first) determine(config, env);
         const std::size_t before = records().size();

@@ -15,7 +15,7 @@
 #include "support/follow.h"
 #include "support/plan_question.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {

@@ -14,7 +14,7 @@
 #include "support/engine_on_device.h"
 #include "support/expect_invalid.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -129,6 +130,27 @@ TEST_F(SinkWithoutMemory, WithoutATableNothingIsWritten) {
   EXPECT_EQ(written, 0);
   EXPECT_TRUE(write());
   EXPECT_EQ(written, 1);
+}
+
+TEST_F(SinkWithoutMemory, OnceLogAndOnceSinkAreMadeOrNot) {
+  const auto logger = make_logger(make_sink());
+  const auto make = [](auto call) {
+    return at_every_allocation([&](long n, bool and_after) {
+      with_fault(n, and_after, [&] {
+        call();
+        return true;
+      });
+    });
+  };
+  EXPECT_GT(make([&] { OnceLog{logger}; }), 0);
+  EXPECT_GT(make([&] { OnceSink{logger->sinks()}; }), 0);
+  const auto refused = [] {
+    try {
+      OnceSink({nullptr});
+    } catch (const std::invalid_argument&) {
+    }
+  };
+  EXPECT_GT(make(refused), 0);
 }
 
 }  // namespace

@@ -5,8 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <mla_dtype/mla_dtype.h>
-#include <mla_dtype/once_sink.h>
-#include <spdlog/spdlog.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,18 +20,17 @@
 
 #include "faults/failing_memory.h"
 #include "support/engine_config.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
 
 using testing::at_every_allocation;
 using ::testing::Contains;
-using testing::make_callback_sink;
 using testing::make_config;
 using testing::memory;
 using testing::Record;
-using testing::RecordingSink;
+using testing::RecordingLog;
 using testing::Suspended;
 using testing::with_fault;
 
@@ -58,17 +55,17 @@ const std::string long_reason =
 // that the log has its memory, and the order of the records is what it is in a healthy process.
 struct Engine {
   explicit Engine(Environment environment) : env(std::move(environment)) {
-    env.log = std::make_shared<OnceLog>(logger);
+    env.log = std::make_shared<OnceLog>(write);
     env.log->info_once(LogScope::local, "the engine's own");
-    sink->clear();
+    output.clear();
   }
 
-  std::shared_ptr<RecordingSink> sink = std::make_shared<RecordingSink>();
-  std::shared_ptr<spdlog::logger> logger = std::make_shared<spdlog::logger>(
-      "engine", make_callback_sink([sink = sink](const spdlog::details::log_msg& msg) {
-        const Suspended own;
-        sink->log(msg);
-      }));
+  RecordingLog output;
+  std::function<void(LogLevel, std::string_view)> write = [output = output](LogLevel level,
+                                                                            std::string_view text) {
+    const Suspended own;
+    output.write(level, text);
+  };
   Environment env;
 };
 
@@ -88,16 +85,16 @@ int expect_sound(const std::function<Environment()>& make_environment, Call call
   Engine healthy(make_environment());
   const auto answer = [&](Engine& engine) { return answer_of([&] { return call(engine); }); };
   const std::string expected = answer(healthy);
-  const std::vector<Record> expected_records = healthy.sink->records();
+  const std::vector<Record> expected_records = healthy.output.records();
   return at_every_allocation([&](long n, bool and_after) {
     Engine engine(make_environment());
     const auto given = with_fault(n, and_after, [&] { return answer(engine); });
     EXPECT_EQ(given.value_or(expected), expected);
-    for (const Record& record : engine.sink->records()) {
+    for (const Record& record : engine.output.records()) {
       EXPECT_THAT(expected_records, Contains(record));
     }
     EXPECT_EQ(answer(engine), expected);
-    EXPECT_EQ(engine.sink->records(), expected_records);
+    EXPECT_EQ(engine.output.records(), expected_records);
   });
 }
 
@@ -272,19 +269,16 @@ TEST(BadAlloc, RanksThatDisagree) {
   EXPECT_GT(expect_sound([] { return Environment(); }, check), 10);
 }
 
-TEST(BadAlloc, OnceLogAndOnceSinkAreMadeOrNot) {
-  const auto make = [](auto call) {
+TEST(BadAlloc, AOnceLogIsMadeOrNot) {
+  const auto make = [](RankInfo rank) {
     return expect_sound([] { return Environment(); },
-                        [&](Engine& engine) {
-                          call(engine.logger);
+                        [=](Engine& engine) {
+                          OnceLog(engine.write, rank);
                           return std::string();
                         });
   };
-  using Logger = std::shared_ptr<spdlog::logger>;
-  EXPECT_GT(make([](const Logger& logger) { OnceLog{logger}; }), 0);
-  EXPECT_GT(make([](const Logger& logger) { OnceLog(logger, {-1, 0}); }), 0);
-  EXPECT_GT(make([](const Logger& logger) { OnceSink{logger->sinks()}; }), 0);
-  EXPECT_GT(make([](const Logger&) { OnceSink({nullptr}); }), 0);
+  EXPECT_GT(make({}), 0);
+  EXPECT_GT(make({-1, 0}), 0);
 }
 
 }  // namespace

@@ -18,7 +18,7 @@
 #include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -27,7 +27,7 @@ using testing::bf16;
 using ::testing::ElementsAre;
 using testing::info;
 using testing::make_config;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::row_1;
 using ::testing::SizeIs;
 
@@ -50,12 +50,12 @@ struct Engine {
       asked(Predicate::decode_backend);
       return true;
     };
-    env.log = log != nullptr ? std::move(log) : std::make_shared<OnceLog>(output.logger);
+    env.log = log != nullptr ? std::move(log) : output.log;
   }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  RecordingLogger output;
+  RecordingLog output;
   std::function<void(Predicate)> asked = [](Predicate) {};
   Environment env;
   DecodeEnvironment decode;
@@ -151,7 +151,7 @@ TEST(Predicates, MayThrowAtAnyCallFromAnywhere) {
             }
             EXPECT_EQ(calls, call) << "asked once a call";
             const bool said = question.logs && (call > 1 || bad_call > 1);
-            EXPECT_THAT(engine.output.sink->records(), SizeIs(said ? 1 : 0));
+            EXPECT_THAT(engine.output.records(), SizeIs(said ? 1 : 0));
           }
         }
       }
@@ -201,7 +201,7 @@ TEST(Predicates, MayCallBackIntoTheLibrary) {
       };
       EXPECT_EQ(question.ask(engine), expected);
       EXPECT_EQ(answers, question.asks.size());
-      EXPECT_THAT(engine.output.sink->records(), SizeIs(question.logs || inner.logs ? 1 : 0));
+      EXPECT_THAT(engine.output.records(), SizeIs(question.logs || inner.logs ? 1 : 0));
     }
   }
 }
@@ -214,10 +214,10 @@ TEST(Predicates, MayLogThemselves) {
     ++asked;
     log.info_once(LogScope::local, "asked");
     log.info_once(LogScope::local, row_1);  // the record that is to come
-    engine.output.logger->info("asked, time {}", asked);
+    engine.output.write(LogLevel::info, "asked, time " + std::to_string(asked));
   };
   for (int call = 0; call < 2; ++call) questions[0].ask(engine);
-  EXPECT_THAT(engine.output.sink->records(),
+  EXPECT_THAT(engine.output.records(),
               ElementsAre(info("asked"), info(row_1), info("asked, time 1"), info("asked, time 2"),
                           info("asked, time 3"), info("asked, time 4")));
 }
@@ -226,10 +226,10 @@ TEST(Predicates, MayResetTheLog) {
   Engine engine;
   engine.asked = [&](Predicate) { engine.env.log->reset(); };
   for (int call = 0; call < 2; ++call) questions[0].ask(engine);
-  EXPECT_THAT(engine.output.sink->records(), ElementsAre(info(row_1), info(row_1)));
+  EXPECT_THAT(engine.output.records(), ElementsAre(info(row_1), info(row_1)));
   engine.asked = [](Predicate) {};
   questions[0].ask(engine);
-  EXPECT_THAT(engine.output.sink->records(), SizeIs(2));
+  EXPECT_THAT(engine.output.records(), SizeIs(2));
 }
 
 // However long they take, nobody else waits: if one did, this would not end.
@@ -248,14 +248,14 @@ TEST(Predicates, ThatTakeTheirTimeHoldNobodyUp) {
       inside.get_future().wait();
       const Engine other(slow.env.log);
       for (const Question& any : questions) EXPECT_EQ(any.ask(other), any.ask(Engine()));
-      EXPECT_THAT(slow.output.sink->records(), ElementsAre(info(row_1)));
+      EXPECT_THAT(slow.output.records(), ElementsAre(info(row_1)));
       slow.env.log->set_rank({});
       slow.env.log->reset();
       EXPECT_TRUE(slow.env.log->info_once(LogScope::local, row_1));
       go_on.set_value();
       waiting.join();
       EXPECT_EQ(answer, question.ask(Engine()));
-      EXPECT_THAT(slow.output.sink->records(), ElementsAre(info(row_1), info(row_1)));
+      EXPECT_THAT(slow.output.records(), ElementsAre(info(row_1), info(row_1)));
     }
   }
 }

@@ -21,7 +21,7 @@
 #include "engine.h"
 #include "restatement/plan.h"
 #include "restatement/rules.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype::fuzz {
 
@@ -36,7 +36,7 @@ class Checker {
         decode_(make_decode(made, asked_)) {
     output_.log->reset();
     output_.log->set_rank({/*global_rank=*/made.local_rank, made.local_rank});
-    output_.recording.sink->clear();
+    output_.recording.clear();
     env_.log = output_.log;
   }
 
@@ -73,11 +73,11 @@ class Checker {
         if (advised) return {record, testing::warning("")};
         return {record};
       case PrefillQueryOutcome::request_refused:
-        if (made_.refused_request_level == LogLevel::warning) record.level = spdlog::level::warn;
+        if (made_.refused_request_level == LogLevel::warning) record.level = LogLevel::warning;
         return {record};
       case PrefillQueryOutcome::available_but_off:
         if (is_automatic(world_)) return {testing::info("")};
-        record.level = spdlog::level::warn;
+        record.level = LogLevel::warning;
         if (prediction(world_) && !advised) return {};
         return {record};
       case PrefillQueryOutcome::not_applicable:

@@ -17,7 +17,7 @@
 #include "engine.h"
 #include "restatement/plan.h"
 #include "restatement/rules.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype::fuzz {
 

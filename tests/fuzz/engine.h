@@ -21,7 +21,7 @@
 #include "restatement/rules.h"
 #include "restatement/tables.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype::fuzz {
 
@@ -40,12 +40,12 @@ struct Asked {
 };
 
 struct Output {
-  testing::RecordingLogger recording;
-  std::shared_ptr<OnceLog> log = std::make_shared<OnceLog>(recording.logger);
+  testing::RecordingLog recording;
+  std::shared_ptr<OnceLog> log = recording.log;
 
   std::vector<Record> take() {
-    auto records = recording.sink->records();
-    recording.sink->clear();
+    auto records = recording.records();
+    recording.clear();
     return records;
   }
 };

@@ -20,7 +20,7 @@
 #include "restatement/plan.h"
 #include "restatement/rules.h"
 #include "restatement/tables.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype::fuzz {
 

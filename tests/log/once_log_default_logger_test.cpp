@@ -4,7 +4,7 @@
 // where there is none, or be gone when a static destructor speaks.
 
 #include <gmock/gmock.h>
-#include <mla_dtype/once_log.h>
+#include <mla_dtype/prefill_query.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -15,7 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "support/engine_config.h"
 #include "support/exit_code_of.h"
+#include "support/record_texts.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
@@ -91,6 +93,18 @@ TEST_F(OnceLogDefaultLogger, TheDefaultLogIsOneAndTheSame) {
   EXPECT_TRUE(default_once_log().info_once(LogScope::local, "A"));
   EXPECT_FALSE(default_once_log().info_once(LogScope::local, "A"));
   EXPECT_THAT(output.sink->records(), ElementsAre(info("A")));
+}
+
+TEST_F(OnceLogDefaultLogger, SpeaksOfADecisionWithoutALog) {
+  RecordingLogger output;
+  spdlog::set_default_logger(output.logger);
+  default_once_log().reset();
+  const Environment env = make_environment(cuda(10, 0), "TRTLLM_RAGGED");
+  for (int call = 0; call < 3; ++call) {
+    determine_prefill_query_data_type(testing::make_config("fp8", true), DataType::bfloat16, env);
+  }
+  EXPECT_THAT(output.sink->records(), ElementsAre(info(testing::row_1)));
+  default_once_log().reset();
 }
 
 // Also what a static destructor or an exit handler has to say.

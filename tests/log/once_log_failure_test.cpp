@@ -16,7 +16,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "support/once_log_fixture.h"
+#include "support/once_log_over_spdlog.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
@@ -26,7 +26,7 @@ using ::testing::ElementsAre;
 using testing::info;
 using testing::make_callback_logger;
 
-using OnceLogFailure = testing::OnceLogFixture;
+using OnceLogFailure = testing::OnceLogOverSpdlog;
 
 TEST_F(OnceLogFailure, ASinksStdExceptionIsSpdlogsToSwallowAndCountsAsSaid) {
   int failures = 0;

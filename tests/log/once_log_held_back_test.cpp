@@ -9,7 +9,7 @@
 
 #include <memory>
 
-#include "support/once_log_fixture.h"
+#include "support/once_log_over_spdlog.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
@@ -21,7 +21,7 @@ using ::testing::IsEmpty;
 using testing::RecordingSink;
 using testing::warning;
 
-using OnceLogHeldBack = testing::OnceLogFixture;
+using OnceLogHeldBack = testing::OnceLogOverSpdlog;
 
 TEST_F(OnceLogHeldBack, WhatTheLoggersLevelHeldBackMayBeSaidLater) {
   output.logger->set_level(spdlog::level::warn);

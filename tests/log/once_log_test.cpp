@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <mla_dtype/once_log.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -19,7 +18,7 @@
 #include "support/exit_code_of.h"
 #include "support/expect_invalid.h"
 #include "support/once_log_fixture.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -32,8 +31,6 @@ using testing::expect_invalid;
 using ::testing::HasSubstr;
 using testing::info;
 using ::testing::IsEmpty;
-using testing::make_callback_logger;
-using testing::RecordingSink;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 using testing::warning;
@@ -46,7 +43,7 @@ TEST_F(OnceLogTest, SaysEachThingOnce) {
   EXPECT_FALSE(say("A"));
   EXPECT_FALSE(say("B"));
   EXPECT_FALSE(say("A"));
-  EXPECT_THAT(output.sink->records(), ElementsAre(info("A"), info("B")));
+  EXPECT_THAT(output.records(), ElementsAre(info("A"), info("B")));
 }
 
 TEST_F(OnceLogTest, ALevelDoesNotSilenceTheOther) {
@@ -54,7 +51,7 @@ TEST_F(OnceLogTest, ALevelDoesNotSilenceTheOther) {
   EXPECT_TRUE(log.warning_once(LogScope::process, "A"));
   EXPECT_FALSE(log.info_once(LogScope::process, "A"));
   EXPECT_FALSE(log.warning_once(LogScope::process, "A"));
-  EXPECT_THAT(output.sink->records(), ElementsAre(info("A"), warning("A")));
+  EXPECT_THAT(output.records(), ElementsAre(info("A"), warning("A")));
 }
 
 TEST_F(OnceLogTest, AScopeDoesNotSilenceAnother) {
@@ -63,7 +60,7 @@ TEST_F(OnceLogTest, AScopeDoesNotSilenceAnother) {
 }
 
 TEST_F(OnceLogTest, ALogDoesNotSilenceAnother) {
-  OnceLog other(output.logger);
+  OnceLog other(output.write);
   EXPECT_TRUE(say("A"));
   EXPECT_TRUE(other.info_once(LogScope::process, "A"));
 }
@@ -77,7 +74,7 @@ TEST_F(OnceLogTest, MessagesAreWrittenAsTheyAre) {
                                std::string(100'000, 'x') + 'y'};
   for (const std::string& text : texts) EXPECT_TRUE(say(text));
   for (const std::string& text : texts) EXPECT_FALSE(say(text));
-  const auto records = output.sink->records();
+  const auto records = output.records();
   ASSERT_THAT(records, SizeIs(std::size(texts)));
   for (std::size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i].text, texts[i]);
   EXPECT_FALSE(log.info_once(LogScope::process, std::string_view{})) << "the empty text, said";
@@ -98,18 +95,6 @@ TEST_F(OnceLogTest, TextsOfAllLengthsAreTold) {
   }
 }
 
-TEST_F(OnceLogTest, TheLoggersNamePatternAndSinksHoldAlsoWhenChanged) {
-  output.logger->set_pattern("%n %l %v");
-  say("A");
-  output.logger->set_pattern("%v!");
-  say("B");
-  const auto second = std::make_shared<RecordingSink>();
-  output.logger->sinks() = {second};
-  say("C");
-  EXPECT_THAT(output.sink->lines(), ElementsAre("engine info A\n", "B!\n"));
-  EXPECT_THAT(second->records(), ElementsAre(info("C")));
-}
-
 TEST_F(OnceLogTest, RanksSpeakInTheirScopes) {
   // global rank, local rank -> process, local, global
   const std::map<std::pair<int, int>, std::tuple<bool, bool, bool>> expected = {
@@ -122,8 +107,8 @@ TEST_F(OnceLogTest, RanksSpeakInTheirScopes) {
     RankInfo rank;
     rank.global_rank = ranks.first;
     rank.local_rank = ranks.second;
-    OnceLog made_so(output.logger, rank);
-    OnceLog set_so(output.logger);
+    OnceLog made_so(output.write, rank);
+    OnceLog set_so(output.write);
     set_so.set_rank(rank);
     for (OnceLog* each : {&made_so, &set_so}) {
       EXPECT_EQ(each->info_once(LogScope::process, "A"), std::get<0>(speaks));
@@ -139,8 +124,8 @@ TEST_F(OnceLogTest, NegativeRanksAreRefused) {
   bad_global.global_rank = -7;
   const auto local = AllOf(StartsWith("local_rank: -1"), HasSubstr("accepted: 0 and above"));
   const auto global = AllOf(StartsWith("global_rank: -7"), HasSubstr("accepted: 0 and above"));
-  expect_invalid([&] { OnceLog(output.logger, bad_local); }, local);
-  expect_invalid([&] { OnceLog(output.logger, bad_global); }, global);
+  expect_invalid([&] { OnceLog(output.write, bad_local); }, local);
+  expect_invalid([&] { OnceLog(output.write, bad_global); }, global);
   expect_invalid([&] { log.set_rank(bad_local); }, local);
   expect_invalid([&] { log.set_rank(bad_global); }, global);
   EXPECT_TRUE(log.info_once(LogScope::local, "A")) << "the rank stays what it was";
@@ -154,7 +139,7 @@ TEST_F(OnceLogTest, ScopesOutOfRangeAreRefused) {
     expect_invalid([&] { log.info_once(scope, "A"); }, expected);
     expect_invalid([&] { log.warning_once(scope, "A"); }, expected);
   }
-  EXPECT_THAT(output.sink->records(), IsEmpty());
+  EXPECT_THAT(output.records(), IsEmpty());
 }
 
 TEST_F(OnceLogTest, ResetForgetsEveryScope) {
@@ -168,9 +153,9 @@ TEST_F(OnceLogTest, ResetForgetsEveryScope) {
 TEST_F(OnceLogTest, AResetWhileARecordIsWrittenForgetsItToo) {
   OnceLog* resetting = nullptr;
   int writes = 0;
-  OnceLog made(make_callback_logger([&](const spdlog::details::log_msg&) {
+  OnceLog made([&](LogLevel, std::string_view) {
     if (++writes == 1) resetting->reset();
-  }));
+  });
   resetting = &made;
   EXPECT_TRUE(made.info_once(LogScope::local, "A"));
   EXPECT_TRUE(made.info_once(LogScope::local, "A"));
@@ -179,7 +164,7 @@ TEST_F(OnceLogTest, AResetWhileARecordIsWrittenForgetsItToo) {
 
 TEST_F(OnceLogTest, PastTheBoundNothingIsLost) {
   std::size_t writes = 0;
-  OnceLog counting(make_callback_logger([&](const spdlog::details::log_msg&) { ++writes; }));
+  OnceLog counting([&](LogLevel, std::string_view) { ++writes; });
   constexpr std::size_t count = 1'000'000;
   std::size_t written = 0;
   for (std::size_t i = 0; i < count; ++i) {

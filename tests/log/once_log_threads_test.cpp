@@ -5,24 +5,23 @@
 
 #include <gmock/gmock.h>
 #include <mla_dtype/once_log.h>
-#include <spdlog/spdlog.h>
 
 #include <atomic>
 #include <cstddef>
 #include <future>
 #include <map>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "support/exactly_once.h"
 #include "support/once_log_fixture.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
 
-using testing::make_callback_logger;
 using ::testing::SizeIs;
 
 using OnceLogThreads = testing::OnceLogFixture;
@@ -30,11 +29,11 @@ using OnceLogThreads = testing::OnceLogFixture;
 TEST_F(OnceLogThreads, ARecordInProgressIsNotWaitedFor) {
   std::promise<void> inside, go_on;
   std::atomic<int> writes{0};
-  OnceLog slow(make_callback_logger([&](const spdlog::details::log_msg&) {
+  OnceLog slow([&](LogLevel, std::string_view) {
     ++writes;
     inside.set_value();
     go_on.get_future().wait();
-  }));
+  });
   std::thread writer([&] { EXPECT_TRUE(slow.info_once(LogScope::local, "A")); });
   inside.get_future().wait();
   EXPECT_FALSE(slow.info_once(LogScope::local, "A"));  // would not return if it waited
@@ -47,7 +46,7 @@ TEST_F(OnceLogThreads, ARecordInProgressIsNotWaitedFor) {
 TEST_F(OnceLogThreads, ExactlyOnceUnderThreads) {
   std::atomic<int> written{0};
   testing::expect_exactly_once(
-      *output.sink,
+      output,
       [&](const std::string& text) { written += log.info_once(LogScope::local, text) ? 1 : 0; },
       [&] {
         EXPECT_EQ(written, 64) << "true once for each message";
@@ -58,7 +57,7 @@ TEST_F(OnceLogThreads, ExactlyOnceUnderThreads) {
 
 TEST_F(OnceLogThreads, TheLastTextBelowTheBoundIsSaidOnce) {
   std::atomic<int> writes{0};
-  OnceLog counting(make_callback_logger([&](const spdlog::details::log_msg&) { ++writes; }));
+  OnceLog counting([&](LogLevel, std::string_view) { ++writes; });
   constexpr int thread_count = 8;
   constexpr int bound = 4096;
   testing::StartingLine line(thread_count);
@@ -97,10 +96,10 @@ TEST_F(OnceLogThreads, ResetDuringCallsLosesNothing) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
   log.reset();
-  output.sink->clear();
+  output.clear();
   for (int message = 0; message < 16; ++message) EXPECT_TRUE(say(std::to_string(message)));
   for (int message = 0; message < 16; ++message) EXPECT_FALSE(say(std::to_string(message)));
-  EXPECT_THAT(output.sink->records(), SizeIs(16));
+  EXPECT_THAT(output.records(), SizeIs(16));
 }
 
 TEST_F(OnceLogThreads, OneResetDuringCallsLetsEachMessageOutOnceMoreAtMost) {
@@ -121,10 +120,10 @@ TEST_F(OnceLogThreads, OneResetDuringCallsLetsEachMessageOutOnceMoreAtMost) {
         line.wait();
         if (thread == 0) {
           std::map<std::string, int> written;
-          for (const testing::Record& record : output.sink->records()) ++written[record.text];
+          for (const testing::Record& record : output.records()) ++written[record.text];
           EXPECT_EQ(written.size(), message_count);
           for (const auto& [text, times] : written) EXPECT_EQ(times, 2) << text;
-          output.sink->clear();
+          output.clear();
           log.reset();
         }
         line.wait();
@@ -135,7 +134,7 @@ TEST_F(OnceLogThreads, OneResetDuringCallsLetsEachMessageOutOnceMoreAtMost) {
 }
 
 TEST_F(OnceLogThreads, ResetDuringCallsLosesNoRoom) {
-  OnceLog busy(make_callback_logger([](const spdlog::details::log_msg&) {}));
+  OnceLog busy([](LogLevel, std::string_view) {});
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
   for (int thread = 0; thread < 2; ++thread) {

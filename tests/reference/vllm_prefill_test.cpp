@@ -14,7 +14,7 @@
 
 #include "support/csv.h"
 #include "support/engine_config.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -50,15 +50,15 @@ struct Answer {
 };
 
 Answer answer(const EngineConfig& config, DataType model_dtype, Environment env) {
-  testing::RecordingLogger output;
-  env.log = std::make_shared<OnceLog>(output.logger);
+  testing::RecordingLog output;
+  env.log = output.log;
   const auto selection = select_prefill_backend(config, model_dtype, env);
   if (selection.name.empty()) return {"ERROR", "-", "-"};
   const DataType type = determine_prefill_query_data_type(config, model_dtype, env);
   Answer result = {selection.name, type == model_dtype ? "model" : std::string(to_string(type)),
                    "none"};
-  for (const auto& record : output.sink->records()) {
-    result.log = record.level == spdlog::level::warn               ? "warning:hint"
+  for (const auto& record : output.records()) {
+    result.log = record.level == LogLevel::warning                 ? "warning:hint"
                  : record.text.find("Unable") != std::string::npos ? "info:unable"
                                                                    : "info:enabled";
   }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "record_texts.h"
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 

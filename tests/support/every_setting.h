@@ -18,7 +18,7 @@
 
 #include "engine_config.h"
 #include "record_texts.h"
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 
@@ -87,7 +87,7 @@ class EverySetting {
         model_dtype_(model_dtype),
         model_(model),
         env_(make_environment(make_platform(device_), backends, is_available)) {
-    env_.log = std::make_shared<OnceLog>(output_.logger);
+    env_.log = output_.log;
     for (const PrefillBackend& backend : backends) {
       const bool available = is_available == nullptr || is_available(backend.name).supported;
       if (available) available_.insert(backend.name);
@@ -234,11 +234,11 @@ class EverySetting {
     EXPECT_EQ(explanation.nothing_helps.empty(), fp8 || !offered.empty());
 
     // The record of a refused request says the same.
-    output_.sink->clear();
+    output_.clear();
     env_.log->reset();
     determine_prefill_query_data_type(config(setting), model_dtype_, env_);
     if (!setting.requested || fp8) return;
-    const auto records = output_.sink->records();
+    const auto records = output_.records();
     ASSERT_THAT(records, ::testing::SizeIs(1));
     const std::string& text = records[0].text;
     const bool helpless = offered.empty();
@@ -254,7 +254,7 @@ class EverySetting {
   const std::string device_;
   const DataType model_dtype_;
   const EngineConfig model_;
-  RecordingLogger output_;
+  RecordingLog output_;
   Environment env_;
   std::set<std::string> available_;
   std::vector<Setting> settings_;

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 
@@ -34,9 +34,9 @@ class StartingLine {
 };
 
 /// 8 threads say the same 64 fresh messages, in different orders, in hundreds of rounds. `say` says
-/// one; each must then be in `sink` once. `next_round` is called between the rounds.
-template <class Say, class NextRound>
-void expect_exactly_once(RecordingSink& sink, Say say, NextRound next_round) {
+/// one; each must then be in `recording` once. `next_round` is called between the rounds.
+template <class Recording, class Say, class NextRound>
+void expect_exactly_once(Recording& recording, Say say, NextRound next_round) {
   constexpr int thread_count = 8;
   constexpr int message_count = 64;
   constexpr int round_count = 300;
@@ -57,12 +57,12 @@ void expect_exactly_once(RecordingSink& sink, Say say, NextRound next_round) {
       line.wait();
       if (thread == 0) {
         std::map<std::string, int> written;
-        for (const Record& record : sink.records()) ++written[record.text];
+        for (const Record& record : recording.records()) ++written[record.text];
         for (const std::string& message : messages) {
           lost += written[message] == 0 ? 1 : 0;
           duplicated += written[message] > 1 ? 1 : 0;
         }
-        sink.clear();
+        recording.clear();
         next_round();
       }
       line.wait();

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 
@@ -33,15 +33,15 @@ struct H100 {
   explicit H100(std::string_view prefill_backend = "TRTLLM_FMHA")
       : env(make_environment(cuda(/*major=*/9, /*minor=*/0), prefill_backend)) {
     env.predict_prefill_speedup = make_prefill_speedup_predictor(h100_prefill_cost_model());
-    env.log = std::make_shared<OnceLog>(output.logger);
+    env.log = output.log;
   }
 
   DataType determine(const EngineConfig& config) {
     return determine_prefill_query_data_type(config, DataType::bfloat16, env);
   }
-  std::vector<Record> records() { return output.sink->records(); }
+  std::vector<Record> records() { return output.records(); }
 
-  RecordingLogger output;
+  RecordingLog output;
   Environment env;
 };
 

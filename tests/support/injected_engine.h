@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 
@@ -36,15 +36,16 @@ inline Environment injected_environment(bool kv_cache_quantized, const Support& 
 struct InjectedEngine {
   InjectedEngine(bool kv_cache_quantized, bool supports, const std::string& reason = {},
                  RankInfo rank = {})
-      : env(injected_environment(kv_cache_quantized, {supports, supports ? "" : reason}, &asked)) {
-    env.log = std::make_shared<OnceLog>(output.logger, rank);
+      : output(rank),
+        env(injected_environment(kv_cache_quantized, {supports, supports ? "" : reason}, &asked)) {
+    env.log = output.log;
   }
   InjectedEngine(const InjectedEngine&) = delete;
   InjectedEngine& operator=(const InjectedEngine&) = delete;
 
-  std::vector<Record> records() { return output.sink->records(); }
+  std::vector<Record> records() { return output.records(); }
 
-  RecordingLogger output;
+  RecordingLog output;
   std::vector<std::string> asked;
   Environment env;
 };

@@ -6,17 +6,17 @@
 
 #include <string>
 
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 
 inline constexpr LogScope all_scopes[] = {LogScope::process, LogScope::local, LogScope::global};
 
-/// A OnceLog over a logger that records.
+/// A OnceLog over a function that records.
 class OnceLogFixture : public ::testing::Test {
  protected:
-  RecordingLogger output;
-  OnceLog log{output.logger};
+  RecordingLog output;
+  OnceLog& log = *output.log;
 
   bool say(const std::string& text) { return log.info_once(LogScope::process, text); }
 };

@@ -7,30 +7,13 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
-#include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "recording_log.h"
+
 namespace mla_dtype::testing {
-
-struct Record {
-  spdlog::level::level_enum level;
-  std::string text;
-
-  friend bool operator==(const Record& a, const Record& b) {
-    return a.level == b.level && a.text == b.text;
-  }
-};
-
-// What gtest prints.
-inline void PrintTo(const Record& record, std::ostream* out) {
-  const auto level = spdlog::level::to_string_view(record.level);
-  *out << std::string(level.data(), level.size()) << ": " << record.text;
-}
-
-inline Record info(std::string text) { return {spdlog::level::info, std::move(text)}; }
-inline Record warning(std::string text) { return {spdlog::level::warn, std::move(text)}; }
 
 /// Keeps what it is given; really locks.
 class RecordingSink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -55,7 +38,9 @@ class RecordingSink final : public spdlog::sinks::base_sink<std::mutex> {
 
  private:
   void sink_it_(const spdlog::details::log_msg& msg) override {
-    records_.push_back({msg.level, std::string(msg.payload.data(), msg.payload.size())});
+    const bool is_info = msg.level <= spdlog::level::info;
+    records_.push_back({is_info ? LogLevel::info : LogLevel::warning,
+                        std::string(msg.payload.data(), msg.payload.size())});
     spdlog::memory_buf_t line;
     formatter_->format(msg, line);
     lines_.emplace_back(line.data(), line.size());

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "recording_sink.h"
+#include "recording_log.h"
 
 namespace mla_dtype::testing {
 
@@ -14,11 +14,11 @@ namespace mla_dtype::testing {
 inline std::vector<Record> records_of(const EngineConfig& config,
                                       const Environment& env_without_log,
                                       DataType model_dtype = DataType::bfloat16) {
-  RecordingLogger output;
+  RecordingLog output;
   Environment env = env_without_log;
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   determine_prefill_query_data_type(config, model_dtype, env);
-  return output.sink->records();
+  return output.records();
 }
 
 }  // namespace mla_dtype::testing

@@ -17,7 +17,7 @@
 #include "support/expect_invalid.h"
 #include "support/plan_question.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -31,7 +31,7 @@ using testing::InjectedPlan;
 using ::testing::IsEmpty;
 using testing::make_config;
 using testing::Question;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::row_1;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
@@ -85,18 +85,18 @@ TEST(AttentionPlan, CautionsHaveNames) {
 TEST(AttentionPlan, LogsTheDecisionAndEachCautionOnce) {
   Question question = deepseek_v3();
   question.config.cache_config.kv_scales = KvScales::unit;
-  RecordingLogger output;
+  RecordingLog output;
   Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
-  env.log = std::make_shared<OnceLog>(output.logger);
+  env.log = output.log;
   const AttentionPlan plan = plan_attention_data_types(
       question.config, bf16, env, make_decode_environment(cuda(10, 0), "FLASHINFER_MLA"));
-  EXPECT_THAT(output.sink->records(), IsEmpty());
+  EXPECT_THAT(output.records(), IsEmpty());
   for (int layer = 0; layer < 3; ++layer) {
     EXPECT_EQ(log_attention_plan(plan, env), layer == 0);
   }
-  ASSERT_THAT(output.sink->records(), SizeIs(2));
-  EXPECT_EQ(output.sink->records()[0], info(row_1));
-  EXPECT_EQ(output.sink->records()[1], warning(plan.cautions[0].sentence));
+  ASSERT_THAT(output.records(), SizeIs(2));
+  EXPECT_EQ(output.records()[0], info(row_1));
+  EXPECT_EQ(output.records()[1], warning(plan.cautions[0].sentence));
 }
 
 }  // namespace

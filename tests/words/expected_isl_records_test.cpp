@@ -13,7 +13,7 @@
 #include "support/engine_config.h"
 #include "support/h100.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {

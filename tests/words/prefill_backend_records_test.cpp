@@ -11,7 +11,7 @@
 
 #include "support/engine_config.h"
 #include "support/injected_engine.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 
 namespace mla_dtype {
 namespace {
@@ -40,7 +40,7 @@ TEST(LogPrefillBackend, SaysWhichAndWhyOnce) {
   EXPECT_EQ(fixture.records()[0], info("Using prefill backend TRTLLM_RAGGED. Prefill backend "
                                        "FLASH_ATTN does not take FP8 queries."));
   EXPECT_EQ(fixture.records()[1], info("Using prefill backend FLASH_ATTN."));
-  EXPECT_EQ(fixture.records()[2].level, spdlog::level::warn);
+  EXPECT_EQ(fixture.records()[2].level, LogLevel::warning);
   EXPECT_THAT(fixture.records()[2].text, HasSubstr("but TRTLLM_RAGGED does: turn"));
   EXPECT_THAT(fixture.records()[3].text,
               AllOf(StartsWith("No prefill backend can be used."), HasSubstr("float32")));

@@ -5,7 +5,6 @@
 
 #include <gmock/gmock.h>
 #include <mla_dtype/prefill_query.h>
-#include <spdlog/spdlog.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +18,7 @@
 #include "support/expect_invalid.h"
 #include "support/injected_engine.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -33,7 +32,7 @@ using testing::info;
 using testing::InjectedEngine;
 using ::testing::IsEmpty;
 using testing::make_config;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::records_of;
 using testing::row_1;
 using testing::row_2;
@@ -106,21 +105,6 @@ TEST(PrefillQuery, TheLevelOfARefusalIsTheEngines) {
                                           fixture.env);
       },
       StartsWith("refused_request_level: LogLevel(2) is not accepted"));
-}
-
-TEST(PrefillQuery, WithoutALogTheDefaultOneSpeaks) {
-  const auto before = spdlog::default_logger();
-  RecordingLogger output;
-  spdlog::set_default_logger(output.logger);
-  default_once_log().reset();
-  InjectedEngine fixture(true, true);
-  fixture.env.log = nullptr;
-  for (int call = 0; call < 3; ++call) {
-    determine_prefill_query_data_type(make_config("fp8", true), DataType::bfloat16, fixture.env);
-  }
-  EXPECT_THAT(output.sink->records(), ElementsAre(info(row_1)));
-  spdlog::set_default_logger(before);
-  default_once_log().reset();
 }
 
 TEST(PrefillQuery, OutcomesHaveNames) {
@@ -215,8 +199,8 @@ TEST(MakeEnvironment, EachRefusalHasItsOwnWords) {
 
 // A draft and its target, with one log: each gets its own answer, and its own record.
 TEST(PrefillQuery, TwoModelsInOneProcessAreEachHeard) {
-  RecordingLogger output;
-  const auto log = std::make_shared<OnceLog>(output.logger);
+  RecordingLog output;
+  const auto log = output.log;
   Environment target = make_environment(cuda(10, 0), vllm_prefill_backends());
   target.log = log;
   Environment draft = make_environment(cuda(10, 0), "FLASH_ATTN");
@@ -233,7 +217,7 @@ TEST(PrefillQuery, TwoModelsInOneProcessAreEachHeard) {
               DataType::bfloat16);
   }
   EXPECT_THAT(
-      output.sink->records(),
+      output.records(),
       ElementsAre(
           info(row_1),
           info(row_2 +

@@ -17,7 +17,7 @@
 #include "support/engine_config.h"
 #include "support/h100.h"
 #include "support/record_texts.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/records_of.h"
 
 namespace mla_dtype {
@@ -32,7 +32,7 @@ using testing::info;
 using testing::make_config;
 using testing::make_platform;
 using ::testing::Not;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using testing::records_of;
 using testing::row_1;
 using testing::row_2;
@@ -167,9 +167,9 @@ TEST(Spellings, ACautionNamesTheEnginesFlag) {
 // All that is said of a configuration, by whatever function.
 std::string all_words(const EngineConfig& config, const Environment& env,
                       const DecodeEnvironment& decode) {
-  RecordingLogger output;
+  RecordingLog output;
   Environment speaking = env;
-  speaking.log = std::make_shared<OnceLog>(output.logger);
+  speaking.log = output.log;
   std::string text;
   const auto add = [&](const std::string& words) { text += words + '\n'; };
   try {
@@ -194,7 +194,7 @@ std::string all_words(const EngineConfig& config, const Environment& env,
   add(to_string(explanation));
   for (const Blocker& blocker : explanation.blockers) add(blocker.sentence);
   for (const Remedy& remedy : explanation.remedies) add(remedy.spelling);
-  for (const auto& record : output.sink->records()) add(record.text);
+  for (const auto& record : output.records()) add(record.text);
   return text;
 }
 

@@ -17,7 +17,7 @@
 #include "support/data_types.h"
 #include "support/engine_config.h"
 #include "support/injected_engine.h"
-#include "support/recording_sink.h"
+#include "support/recording_log.h"
 #include "support/utf8.h"
 
 namespace mla_dtype {
@@ -28,7 +28,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using testing::injected_environment;
 using testing::make_config;
-using testing::RecordingLogger;
+using testing::RecordingLog;
 using ::testing::SizeIs;
 using testing::unfit_characters;
 
@@ -84,9 +84,9 @@ std::string error_of(Call call) {
 // The only record of a call.
 template <class Call>
 std::string record_of(Call call) {
-  RecordingLogger output;
-  call(std::make_shared<OnceLog>(output.logger));
-  const auto records = output.sink->records();
+  RecordingLog output;
+  call(output.log);
+  const auto records = output.records();
   EXPECT_THAT(records, SizeIs(1));
   return records.empty() ? "" : records[0].text;
 }
