@@ -23,7 +23,8 @@ std::string shortened(const std::string& text) {
 
 std::string described(const Json& value) {
   if (value.is_structured()) return fmt::format("an {}", value.type_name());
-  return shortened(value.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true));
+  return shortened(
+      value.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace));
 }
 
 void reject(const std::string& what, std::string_view accepted) {
