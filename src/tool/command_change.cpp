@@ -23,7 +23,7 @@ void set_value(Item& item, const std::string& value) {
   }
 }
 
-// One object of all that the items say, and then of the change.
+// One object of what the items say, the last whole one or all single keys, and of the change.
 std::string merged(const std::vector<Item*>& items, const OrderedJson& change) {
   OrderedJson all = OrderedJson::object();
   for (const Item* const item : items) {
@@ -33,7 +33,7 @@ std::string merged(const std::vector<Item*>& items, const OrderedJson& change) {
     if (point != item->name.npos) {
       all[item->name.substr(point + 1)] = value;
     } else if (value.is_object()) {
-      all.update(value);
+      all = value;
     }
   }
   all.update(change);
@@ -70,6 +70,19 @@ void set_option(const std::string& engine, std::vector<Item>& items, const std::
   items = std::move(rest);
 }
 
+// Whether the option is set, but not by the items: in the file that they name.
+bool is_in_file(const CommandLine& command, std::string option) {
+  if (command.file.empty()) return false;
+  option.erase(0, option.find_first_not_of('-'));
+  std::replace(option.begin(), option.end(), '_', '-');
+  const EngineOption* const known = find_option(command.engine->name, option);
+  const auto is_it = [&](const auto& name) { return known != nullptr && name == known->setting; };
+  return std::any_of(command.settings.begin(), command.settings.end(),
+                     [&](const auto& each) { return is_it(each.first); }) &&
+         std::none_of(command.items.begin(), command.items.end(),
+                      [&](const Item& item) { return is_it(item.setting); });
+}
+
 }  // namespace
 
 std::string changed(const CommandLine& command, const std::string& spelling) {
@@ -77,6 +90,7 @@ std::string changed(const CommandLine& command, const std::string& spelling) {
   std::vector<Item> items = command.items;
   const std::vector<std::string> change = shell_words(spelling);
   for (std::size_t i = 0; i + 1 < change.size(); i += 2) {
+    if (is_in_file(command, change[i])) return {};
     set_option(std::string(command.engine->name), items, change[i], change[i + 1]);
   }
   std::vector<std::string> words = command.program;

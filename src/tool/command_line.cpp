@@ -8,10 +8,11 @@
 #include <optional>
 #include <stdexcept>
 
+#include "command_file.h"
 #include "command_options.h"
 #include "json_input.h"
 #include "message.h"
-#include "simple_yaml.h"
+#include "shell.h"
 
 namespace mla_dtype::tool {
 namespace {
@@ -32,18 +33,34 @@ const char* engine_begun_by(const std::string& word, const std::string& next) {
   return base == "vllm" && next == "serve" ? "vllm" : nullptr;
 }
 
-// Finds the engine, and returns where its options begin.
-std::size_t find_program(const Words& words, CommandLine& command) {
+// The words from the engine's on, and how many of them are not its options; 0: there is none.
+std::size_t length_of_program(const Words& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string next = i + 1 < words.size() ? words[i + 1] : "";
-    if (const char* const engine = engine_begun_by(words[i], next)) {
-      command.engine = &find_engine(engine);
-      return next == "serve" ? i + 2 : i + 1;
-    }
+    if (engine_begun_by(words[i], next) != nullptr) return i + (next == "serve" ? 2 : 1);
+  }
+  return 0;
+}
+
+// A command that is one word of another, as behind `bash -c`, is taken out of it.
+Words unwrapped(const Words& words) {
+  if (length_of_program(words) != 0) return words;
+  for (const std::string& word : words) {
+    if (!contains(word, " ")) continue;
+    Words inner = shell_words(word);
+    if (length_of_program(inner) != 0) return inner;
   }
   throw std::invalid_argument(
       "--: no engine in the command line; understood: vllm serve ..., python3 -m "
       "sglang.launch_server ..., trtllm-serve ...");
+}
+
+// The engine of a program that was found.
+const Engine& engine_of(const Words& program) {
+  const std::size_t last = program.size() - 1;
+  const char* const engine = engine_begun_by(program[last], "");
+  return find_engine(engine != nullptr ? engine
+                                       : engine_begun_by(program[last - 1], program[last]));
 }
 
 std::string option_name(const std::string& word) {
@@ -111,120 +128,93 @@ std::vector<Item> read_items(const Words& words, std::size_t begin, const Engine
   return items;
 }
 
-void set(CommandLine::Settings& settings, const std::string& name, const std::string& value) {
-  for (auto& [known, old] : settings) {
-    if (known == name) {
-      old = value;
-      return;
-    }
-  }
-  settings.emplace_back(name, value);
-}
-
-std::string take(CommandLine::Settings& settings, const std::string& name) {
-  const auto found = std::find_if(settings.begin(), settings.end(),
-                                  [&](const auto& each) { return each.first == name; });
-  if (found == settings.end()) return {};
-  std::string value = found->second;
-  settings.erase(found);
-  return value;
-}
-
-// A value behind `--attention-config.KEY`: JSON if it is, else a text.
+// A value behind `--attention-config.KEY`: JSON if it is, as Python spells it, too; else a text.
 Json json_or_text(const std::string& value) {
+  if (is_boolean(value)) return spells(value, "true");
   Json json = Json::parse(value, nullptr, /*allow_exceptions=*/false);
   return json.is_discarded() ? Json(value) : json;
 }
 
-// Several of them, and those of single keys, together.
+// The last one, or those of single keys together (vllm/utils/argparse_utils.py@00da11e37). What
+// comes of both is not known.
 std::string attention_config(const std::vector<const Item*>& items) {
-  if (items.size() == 1 && !contains(items[0]->name, ".")) return items[0]->value;
+  const auto is_key = [](const Item* item) { return contains(item->name, "."); };
+  if (std::none_of(items.begin(), items.end(), is_key)) return items.back()->value;
+  if (!std::all_of(items.begin(), items.end(), is_key)) {
+    throw std::invalid_argument(
+        "--: --attention-config is given as JSON and by single keys, of which vLLM may forget one: "
+        "give it once");
+  }
   Json all = Json::object();
   for (const Item* const item : items) {
-    const std::size_t point = item->name.find('.');
-    const Json value = json_or_text(item->value);
-    if (point != item->name.npos) {
-      all[item->name.substr(point + 1)] = value;
-    } else if (value.is_object()) {
-      all.update(value);
-    } else {
-      return item->value;  // which is then refused
-    }
+    all[item->name.substr(item->name.find('.') + 1)] = json_or_text(item->value);
   }
   return all.dump();
 }
 
-// With data-parallel attention the ranks of a group share the heads: attn_tp_size
-// (python/sglang/srt/layers/dp_attention.py).
+bool has(const CommandLine::Settings& settings, const std::string& name) {
+  return std::any_of(settings.begin(), settings.end(),
+                     [&](const auto& each) { return each.first == name; });
+}
+
+int positive(const std::string& option, const std::string& text) {
+  int result = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
+  if (error != std::errc() || end != text.data() + text.size() || result < 1) {
+    reject(fmt::format("--: --{}: {}", option, described(Json(text))), "a whole number from 1 on");
+  }
+  return result;
+}
+
+// The heads are divided by attn_tp_size (python/sglang/srt/layers/dp_attention.py,
+// compute_dp_attention_world_info).
+void divide_ranks_of_sglang(CommandLine::Settings& settings) {
+  const std::string groups = take(settings, "data-parallel-size");
+  const std::string contexts = take(settings, "attention-context-parallel-size");
+  int divisor = contexts.empty() ? 1 : positive("attn-cp-size", contexts);
+  if (take(settings, "enable-dp-attention") == "true" && !groups.empty()) {
+    divisor *= positive("dp-size", groups);
+  }
+  if (divisor == 1) return;
+  const std::string ranks = take(settings, "--tensor-parallel-size");
+  const int all = ranks.empty() ? 1 : positive("tp-size", ranks);
+  if (all % divisor != 0) {
+    throw std::invalid_argument(
+        fmt::format("--: {} ranks (--tp) cannot be divided by {} (--dp with --enable-dp-attention, "
+                    "--attn-cp-size)",
+                    all, divisor));
+  }
+  set(settings, "--tensor-parallel-size", std::to_string(all / divisor));
+}
+
 void finish_sglang(CommandLine::Settings& settings) {
   const std::string backend = take(settings, "attention-backend");
-  const std::string groups = take(settings, "data-parallel-size");
-  const bool is_divided = take(settings, "enable-dp-attention") == "true";
-  const auto has = [&](const char* name) {
-    return std::any_of(settings.begin(), settings.end(),
-                       [&](const auto& each) { return each.first == name; });
-  };
   if (!backend.empty() && backend != "dsa" && backend != "nsa") {
     for (const char* const phase : {"--prefill-backend", "--decode-backend"}) {
-      if (!has(phase)) set(settings, phase, backend);
+      if (!has(settings, phase)) set(settings, phase, backend);
     }
   }
-  if (!is_divided || groups.empty()) return;
-  const std::string ranks = take(settings, "--tensor-parallel-size");
-  const auto number = [](const std::string& text) {
-    int result = 0;
-    std::from_chars(text.data(), text.data() + text.size(), result);
-    return result;
-  };
-  const int all = number(ranks), each = number(groups);
-  if (all < 1 || each < 1 || all % each != 0) {
-    throw std::invalid_argument(fmt::format(
-        "--: with --enable-dp-attention --tp {} is divided by --dp {}, which leaves a remainder",
-        in_plain(ranks.empty() ? "1" : ranks), in_plain(groups)));
-  }
-  set(settings, "--tensor-parallel-size", std::to_string(all / each));
+  divide_ranks_of_sglang(settings);
 }
 
-// What a command line and its file both say: versions differ in which of them counts.
-void set_from_file(CommandLine& command, const std::string& name, const std::string& value) {
-  for (const auto& [known, given] : command.settings) {
-    if (known == name && given != value) {
-      throw std::invalid_argument(
-          fmt::format("--: {} says {} for {}, and the command line {}: versions differ in which "
-                      "counts, so give it once",
-                      in_plain(command.file), in_plain(value), name, in_plain(given)));
+// What lies elsewhere, and may matter.
+void note_what_is_elsewhere(CommandLine& command) {
+  for (const std::string& word : command.program) {
+    if (word.rfind("VLLM_ATTENTION_BACKEND=", 0) != 0) continue;
+    command.notes.emplace_back(
+        "VLLM_ATTENTION_BACKEND is not read: older vLLM chose the decode backend by it, newer by "
+        "--attention-backend");
+  }
+  for (const Item& item : command.items) {
+    const bool names_draft =
+        item.name == "speculative-draft-model-path" || item.name == "speculative-config.model" ||
+        (item.name.rfind("speculative-config", 0) == 0 && contains(item.value, "\"model\""));
+    if (names_draft) {
+      command.notes.emplace_back(
+          "the answer is not of the draft model: give its directory by another --model, with the "
+          "target's");
     }
   }
-  set(command.settings, name, value);
-}
-
-// Its LlmArgs that matter here. With attention data parallelism each rank has all heads.
-void finish_trtllm(CommandLine& command) {
-  command.file = take(command.settings, "config");
-  if (command.file.empty()) return;
-  const auto yaml = read_simple_yaml(command.file);
-  const auto unread = [&](const std::string& what, const char* give) {
-    command.notes.push_back(fmt::format("{}: {} is not read; if it matters, give {} before --",
-                                        command.file, what, give));
-  };
-  if (!yaml) return unread("the file", "--kv-cache-dtype, --tensor-parallel-size");
-  const auto value_of = [&](const char* key) {
-    const auto found = yaml->find(key);
-    return found == yaml->end() ? std::string() : found->second;
-  };
-  if (value_of("kv_cache_config") == "?") unread("kv_cache_config", "--kv-cache-dtype");
-  for (const auto& [key, setting] :
-       {std::pair<const char*, const char*>{"kv_cache_config.dtype", "--kv-cache-dtype"},
-        {"tensor_parallel_size", "--tensor-parallel-size"},
-        {"max_num_tokens", "--max-num-batched-tokens"},
-        {"enable_chunked_prefill", "--enable-chunked-prefill"},
-        {"dtype", "--model-dtype"}}) {
-    const std::string value = value_of(key);
-    if (value == "?") unread(key, setting);
-    if (!value.empty() && value != "?") set_from_file(command, setting, value);
-  }
-  if (value_of("enable_attention_dp") == "true")
-    set(command.settings, "--tensor-parallel-size", "1");
 }
 
 // Words that this tool takes otherwise.
@@ -243,24 +233,31 @@ void translate(CommandLine::Settings& settings) {
 
 }  // namespace
 
-CommandLine read_command_line(const Words& words) {
+CommandLine read_command_line(const Words& given) {
   CommandLine command;
-  if (words.empty()) return command;
-  const std::size_t begin = find_program(words, command);
+  if (given.empty()) return command;
+  const Words words = unwrapped(given);
+  const std::size_t begin = length_of_program(words);
   command.program.assign(words.begin(), words.begin() + static_cast<std::ptrdiff_t>(begin));
+  command.engine = &engine_of(command.program);
   command.items = read_items(words, begin, *command.engine);
   std::vector<const Item*> attention;
+  std::vector<std::string> paths;  // of TensorRT-LLM's --set
   for (const Item& item : command.items) {
     if (item.setting == "--attention-config") {
       attention.push_back(&item);
+    } else if (item.setting == "set") {
+      paths.push_back(item.value);
     } else if (!item.setting.empty()) {
       set(command.settings, item.setting, item.value);
     }
   }
   if (!attention.empty()) set(command.settings, "--attention-config", attention_config(attention));
+  read_command_file(command);
+  for (const std::string& path : paths) set_path(command, path);
   if (command.engine->name == "sglang") finish_sglang(command.settings);
-  if (command.engine->name == "tensorrt-llm") finish_trtllm(command);
   translate(command.settings);
+  note_what_is_elsewhere(command);
   return command;
 }
 

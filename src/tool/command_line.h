@@ -26,8 +26,12 @@ struct CommandLine {
   std::vector<Item> items;
   Settings settings;               ///< options of this tool, and their values; each once
   std::vector<std::string> notes;  ///< on files that are not read
-  std::string file;                ///< that some of the settings come from; empty: none
+  std::string file;                ///< that some of the settings may come from; empty: none
 };
+
+/// Sets a setting, in the place of an older one; takes one away, and returns its value, if any.
+void set(CommandLine::Settings& settings, const std::string& name, const std::string& value);
+std::string take(CommandLine::Settings& settings, const std::string& name);
 
 /// Reads `vllm serve ...`, `python3 -m sglang.launch_server ...`, `trtllm-serve ...`, whatever
 /// comes before. What does not concern the decision is left. std::invalid_argument for a command of

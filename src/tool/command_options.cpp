@@ -29,6 +29,7 @@ const std::vector<EngineOption>& vllm_options() {
       {"enable-chunked-prefill", "--enable-chunked-prefill", "true"},
       {"no-enable-chunked-prefill", "--enable-chunked-prefill", "false"},
       {"calculate-kv-scales", "--kv-scales", "dynamic"},
+      {"config", "config"},
   };
   return options;
 }
@@ -46,6 +47,8 @@ const std::vector<EngineOption>& sglang_options() {
       {"dp-size", "data-parallel-size"},
       {"dp", "data-parallel-size"},
       {"enable-dp-attention", "enable-dp-attention", "true"},
+      {"attention-context-parallel-size", "attention-context-parallel-size"},
+      {"attn-cp-size", "attention-context-parallel-size"},
       {"attention-backend", "attention-backend"},
       {"prefill-attention-backend", "--prefill-backend"},
       {"decode-attention-backend", "--decode-backend"},
@@ -55,6 +58,7 @@ const std::vector<EngineOption>& sglang_options() {
       {"nsa-decode-backend", "--decode-backend"},
       {"dtype", "--model-dtype"},
       {"chunked-prefill-size", "--max-num-batched-tokens"},
+      {"config", "config"},
   };
   return options;
 }
@@ -70,6 +74,7 @@ const std::vector<EngineOption>& trtllm_options() {
       {"enable-chunked-prefill", "--enable-chunked-prefill", "true"},
       {"extra-llm-api-options", "config"},
       {"config", "config"},
+      {"set", "set"},
   };
   return options;
 }
@@ -99,16 +104,22 @@ bool is_switch(std::string_view name) {
          });
 }
 
-// Short names are all near to one another, and a switch may be the opposite of its neighbour.
+// Short names are all near to one another, and a switch may be the opposite of its neighbour. What
+// a name begins, argparse takes for it if nothing else begins so.
 void check_spelling(std::string_view engine, const std::string& name) {
   constexpr std::size_t shortest = 10, max_errors = 2;
   std::vector<std::string_view> names;
+  std::string_view meant;
   for (const EngineOption& option : options_of(engine)) {
-    if (option.name.size() >= shortest && option.value.empty()) names.push_back(option.name);
+    if (option.name.size() < shortest || !option.value.empty()) continue;
+    names.push_back(option.name);
+    const bool is_begun = name.size() >= shortest && option.name.substr(0, name.size()) == name;
+    if (is_begun) meant = option.name;
   }
-  const std::string_view meant = nearest_name(name, names, max_errors);
+  if (meant.empty()) meant = nearest_name(name, names, max_errors);
   if (meant.empty()) return;
-  throw std::invalid_argument(fmt::format("--{} is not known; was --{} meant?", name, meant));
+  throw std::invalid_argument(
+      fmt::format("--: --{} is not known; if --{} is meant, write it so", name, meant));
 }
 
 }  // namespace mla_dtype::tool

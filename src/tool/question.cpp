@@ -40,6 +40,7 @@ void check_that_it_is_known(const std::string& name, const std::vector<Backend>&
   if (question.engine_name == "vllm") return;
   std::vector<std::string> names;
   for (const Backend& row : rows) {
+    if (row.sparse != (question.config.index_topk != 0)) continue;
     if (row.name == name) return;
     if (std::find(names.begin(), names.end(), row.name) == names.end()) names.push_back(row.name);
   }
@@ -112,7 +113,7 @@ Choices by_attention_config(const Arguments& arguments, Question& question) {
   if (keys.mla_prefill_backend) {
     choices.prefill_backend = read_prefill_backend(option, *keys.mla_prefill_backend, question);
   }
-  if (keys.backend) {
+  if (keys.backend && !spells(*keys.backend, "auto")) {
     choices.decode_backend =
         read_decode_backend("--attention-config: backend", *keys.backend, question);
   }
