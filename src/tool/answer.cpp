@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "answer.h"
 
+#include <fmt/format.h>
 #include <mla_dtype/once_log.h>
 
 #include <algorithm>
@@ -40,6 +41,13 @@ void keep_what_helps(const Environment& env, Report& report) {
   report.selection.hint.clear();
 }
 
+// Of an engine that was read in part, no kernel here is not no kernel.
+std::string what_is_not_known(const Question& question) {
+  if (question.engine_name == "vllm") return {};
+  return fmt::format(" Of {} not all was read: it may run this by what was not ({})",
+                     question.engine.name, question.engine.facts_as_of);
+}
+
 // Plans as an engine does at init, which logs, and adds to the report what comes of it.
 void plan(const Environment& env, Report& report) {
   try {
@@ -54,7 +62,7 @@ void plan(const Environment& env, Report& report) {
     report.refusal = refused.what();
   } catch (const AttentionPlanRefused& refused) {
     keep_what_helps(env, report);
-    report.refusal = refused.what();
+    report.refusal = refused.what() + what_is_not_known(report.question);
     report.run_remedies = refused.remedies();
   }
 }

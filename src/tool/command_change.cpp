@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "command_line.h"
 #include "command_options.h"
+#include "json_output.h"
 #include "shell.h"
 
 namespace mla_dtype::tool {
 namespace {
 
 using Item = CommandLine::Item;
-using OrderedJson = nlohmann::ordered_json;
 
 void set_value(Item& item, const std::string& value) {
   item.value = value;

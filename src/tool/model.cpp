@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "from.h"
+#include "hub_cache.h"
 #include "known_models.h"
 #include "message.h"
 #include "model_config.h"
@@ -17,18 +18,20 @@
 namespace mla_dtype::tool {
 namespace {
 
-// The name of a model on a hub is no file: what is needed of it is small.
-void check_that_it_is_here(const std::string& path) {
+// The name of a model on a hub is a directory if it was downloaded; else it says how to.
+std::string directory_of(const std::string& path, std::vector<std::string>& notes) {
   std::error_code none;
-  const std::size_t slash = path.find('/');
-  const bool may_be_a_name = slash != path.npos && slash != 0 && path[0] != '.' &&
-                             path.find('/', slash + 1) == path.npos && slash + 1 < path.size();
-  if (!may_be_a_name || std::filesystem::exists(path, none)) return;
-  throw std::invalid_argument(
-      fmt::format("{} cannot be read: it is no directory here. If it is a model's name, get its "
-                  "configuration, as by `hf download {} --include \"*.json\" --local-dir DIR`, and "
-                  "give --model DIR",
-                  path, path));
+  if (!is_hub_name(path) || std::filesystem::exists(path, none)) return path;
+  const std::string snapshot = find_hub_snapshot(path);
+  if (!snapshot.empty()) {
+    notes.push_back(fmt::format("{} is read from {}", path, snapshot));
+    return snapshot;
+  }
+  throw std::invalid_argument(fmt::format(
+      "{} cannot be read: it is no directory here, nor in the hub's cache. If it is a model's "
+      "name, get its configuration, as by `hf download {} --include \"*.json\" --local-dir DIR`, "
+      "and give --model DIR",
+      path, path));
 }
 
 // A dimension is what an option says, or what the file says; absent from both it is an error.
@@ -101,8 +104,7 @@ void read_model(const CLI::App& app, const Arguments& arguments, const ModelName
     question.num_attention_heads = arguments.num_attention_heads;
   } else {
     from(name.option, [&] {
-      check_that_it_is_here(name.path);
-      const ModelConfig model = read_model_config(name.path);
+      const ModelConfig model = read_model_config(directory_of(name.path, question.notes));
       from(model.path, [&] { take_file(app, arguments, model, question); });
     });
   }

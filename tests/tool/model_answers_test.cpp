@@ -5,6 +5,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -138,12 +141,29 @@ TEST(ToolModels, SeveralAreAnsweredOneByOne) {
   EXPECT_EQ(json[1].at("model").at("model_type"), "deepseek_vl_v2");
 }
 
-// A name on a hub is no file: the message says how to get one.
+// A name on a hub is no file: it is looked for where it was downloaded, else the message says how.
 TEST(ToolModels, ANameOnAHubIsNotGuessedAt) {
-  const Result result = run("--device H200 --model deepseek-ai/DeepSeek-R1");
-  EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("hf download deepseek-ai/DeepSeek-R1"));
-  EXPECT_THAT(result.err, HasSubstr("--model DIR"));
+  namespace fs = std::filesystem;
+  const fs::path cache = temporary_path() + ".hub";
+  const fs::path model = cache / "models--deepseek-ai--DeepSeek-R1";
+  const auto ask = [&] {
+    setenv("HF_HUB_CACHE", cache.c_str(), 1);
+    return run("--device H200 --kv-scales calibrated -- vllm serve deepseek-ai/DeepSeek-R1");
+  };
+  const Result absent = ask();
+  EXPECT_EQ(absent.exit_code, 2);
+  EXPECT_THAT(absent.err,
+              AllOf(HasSubstr("hf download deepseek-ai/DeepSeek-R1"), HasSubstr("--model DIR")));
+  fs::create_directories(model / "refs");
+  fs::create_directories(model / "snapshots");
+  fs::copy(MLA_DTYPE_CONFIGS "deepseek-ai--DeepSeek-R1", model / "snapshots" / "abc123");
+  std::ofstream(model / "refs" / "main") << "abc123";
+  const Result present = ask();
+  EXPECT_EQ(present.exit_code, 0);
+  EXPECT_THAT(present.out, HasSubstr("\nmodel: deepseek_v3: "));
+  EXPECT_THAT(present.err, HasSubstr("deepseek-ai/DeepSeek-R1 is read from "));
+  fs::remove_all(cache);
+  unsetenv("HF_HUB_CACHE");
 }
 
 TEST(ToolModels, WhatAnEngineDoesWithAModelIsNoted) {

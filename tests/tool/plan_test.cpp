@@ -109,6 +109,17 @@ TEST(Tool, AnEngineWithoutTheFlagGoesByTheKvCache) {
   }
 }
 
+// Of vLLM all rows are known; of the others what is known may be too little.
+TEST(Tool, ARefusalSaysIfNotAllOfTheEngineWasRead) {
+  const std::string sparse = "--device H200 --index-topk 2048 --engine ";
+  const Result trtllm = run(sparse + "tensorrt-llm");
+  EXPECT_EQ(trtllm.exit_code, 3);
+  EXPECT_THAT(trtllm.err, HasSubstr("Of TensorRT-LLM not all was read"));
+  const Result vllm = run("--device 8.0 --kv-cache-dtype fp8");
+  EXPECT_EQ(vllm.exit_code, 3);
+  EXPECT_THAT(vllm.err, Not(HasSubstr("not all was read")));
+}
+
 TEST(Tool, ThePlansExplanationIsShown) {
   const std::string arguments =
       "--device 10.0 --kv-cache-dtype fp8 --model-dtype float16 --prefill-backend FLASHINFER " +
