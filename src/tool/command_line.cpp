@@ -90,7 +90,7 @@ Item read_option(const Words& words, std::size_t at, const Engine& engine) {
   Item item{{word}, option_name(word), {}, {}};
   const EngineOption* const known = known_option(engine, item.name);
   if (known != nullptr) item.setting = known->setting;
-  if (known == nullptr) check_spelling(engine.name, item.name);
+  if (known == nullptr) check_option_spelling(engine.name, item.name);
   const bool is_switch_here = known != nullptr ? !known->value.empty() : is_switch(item.name);
   const bool has_next = at + 1 < words.size();
   if (equals != word.npos) {

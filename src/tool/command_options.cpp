@@ -106,7 +106,7 @@ bool is_switch(std::string_view name) {
 
 // Short names are all near to one another, and a switch may be the opposite of its neighbour. What
 // a name begins, argparse takes for it if nothing else begins so.
-void check_spelling(std::string_view engine, const std::string& name) {
+void check_option_spelling(std::string_view engine, const std::string& name) {
   constexpr std::size_t shortest = 10, max_errors = 2;
   std::vector<std::string_view> names;
   std::string_view meant;

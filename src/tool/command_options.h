@@ -24,6 +24,6 @@ const EngineOption* find_option(std::string_view engine, std::string_view name);
 bool is_switch(std::string_view name);
 
 /// std::invalid_argument for a name that is almost one of those that are read.
-void check_spelling(std::string_view engine, const std::string& name);
+void check_option_spelling(std::string_view engine, const std::string& name);
 
 }  // namespace mla_dtype::tool
