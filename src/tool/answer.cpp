@@ -44,8 +44,8 @@ void keep_what_helps(const Environment& env, Report& report) {
 // Of an engine that was read in part, no kernel here is not no kernel.
 std::string what_is_not_known(const Question& question) {
   if (question.engine_name == "vllm") return {};
-  return fmt::format(" Of {} not all was read: it may run this by what was not ({})",
-                     question.engine.name, question.engine.facts_as_of);
+  return fmt::format("; of {} not all was read (see facts as of), and what was not may run this",
+                     question.engine.name);
 }
 
 // Plans as an engine does at init, which logs, and adds to the report what comes of it.

@@ -34,8 +34,9 @@ const std::vector<Engine>& engines() {
 
 const Engine& find_engine(std::string_view name) {
   for (const Engine& engine : engines()) {
-    if (engine.name == name) return engine;
+    if (spells(name, engine.name)) return engine;
   }
+  if (spells(name, "trtllm") || spells(name, "tensorrt_llm")) return find_engine("tensorrt-llm");
   reject('"' + std::string(name) + '"', "vllm, tensorrt-llm, sglang");
 }
 

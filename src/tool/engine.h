@@ -18,7 +18,7 @@ struct Engine {
 
 const std::vector<Engine>& engines();
 
-/// std::invalid_argument for another name.
+/// In any case; std::invalid_argument for another name.
 const Engine& find_engine(std::string_view name);
 
 /// What `engine` is to a model with or without sparse attention: SGLang's operators choose the

@@ -51,8 +51,9 @@ std::string note_on_model(std::string_view engine, std::string_view model_type,
   }
   // vllm/models/kimi_k3/nvidia/mla.py asserts it.
   if (model_type == "kimi_k3" && (kv_cache_dtype == "fp8" || kv_cache_dtype == "fp8_e4m3")) {
-    return "vLLM runs kimi_k3 with a plain FP8 KV cache only if prefill queries are FP8: "
-           "--prefill-query-mode required asks whether they can be";
+    return "vLLM stops with an error at kimi_k3 with a plain FP8 KV cache where prefill queries "
+           "are "
+           "not FP8; if they are not here, it takes a remedy, or --kv-cache-dtype auto";
   }
   return {};
 }

@@ -7,6 +7,8 @@
 //   2 for bad arguments, and for a model that is not covered,
 //   3 if FP8 prefill queries are required and not possible, or no kernel can run the plan.
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -17,6 +19,7 @@
 
 #include "arguments.h"
 #include "command_line.h"
+#include "from.h"
 #include "message.h"
 #include "question.h"
 #include "show.h"
@@ -59,14 +62,19 @@ void add_settings(const tool::CommandLine& command, Words& words) {
       throw std::invalid_argument(option +
                                   ": given before -- and in the command line; once is enough");
     }
-    words.push_back(option + '=' + value);
+    words.push_back(fmt::format("{}={}", option, value));
   }
   const std::string engine(command.engine->name);
   if (!gives(words, "--engine")) words.push_back("--engine=" + engine);
 }
 
 void check_engine(const tool::CommandLine& command, const tool::Arguments& arguments) {
-  if (command.engine == nullptr || command.engine->name == arguments.engine) return;
+  if (command.engine == nullptr ||
+      command.engine == &tool::from("--engine", [&]() -> const tool::Engine& {
+        return tool::find_engine(arguments.engine);
+      })) {
+    return;
+  }
   throw std::invalid_argument("--engine says " + arguments.engine +
                               ", and the command line is of " + std::string(command.engine->name));
 }

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <mla_dtype/kv_cache.h>
 
 #include <filesystem>
@@ -22,7 +23,7 @@ namespace {
 std::string directory_of(const std::string& path, std::vector<std::string>& notes) {
   std::error_code none;
   if (!is_hub_name(path) || std::filesystem::exists(path, none)) return path;
-  const std::string snapshot = find_hub_snapshot(path);
+  std::string snapshot = find_hub_snapshot(path);
   if (!snapshot.empty()) {
     notes.push_back(fmt::format("{} is read from {}", path, snapshot));
     return snapshot;
@@ -90,6 +91,31 @@ void take_file(const CLI::App& app, const Arguments& arguments, const ModelConfi
       resolve_kv_cache_dtype("auto", question.model_dtype, model.kv_cache_quant_algo));
 }
 
+void divide_heads(int ranks, Question& question) {
+  const int heads = question.num_attention_heads;
+  question.tensor_parallel_size = ranks;
+  question.config.num_attention_heads = heads / ranks;
+  if (heads % ranks == 0) return;
+  std::vector<int> divisors;
+  for (int i = 1; i <= heads && i <= 256; ++i) {
+    if (heads % i == 0) divisors.push_back(i);
+  }
+  throw std::invalid_argument(
+      fmt::format("--tensor-parallel-size: {} does not divide the model's {} heads; accepted: {}",
+                  ranks, heads, fmt::join(divisors, ", ")));
+}
+
+// arg_groups/overrides.py@003bbaf9a.
+void note_what_auto_is(Question& question) {
+  const CacheConfig& cache = question.config.cache_config;
+  if (question.engine_name == "sglang" && question.config.index_topk != 0 &&
+      is_capability_family(question.platform, 10) && cache.cache_dtype == "auto") {
+    question.notes.emplace_back(
+        "SGLang takes auto for fp8_e4m3 with sparse attention on capability 10.x: ask with "
+        "--kv-cache-dtype fp8_e4m3");
+  }
+}
+
 }  // namespace
 
 void read_model(const CLI::App& app, const Arguments& arguments, const ModelName& name,
@@ -111,13 +137,8 @@ void read_model(const CLI::App& app, const Arguments& arguments, const ModelName
   const std::string note = note_on_model(question.engine_name, question.model_type,
                                          question.text_model_type, config.cache_config.cache_dtype);
   if (!note.empty()) question.notes.push_back(note);
-  question.tensor_parallel_size = arguments.tensor_parallel_size;
-  if (question.num_attention_heads % arguments.tensor_parallel_size != 0) {
-    throw std::invalid_argument(
-        fmt::format("--tensor-parallel-size: {} does not divide the model's {} heads",
-                    arguments.tensor_parallel_size, question.num_attention_heads));
-  }
-  config.num_attention_heads = question.num_attention_heads / arguments.tensor_parallel_size;
+  divide_heads(arguments.tensor_parallel_size, question);
+  note_what_auto_is(question);
 }
 
 std::string describe_model(const Question& question) {

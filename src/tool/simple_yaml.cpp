@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "simple_yaml.h"
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <fstream>
 
@@ -43,7 +45,7 @@ std::optional<std::map<std::string, std::string>> read_simple_yaml(const std::st
       if (!value.empty()) result[key] = value;
     } else if (child_indent == 0 || indent == child_indent) {
       child_indent = indent;
-      if (!value.empty()) result[parent + '.' + key] = value;
+      if (!value.empty()) result[fmt::format("{}.{}", parent, key)] = value;
     }
   }
   return result;

@@ -130,6 +130,17 @@ TEST(Tool, SelectsTheBackendAsTheEngineDoes) {
             Json({{"data_type", "float8_e4m3fn"}, {"prefill_backend", "TRTLLM_RAGGED"}}));
 }
 
+TEST(Tool, TakesTheNamesOfEnginesAsTheySpellThem) {
+  for (const auto& [typed, name] : {std::pair<std::string, std::string>("vLLM", "vllm"),
+                                    {"SGLang", "sglang"},
+                                    {"TensorRT-LLM", "tensorrt-llm"},
+                                    {"tensorrt_llm", "tensorrt-llm"},
+                                    {"trtllm", "tensorrt-llm"}}) {
+    EXPECT_EQ(run("--device H200 --engine " + typed).out,
+              run("--device H200 --engine " + name).out);
+  }
+}
+
 TEST(Tool, SaysWhyNotAnotherBackend) {
   EXPECT_THAT(run("--device 10.3 --model-dtype float32 --v-head-dim 64").out,
               ContainsRegex("\nrejected: FLASHINFER: Prefill backend FLASHINFER does not take "
