@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <system_error>
 
+#include "engine.h"
 #include "from.h"
 #include "hub_cache.h"
 #include "known_models.h"
@@ -58,6 +59,18 @@ void take_dtype(const ModelConfig& model, Question& question) {
                   model.path, what, to_string(question.model_dtype)));
 }
 
+void take_kv_cache(const ModelConfig& model, Question& question) {
+  CacheConfig& cache = question.config.cache_config;
+  if (!model.kv_cache_is_vllms || question.engine_name == "vllm") {
+    cache.checkpoint_kv_cache_quant_algo = model.kv_cache_quant_algo;
+  } else if (cache.cache_dtype == "auto") {
+    question.notes.push_back(fmt::format(
+        "{}: the checkpoint has a kv_cache_scheme of FP8, and whether {} goes by it is not known: "
+        "set the KV-cache dtype",
+        model.path, find_engine(question.engine_name).profile().name));
+  }
+}
+
 void take_file(const CLI::App& app, const Arguments& arguments, const ModelConfig& model,
                Question& question) {
   EngineConfig& config = question.config;
@@ -80,15 +93,15 @@ void take_file(const CLI::App& app, const Arguments& arguments, const ModelConfi
   if (is_sparse_model_type(model.text_model_type)) {
     config.index_topk = read("--index-topk", arguments.index_topk, model.index_topk, "index_topk");
   }
-  config.cache_config.checkpoint_kv_cache_quant_algo = model.kv_cache_quant_algo;
+  take_kv_cache(model, question);
   question.model_path = model.path;
   question.model_type = model.model_type;
   question.text_model_type = model.text_model_type;
   for (const std::string& note : model.notes) question.notes.push_back(model.path + ": " + note);
   if (app.count("--model-dtype") == 0) take_dtype(model, question);
   if (config.cache_config.cache_dtype != "auto") return;
-  static_cast<void>(
-      resolve_kv_cache_dtype("auto", question.model_dtype, model.kv_cache_quant_algo));
+  static_cast<void>(resolve_kv_cache_dtype("auto", question.model_dtype,
+                                           config.cache_config.checkpoint_kv_cache_quant_algo));
 }
 
 void divide_heads(int ranks, Question& question) {

@@ -84,6 +84,7 @@ void read_dimensions_of(const Json& text_model, const char* heads, ModelConfig& 
 
 void take(CheckpointKvCache cache, ModelConfig& result) {
   result.kv_cache_quant_algo = std::move(cache.algo);
+  result.kv_cache_is_vllms = cache.is_vllms;
   if (!cache.note.empty()) result.notes.push_back(std::move(cache.note));
 }
 

@@ -19,6 +19,7 @@ struct ModelConfig {
   std::string dtype;                       ///< empty: none, or `auto`
   std::string dtype_field;                 ///< where the file says so
   std::string kv_cache_quant_algo;         ///< CacheConfig::checkpoint_kv_cache_quant_algo
+  bool kv_cache_is_vllms = false;          ///< only of vLLM is it known that it goes by that
   std::vector<std::string> notes;
 };
 

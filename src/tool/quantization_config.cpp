@@ -25,9 +25,9 @@ CheckpointKvCache read_modelopt(const Json& quantization_config) {
     for (const Json* const from : {&inner, &quantization_config}) {
       const Json& value = member(*from, name);
       if (value.empty() || value == "") continue;  // empty: also null
-      if (value.is_object()) return {algo_of_scheme(value), name, {}};
+      if (value.is_object()) return {algo_of_scheme(value), name, {}, false};
       if (!value.is_string()) reject(name, value, "a string, an object");
-      return {value, name, {}};
+      return {value, name, {}, false};
     }
   }
   return {};
@@ -39,11 +39,12 @@ CheckpointKvCache read_compressed_tensors(const Json& quantization_config) {
   const Json& scheme = object_or_null(quantization_config, "kv_cache_scheme");
   if (scheme.empty()) return {};
   const std::string algo = algo_of_scheme(scheme);
-  if (algo == "FP8") return {algo, "kv_cache_scheme", {}};
+  if (algo == "FP8") return {algo, "kv_cache_scheme", {}, /*is_vllms=*/true};
   return {{},
           "kv_cache_scheme",
           "quantization_config's kv_cache_scheme is not static 8-bit float: it is not known what "
-          "auto comes to with it; set the KV-cache dtype"};
+          "auto comes to with it; set the KV-cache dtype",
+          false};
 }
 
 // vllm/model_executor/layers/quantization/quark.py: `export` names the projections whose outputs
@@ -55,7 +56,8 @@ CheckpointKvCache read_quark(const Json& quantization_config) {
       {},
       "export.kv_cache_group",
       "the checkpoint has KV-cache scales (Quark's kv_cache_group), which an FP8 KV cache uses: "
-      "auto does not ask for one"};
+      "auto does not ask for one",
+      false};
 }
 
 // Of weights alone, as far as is read here.
@@ -81,7 +83,8 @@ CheckpointKvCache read_quantization_config(const Json& quantization_config) {
   return {{},
           {},
           "quant_method " + described(Json(method)) +
-              " is not known: what it says of the KV cache is not read"};
+              " is not known: what it says of the KV cache is not read",
+          false};
 }
 
 CheckpointKvCache read_hf_quant_config(const Json& hf_quant_config) {

@@ -9,9 +9,10 @@ namespace mla_dtype::tool {
 
 /// What a checkpoint says of its KV cache, as CacheConfig::checkpoint_kv_cache_quant_algo takes it.
 struct CheckpointKvCache {
-  std::string algo;   ///< empty: nothing that an engine turns `auto` into
-  std::string field;  ///< that says so, for messages; empty: none does
-  std::string note;   ///< on what it says besides; empty: nothing
+  std::string algo;       ///< empty: nothing that an engine turns `auto` into
+  std::string field;      ///< that says so, for messages; empty: none does
+  std::string note;       ///< on what it says besides; empty: nothing
+  bool is_vllms = false;  ///< only of vLLM is it known that it turns `auto` into that
 };
 
 /// Of a config.json's `quantization_config`, an object or null: ModelOpt's, compressed-tensors' and

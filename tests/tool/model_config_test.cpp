@@ -246,6 +246,22 @@ TEST(Tool, ACheckpointsFp8KvCacheAllowsFp8Queries) {
               StartsWith("data type: bfloat16\n"));
 }
 
+// Of llm-compressor's scheme it is known what vLLM does.
+TEST(Tool, WhatACheckpointMeansDependsOnTheEngine) {
+  const std::string scheme = config_with(
+      R"({"quantization_config": {"quant_method": "compressed-tensors", "kv_cache_scheme":
+          {"dynamic": false, "num_bits": 8, "type": "float"}}})");
+  EXPECT_EQ(read_model(scheme).resolved_cache_dtype, "fp8_e4m3");
+  EXPECT_EQ(read_model(scheme, "--engine sglang").resolved_cache_dtype, "bfloat16");
+  EXPECT_THAT(run_with_config(scheme, "--device 10.0 --engine sglang").err,
+              HasSubstr("whether SGLang goes by it is not known: set the KV-cache dtype"));
+  const std::string modelopt = config_with(
+      R"({"quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})");
+  for (const std::string engine : {"vllm", "sglang", "tensorrt-llm"}) {
+    EXPECT_EQ(read_model(modelopt, "--engine " + engine).resolved_cache_dtype, "fp8_e4m3");
+  }
+}
+
 TEST(Tool, NotesWhatIsNotReadOfTheQuantization) {
   const auto note = [](const char* quantization_config) {
     return run_with_config(
