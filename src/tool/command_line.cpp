@@ -84,31 +84,37 @@ const EngineOption* known_option(const Engine& engine, const std::string& name) 
   return find_option(engine.name, name.substr(0, name.find('.')));
 }
 
+// A switch that is on has the value of the table; one that is turned off, its opposite, if any.
+void read_switch(const EngineOption& known, Item& item) {
+  if (!spells(item.value, "false")) {
+    item.value = known.value;
+  } else if (known.value == "true") {
+    item.value = "false";
+  } else {
+    item.setting.clear();
+  }
+}
+
 Item read_option(const Words& words, std::size_t at, const Engine& engine) {
   const std::string& word = words[at];
   const std::size_t equals = word.find('=');
   Item item{{word}, option_name(word), {}, {}};
   const EngineOption* const known = known_option(engine, item.name);
-  if (known != nullptr) item.setting = known->setting;
   if (known == nullptr) check_option_spelling(engine.name, item.name);
-  const bool is_switch_here = known != nullptr ? !known->value.empty() : is_switch(item.name);
+  if (known != nullptr) item.setting = known->setting;
+  const bool takes_none = known != nullptr ? !known->value.empty() : is_switch(item.name);
   const bool has_next = at + 1 < words.size();
   if (equals != word.npos) {
     item.value = word.substr(equals + 1);
-  } else if (is_switch_here ? has_next && is_boolean(words[at + 1])
-                            : has_next && !is_option(words[at + 1])) {
+  } else if (has_next && (takes_none ? is_boolean(words[at + 1]) : !is_option(words[at + 1]))) {
     item.words.push_back(words[at + 1]);
     item.value = words[at + 1];
-  } else if (known != nullptr && !is_switch_here) {
-    throw std::invalid_argument(fmt::format("--: {} has no value", in_plain(word)));
   }
-  if (known != nullptr && is_switch_here) {
-    const bool is_off = spells(item.value, "false");
-    if (is_off && known->value == "true") {
-      item.value = "false";
-    } else if (!is_off) {
-      item.value = known->value;
-    }
+  if (known == nullptr) return item;
+  if (takes_none) {
+    read_switch(*known, item);
+  } else if (item.value.empty()) {
+    throw std::invalid_argument(fmt::format("--: {} has no value", in_plain(word)));
   }
   return item;
 }

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 
 namespace mla_dtype::tool {
 namespace {
@@ -28,16 +30,18 @@ std::string scalar(const std::string& text) {
 
 std::optional<std::map<std::string, std::string>> read_simple_yaml(const std::string& path) {
   std::ifstream file(path);
-  if (!file) return std::nullopt;
+  std::error_code none;
+  if (!file || std::filesystem::is_directory(path, none)) return std::nullopt;
   std::map<std::string, std::string> result;
   std::string parent;
   std::size_t child_indent = 0;
   for (std::string line; std::getline(file, line);) {
     const std::size_t indent = line.find_first_not_of(' ');
     if (trimmed(line).empty() || line[indent] == '#') continue;
+    if (line[indent] == '{') return std::nullopt;  // JSON, or the like
     const std::size_t colon = line.find(':');
     if (colon == line.npos || line[indent] == '-') continue;  // an item of a list, a later line
-    const std::string key = trimmed(line.substr(0, colon));
+    const std::string key = scalar(line.substr(0, colon));
     const std::string value = scalar(line.substr(colon + 1));
     if (indent == 0) {
       parent = key;

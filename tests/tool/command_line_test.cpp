@@ -135,6 +135,8 @@ TEST(ToolCommandLine, WhatIsMeantOtherwiseIsNotIgnored) {
                                                "--kv-cache-dtyp is not known; if --kv-cache-dtype"),
            {"vllm serve X --tensor-parallel 8", "if --tensor-parallel-size is meant, write it so"},
            {"vllm serve X --kv-cache-dtype", "--kv-cache-dtype has no value"},
+           {"vllm serve X --kv-cache-dtype=", "--kv-cache-dtype= has no value"},
+           {"vllm serve X -tp ''", "-tp has no value"},
            {"vllm serve X --kv-cache-dtype fp9", "--kv-cache-dtype: .*fp8 .nearest."},
            {"vllm serve X -tp 3", "--tensor-parallel-size: 3 does not divide"},
            {"vllm serve X -tp 0x8", "--tensor-parallel-size: \"0x8\""},
@@ -155,6 +157,22 @@ TEST(ToolCommandLine, WhatIsMeantOtherwiseIsNotIgnored) {
   const Result twice =
       run(on_b200 + "--kv-cache-dtype fp8 --model" + r1 + "-- vllm serve X --kv-cache-dtype auto");
   EXPECT_THAT(twice.err, HasSubstr("--kv-cache-dtype: given before -- and in the command line"));
+}
+
+TEST(ToolCommandLine, SwitchesAreTurnedOnAndOff) {
+  const auto workspace = [](const std::string& options) {
+    return answer("vllm serve X " + options).at("plan").at("chunked_prefill_workspace");
+  };
+  const Json on = workspace("");
+  EXPECT_NE(on, nullptr);
+  for (const char* const off : {"--no-enable-chunked-prefill", "--enable-chunked-prefill False",
+                                "--enable_chunked_prefill=false"}) {
+    EXPECT_EQ(workspace(off), nullptr) << off;
+  }
+  for (const char* const same : {"--enable-chunked-prefill", "--enable-chunked-prefill --port 1",
+                                 "--no-enable-chunked-prefill --enable-chunked-prefill=true"}) {
+    EXPECT_EQ(workspace(same), on) << same;
+  }
 }
 
 TEST(ToolCommandLine, VerboseNamesWhatIsIgnored) {
@@ -236,6 +254,9 @@ TEST_F(ToolCommandFile, ThatIsNotReadIsNamed) {
   };
   EXPECT_THAT(err("trtllm-serve X --config " + path),
               HasSubstr(path + ": kv_cache_config is not read"));
+  write("{\n  \"kv_cache_config\": {\"dtype\": \"fp8\"}\n}\n");
+  EXPECT_THAT(err("trtllm-serve X --config " + path), HasSubstr("the file is not read"));
+  EXPECT_THAT(err("trtllm-serve X --config /"), HasSubstr("the file is not read"));
   EXPECT_THAT(err("trtllm-serve X --config /no/such.yaml"),
               HasSubstr("/no/such.yaml: the file is not read"));
   EXPECT_THAT(err("vllm serve X --config /no/such.yaml"), HasSubstr("the file is not read"));
