@@ -25,14 +25,11 @@ const Engine& find_engine(std::string_view name);
 /// backends of the two by different options.
 EngineProfile profile_for(const Engine& engine, bool is_sparse);
 
-/// The name as the table has it, if it has it in some case; else as typed, which the library then
-/// refuses as it stands.
-template <class Backend>
-std::string name_in(const std::vector<Backend>& table, const std::string& typed);
-
 /// Whether the text is this name in any case.
 bool spells(std::string_view typed, std::string_view name);
 
+/// The name as the table has it, if it has it in some case; else as typed, which the library then
+/// refuses as it stands.
 template <class Backend>
 std::string name_in(const std::vector<Backend>& table, const std::string& typed) {
   for (const Backend& backend : table) {

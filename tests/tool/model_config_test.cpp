@@ -150,6 +150,18 @@ TEST(Tool, DimensionsCountInTheDecision) {
             explanation_of(result));
 }
 
+// As GLM-5.3-Flash, which has no rotary part.
+TEST(Tool, ASparseModelMayHaveNoRotaryPart) {
+  const std::string flash = R"({"model_type": "glm5_next", "text_config": )" +
+                            config_with(R"({"model_type": "glm5_next_text", "index_topk": 2048,
+                                            "qk_nope_head_dim": 192, "qk_rope_head_dim": 0,
+                                            "v_head_dim": 256})") +
+                            '}';
+  EXPECT_THAT(run_with_config(flash, "--device B200").out,
+              HasSubstr("\nmodel: glm5_next/glm5_next_text: (qk_nope, qk_rope, v) (192, 0, 256), "
+                        "kv_lora_rank 512, 128 heads, sparse (index_topk 2048) attention, "));
+}
+
 // DeepSeek-V3.2 is not answered as DeepSeek-V3.
 TEST(Tool, SparseAttentionCountsInTheDecisionAndThePlan) {
   const std::string v3_2 = config_with(R"({"index_topk": 2048})");
