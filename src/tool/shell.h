@@ -10,7 +10,7 @@ namespace mla_dtype::tool {
 /// begins with stays one.
 std::string shell_line(const std::vector<std::string>& words);
 
-/// The words of a line in which nothing but single quotes is special.
+/// The words of a line as a shell has them, without what it would put in for `$` and the like.
 std::vector<std::string> shell_words(const std::string& line);
 
 }  // namespace mla_dtype::tool

@@ -104,6 +104,21 @@ TEST(ToolCommandLine, NamesTheModel) {
               HasSubstr("give --model DIR"));
 }
 
+// As it is pasted in quotes, or behind `bash -c`.
+TEST(ToolCommandLine, MayBeOneWord) {
+  const Json expected = answer("vllm serve X -tp 8 --kv-cache-dtype fp8 -ac '{\"backend\": null}'");
+  for (const char* const command :
+       {R"('vllm serve X -tp 8 --kv-cache-dtype fp8')",
+        R"("vllm serve 'X' \\
+             -tp   8 --kv-cache-dtype fp8 -ac '{\"backend\": null}'")",
+        R"(bash -c 'vllm serve X "-tp" 8 --kv-cache-dtype fp8 -ac {\"backend\":null}')"}) {
+    SCOPED_TRACE(command);
+    const Json json = answer(command);
+    EXPECT_EQ(heads(json), 16);
+    EXPECT_EQ(json.at("plan"), expected.at("plan"));
+  }
+}
+
 TEST(ToolCommandLine, DashesUnderscoresAndEqualsSignsAreOne) {
   const Json expected = answer(
       "vllm serve X --kv-cache-dtype fp8 --tensor-parallel-size 8 --attention-config "
