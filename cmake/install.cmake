@@ -21,6 +21,7 @@ endif()
 if(MLA_DTYPE_BUILD_TOOL)
   install(TARGETS mla_dtype_tool)
   install(PROGRAMS src/tool/measure_prefill.py DESTINATION "${CMAKE_INSTALL_DATADIR}/mla_dtype")
+  install(FILES src/tool/mla-dtype.schema.json DESTINATION "${CMAKE_INSTALL_DATADIR}/mla_dtype")
 endif()
 
 set(package_dependencies "")

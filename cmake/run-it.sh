@@ -21,7 +21,7 @@ show() { # <row> <argument>...
   echo "\$ build/run-it/mla-dtype $*"
   build/run-it/mla-dtype "$@" 2>&1
 }
-show 1 --device 10.3 --kv-cache-dtype fp8 --use-prefill-query-quantization
+show 1 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype fp8 --use-prefill-query-quantization
 show 2 --device 9.0 --kv-cache-dtype fp8 --use-prefill-query-quantization
 show 3 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype fp8
 show 4 --device 10.3 --prefill-backend TRTLLM_RAGGED --kv-cache-dtype auto

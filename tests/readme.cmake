@@ -65,7 +65,7 @@ if(MLA_DTYPE_BUILD_TOOL)
     file(GENERATE OUTPUT "${path}.sh"
       CONTENT "#!/bin/sh\nPATH=\"$<TARGET_FILE_DIR:mla_dtype_tool>:$PATH\"\n${command}\n"
       FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
-    add_test(NAME readme_console_${index}
+    add_test(NAME readme_console_${index} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
       COMMAND ${CMAKE_COMMAND} "-DPROGRAM=${path}.sh" "-DEXPECTED=${path}.txt"
               -P "${CMAKE_CURRENT_SOURCE_DIR}/compare_output.cmake")
   endwhile()

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -27,18 +28,42 @@ std::string to_decimal(std::string& text) {
   return {};
 }
 
+// The same for a number of tokens, which may end as vLLM reads it (vllm/utils/argparse_utils.py,
+// human_readable_int): in `k` for thousand, `K` for 1,024, `m` and `M` for their squares.
+std::string to_tokens(std::string& text) {
+  constexpr std::size_t most_digits = 12;
+  const std::string typed = text;
+  const char last = text.empty() ? ' ' : text.back();
+  const std::uint64_t factor = last == 'k' || last == 'm' ? 1000 : 1024;
+  const bool has_unit = last == 'k' || last == 'K' || last == 'm' || last == 'M';
+  if (has_unit) text.pop_back();
+  const bool is_number = to_decimal(text).empty();
+  if (!is_number || (has_unit && (text.front() < '0' || text.front() > '9'))) {
+    return fmt::format(
+        "\"{}\" is not accepted; accepted: a whole number, in decimal, or one with k "
+        "(128k: 128000) or K (128K: 131072)",
+        typed);
+  }
+  if (has_unit && text.size() <= most_digits) {
+    const bool is_square = last == 'm' || last == 'M';
+    text = std::to_string(std::stoull(text) * factor * (is_square ? factor : 1));
+  }
+  return {};
+}
+
 // Each option that takes a number is added here, so that they all read it in the same way.
 template <class Number>
-CLI::Option* add_number(CLI::App& app, const char* option, Number& number,
-                        const char* description) {
+CLI::Option* add_number(CLI::App& app, const char* option, Number& number, const char* description,
+                        std::string (*read)(std::string&) = to_decimal) {
   return app.add_option(option, number, description)
-      ->transform(CLI::Validator(to_decimal, ""))
+      ->transform(CLI::Validator(read, ""))
       ->capture_default_str();
 }
 
 template <class Number>
-void add_positive(CLI::App& app, const char* option, Number& number, const char* description) {
-  add_number(app, option, number, description)
+void add_positive(CLI::App& app, const char* option, Number& number, const char* description,
+                  std::string (*read)(std::string&) = to_decimal) {
+  add_number(app, option, number, description, read)
       ->check(CLI::Range(1, std::numeric_limits<int>::max(), "POSITIVE"));
 }
 
@@ -48,19 +73,29 @@ void add_switch(CLI::App& app, const char* option, bool& value, const char* desc
 }
 
 void add_model_options(CLI::App& app, Arguments& arguments) {
-  app.add_option("--hf-config", arguments.hf_config,
-                 "the model's config.json, or its directory: dimensions, heads, data types");
+  app.add_option("--model", arguments.models,
+                 "the model's directory, its config.json, or Mistral's params.json: dimensions, "
+                 "heads, data types, with what hf_quant_config.json beside it says; given again, "
+                 "as for a draft model, one answer each")
+      ->allow_extra_args(false);
+  app.add_option("--hf-config", arguments.hf_config, "the same, once");
   app.add_option("--model-dtype", arguments.model_dtype, "bfloat16, float16 or float32")
       ->capture_default_str();
   add_positive(app, "--qk-nope-head-dim", arguments.dimensions.qk_nope_head_dim,
                "head dimension of queries and keys without the rotary part");
-  add_positive(app, "--qk-rope-head-dim", arguments.dimensions.qk_rope_head_dim,
-               "head dimension of the rotary part");
+  add_number(app, "--qk-rope-head-dim", arguments.dimensions.qk_rope_head_dim,
+             "head dimension of the rotary part; 0: there is none")
+      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"));
   add_positive(app, "--v-head-dim", arguments.dimensions.v_head_dim, "head dimension of values");
   add_positive(app, "--kv-lora-rank", arguments.kv_lora_rank,
                "elements of the latent that stands for keys and values");
   add_positive(app, "--num-attention-heads", arguments.num_attention_heads,
-               "query heads of one rank; a config.json gives those of the whole model");
+               "query heads of the model");
+  add_number(app, "--index-topk", arguments.index_topk,
+             "tokens that sparse attention looks at; 0: dense attention")
+      ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"));
+  add_positive(app, "--tensor-parallel-size", arguments.tensor_parallel_size,
+               "over how many ranks the heads are divided");
   app.add_option("--kv-scales", arguments.kv_scales,
                  "how the scales of a quantized KV cache came to be")
       ->check(CLI::IsMember({"unknown", "calibrated", "unit", "dynamic"}))
@@ -69,12 +104,12 @@ void add_model_options(CLI::App& app, Arguments& arguments) {
 
 void add_attention_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--kv-cache-dtype", arguments.kv_cache_dtype,
-                 "KV-cache dtype: auto, bfloat16, fp8, fp8_e4m3, ...")
+                 "KV-cache dtype, as the engine spells it: auto, bfloat16, fp8, fp8_e4m3, ...")
       ->capture_default_str();
   add_switch(app, "--use-prefill-query-quantization", arguments.use_prefill_query_quantization,
              "ask for FP8 prefill queries, keys and values");
   app.add_option("--prefill-backend", arguments.prefill_backend,
-                 "FLASHINFER, TRTLLM_FMHA, ... or auto: whichever of vLLM's is selected")
+                 "FLASHINFER, fa3, ... or auto: whichever the engine selects")
       ->capture_default_str();
   app.add_option("--attention-config", arguments.attention_config,
                  "the same two settings as vLLM takes them: '{\"use_prefill_query_quantization\": "
@@ -89,18 +124,19 @@ void add_attention_options(CLI::App& app, Arguments& arguments) {
 // What only a plan needs, and the parallelism, which the decision needs, too.
 void add_plan_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--decode-backend", arguments.decode_backend,
-                 "FLASHMLA, FLASHINFER_MLA, ...: print every data type of attention with it");
+                 "FLASHMLA, FLASHINFER_MLA, ... or auto: whichever the engine selects");
   add_positive(app, "--decode-context-parallel-size", arguments.decode_context_parallel_size,
                "over how many ranks the KV cache of a sequence is spread");
   add_switch(app, "--enable-chunked-prefill", arguments.enable_chunked_prefill,
              "prefill long inputs in parts, through a workspace: on, unless =false");
   add_positive(app, "--max-num-batched-tokens", arguments.max_num_batched_tokens,
-               "tokens of such a part: what is predicted then counts its cost");
+               "tokens of such a part: what is predicted then counts its cost", to_tokens);
 }
 
 void add_prediction_options(CLI::App& app, Arguments& arguments) {
   add_positive(app, "--expected-isl", arguments.expected_isl,
-               "input sequence length in tokens: predict what FP8 prefill queries bring there");
+               "input sequence length in tokens: predict what FP8 prefill queries bring there",
+               to_tokens);
   app.add_option("--cost-model", arguments.cost_model,
                  "what prefill attention costs: h100, which --device \"NVIDIA H100 80GB HBM3\" "
                  "implies; what was measured on a device with the backends that run in BF16 and in "
@@ -113,7 +149,8 @@ void add_prediction_options(CLI::App& app, Arguments& arguments) {
                    "show what is predicted for ISL 256 to 131072, and from which on FP8 is faster")
           ->disable_flag_override();
   add_number(app, "--context-tokens", arguments.context_tokens,
-             "with --curve: tokens before each prefill, as of chunked prefill, prefix caching")
+             "with --curve: tokens before each prefill, as of chunked prefill, prefix caching",
+             to_tokens)
       ->check(CLI::Range(0, std::numeric_limits<int>::max(), "NONNEGATIVE"))
       ->needs(curve);
 }
@@ -146,22 +183,27 @@ void check_others(const CLI::App& app, const std::string& shown,
 void check_matrix(const CLI::App& app) {
   if (app.count("--device") == 0) throw std::invalid_argument("--matrix: needs --device");
   check_others(app, "--matrix",
-               {"--device", "--hf-config", "--model-dtype", "--qk-nope-head-dim",
-                "--qk-rope-head-dim", "--v-head-dim", "--kv-lora-rank", "--num-attention-heads",
-                "--kv-scales", "--decode-context-parallel-size", "--json"});
+               {"--engine", "--device", "--model", "--hf-config", "--model-dtype",
+                "--qk-nope-head-dim", "--qk-rope-head-dim", "--v-head-dim", "--kv-lora-rank",
+                "--num-attention-heads", "--index-topk", "--tensor-parallel-size", "--kv-scales",
+                "--decode-context-parallel-size", "--json", "--verbose"});
 }
 
 // The curve is of a cost model and of the model's dimensions.
 void check_curve(const CLI::App& app) {
   check_others(
       app, "--curve",
-      {"--device", "--hf-config", "--qk-nope-head-dim", "--qk-rope-head-dim", "--v-head-dim",
-       "--num-attention-heads", "--expected-isl", "--cost-model", "--context-tokens", "--json"});
+      {"--engine", "--device", "--model", "--hf-config", "--qk-nope-head-dim", "--qk-rope-head-dim",
+       "--v-head-dim", "--num-attention-heads", "--tensor-parallel-size", "--expected-isl",
+       "--cost-model", "--context-tokens", "--json", "--verbose"});
 }
 
 }  // namespace
 
 void add_options(CLI::App& app, Arguments& arguments) {
+  app.add_option("--engine", arguments.engine,
+                 "vllm, tensorrt-llm or sglang; by default that of the command line behind --")
+      ->capture_default_str();
   app.add_option("--device", arguments.device,
                  "H200, NVIDIA B300, MI300X, 10.3, sm_103, compute_103, gfx942, ... or none")
       ->capture_default_str();
@@ -175,12 +217,20 @@ void add_options(CLI::App& app, Arguments& arguments) {
       ->disable_flag_override();
   app.add_flag("--json", arguments.json, "one JSON object on stdout, with the log records in it")
       ->disable_flag_override();
+  app.add_flag("--verbose", arguments.verbose, "name what is ignored of the engine's command line")
+      ->disable_flag_override();
   app.set_version_flag("--version", fmt::format("mla-dtype {}.{}.{}", MLA_DTYPE_VERSION_MAJOR,
                                                 MLA_DTYPE_VERSION_MINOR, MLA_DTYPE_VERSION_PATCH));
   app.footer(
-      "Exits with 0, or 1: the output cannot be written; 2: bad arguments; 3: FP8 prefill queries\n"
-      "are required (--prefill-query-mode) and not possible, or no kernel can run what is given\n"
-      "with --decode-backend.");
+      "Behind -- the engine's own command line is read, as it stands:\n"
+      "  mla-dtype --device H200 -- vllm serve /models/DeepSeek-R1 -tp 8 --kv-cache-dtype fp8\n"
+      "\n"
+      "Exits with\n"
+      "  0  answered, whatever the answer\n"
+      "  1  the output cannot be written\n"
+      "  2  bad arguments, or a model that is not covered\n"
+      "  3  refused: FP8 prefill queries are required (--prefill-query-mode) and not possible,\n"
+      "     or no kernel can run the plan");
 }
 
 void check_combination(const CLI::App& app, const Arguments& arguments) {

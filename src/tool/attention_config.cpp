@@ -35,12 +35,14 @@ AttentionConfigArgument parse_attention_config(const std::string& json) {
     if (key == flag_key) {
       if (!value.is_boolean()) reject(key.c_str(), value, "true, false");
       result.use_prefill_query_quantization = value.get<bool>();
-    } else if (key == backend_key) {
+    } else if (key == backend_key || key == "backend") {
       if (value.is_null()) continue;
+      const bool is_prefill = key == backend_key;
       if (!value.is_string() || value == "") {
-        reject(key.c_str(), value, "the name of a prefill backend, null");
+        reject(key.c_str(), value,
+               is_prefill ? "the name of a prefill backend, null" : "the name of a backend, null");
       }
-      result.mla_prefill_backend = value.get<std::string>();
+      (is_prefill ? result.mla_prefill_backend : result.backend) = value.get<std::string>();
     } else {
       check_spelling(key);
       result.other_keys.push_back(described(key));

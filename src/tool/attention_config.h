@@ -11,6 +11,7 @@ namespace mla_dtype::tool {
 struct AttentionConfigArgument {
   std::optional<bool> use_prefill_query_quantization;
   std::optional<std::string> mla_prefill_backend;  ///< as typed; never empty
+  std::optional<std::string> backend;              ///< the same: of decoding
   std::vector<std::string> other_keys;             ///< quoted, in printable ASCII
 };
 

@@ -7,8 +7,6 @@
 #include <set>
 #include <utility>
 
-#include "json_output.h"
-
 namespace mla_dtype::tool {
 
 Curve make_curve(const PrefillCostModel& model, const EngineConfig& config,
@@ -41,20 +39,20 @@ std::string to_text(const Curve& curve) {
   return text;
 }
 
-std::string to_json(const Curve& curve) {
+OrderedJson to_json(const Curve& curve) {
   OrderedJson points = OrderedJson::array();
   for (const auto& [isl, speedup] : curve.points) {
     points.push_back({{"isl", isl}, {"speedup", speedup}});
   }
-  return to_document(
-      {{"schema", schema},
-       {"source", curve.break_even.source},
-       {"mla_dimensions", to_json(curve.dimensions)},
-       {"context_tokens", curve.context_tokens},
-       {"points", std::move(points)},
-       {"break_even_isl", or_null(curve.break_even.isl)},
-       {"longest_isl", curve.break_even.longest_isl != 0 ? OrderedJson(curve.break_even.longest_isl)
-                                                         : OrderedJson()}});
+  return {
+      {"schema", schema},
+      {"source", curve.break_even.source},
+      {"mla_dimensions", to_json(curve.dimensions)},
+      {"context_tokens", curve.context_tokens},
+      {"points", std::move(points)},
+      {"break_even_isl", or_null(curve.break_even.isl)},
+      {"longest_isl", curve.break_even.longest_isl != 0 ? OrderedJson(curve.break_even.longest_isl)
+                                                        : OrderedJson()}};
 }
 
 }  // namespace mla_dtype::tool

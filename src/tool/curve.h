@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "break_even.h"
+#include "json_output.h"
 
 namespace mla_dtype::tool {
 
@@ -30,6 +31,6 @@ Curve make_curve(const PrefillCostModel& model, const EngineConfig& config,
                  std::int64_t context_tokens);
 
 std::string to_text(const Curve& curve);
-std::string to_json(const Curve& curve);
+OrderedJson to_json(const Curve& curve);
 
 }  // namespace mla_dtype::tool

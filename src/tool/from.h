@@ -10,7 +10,7 @@ namespace mla_dtype::tool {
 
 /// Calls `make`, and puts where it comes from before what it finds wrong.
 template <class Make>
-auto from(const std::string& source, Make make) {
+decltype(auto) from(const std::string& source, Make make) {
   try {
     return make();
   } catch (const std::invalid_argument& error) {

@@ -23,7 +23,8 @@ std::string shortened(const std::string& text) {
 
 std::string described(const Json& value) {
   if (value.is_structured()) return fmt::format("an {}", value.type_name());
-  return shortened(value.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true));
+  return shortened(
+      value.dump(/*indent=*/-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace));
 }
 
 void reject(const std::string& what, std::string_view accepted) {
@@ -84,16 +85,16 @@ std::string string_member(const Json& object, const char* name) {
   return value;
 }
 
-int to_positive_integer(const std::string& field, const Json& value) {
+std::int64_t to_positive_integer(const std::string& field, const Json& value) {
   constexpr int max = std::numeric_limits<int>::max();
   const bool accepted = value.is_number_unsigned() && value.get<std::uint64_t>() >= 1 &&
                         value.get<std::uint64_t>() <= std::uint64_t{max};
   if (!accepted) reject(field, value, fmt::format("a whole number from 1 to {}", max));
-  return value.get<int>();
+  return value.get<std::int64_t>();
 }
 
-std::optional<int> positive_integer(const Json& object, const char* name,
-                                    const std::string& where) {
+std::optional<std::int64_t> positive_integer(const Json& object, const char* name,
+                                             const std::string& where) {
   const Json& value = member(object, name);
   if (value.is_null()) return std::nullopt;
   return to_positive_integer(where + name, value);

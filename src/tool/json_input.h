@@ -37,11 +37,11 @@ const Json& object_or_null(const Json& object, const char* name);
 /// Empty: none.
 std::string string_member(const Json& object, const char* name);
 
-int to_positive_integer(const std::string& field, const Json& value);
+std::int64_t to_positive_integer(const std::string& field, const Json& value);
 
 /// `where` is what the object's fields are named after.
-std::optional<int> positive_integer(const Json& object, const char* name,
-                                    const std::string& where = {});
+std::optional<std::int64_t> positive_integer(const Json& object, const char* name,
+                                             const std::string& where = {});
 
 /// Those that there are.
 void read_dimensions(const Json& object, const std::string& where, MlaDimensions& dimensions);

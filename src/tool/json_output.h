@@ -15,7 +15,7 @@ namespace mla_dtype::tool {
 
 using OrderedJson = nlohmann::ordered_json;
 
-constexpr int schema = 1;  ///< of all JSON objects; counts up where a reader may break
+constexpr int schema = 2;  ///< of all JSON objects; counts up where a reader may break
 
 OrderedJson to_json(const std::vector<Blocker>& blockers);
 OrderedJson to_json(const MlaDimensions& dimensions);

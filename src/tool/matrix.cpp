@@ -2,30 +2,30 @@
 #include "matrix.h"
 
 #include <fmt/format.h>
-#include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_query.h>
 
 #include <algorithm>
 #include <cstddef>
 #include <utility>
 
-#include "json_output.h"
+#include "engine.h"
+#include "report.h"
 
 namespace mla_dtype::tool {
 namespace {
 
-std::size_t longest_cache_dtype() {
-  std::size_t result = 0;
-  for (const KvCacheFormat& format : kv_cache_formats()) {
-    result = std::max(result, format.name.size());
-  }
+constexpr std::string_view corner = "KV-cache dtype";
+
+std::size_t longest_cache_dtype(const Matrix& matrix) {
+  std::size_t result = corner.size();
+  for (const std::string_view name : matrix.kv_cache_dtypes) result = std::max(result, name.size());
   return result;
 }
 
 // One line of the table. Each cell is as wide as its column's head.
 void append_row(std::string& text, const Matrix& matrix, std::string_view head,
                 const std::vector<std::string_view>& cells) {
-  std::string row = fmt::format("{:<{}}", head, longest_cache_dtype());
+  std::string row = fmt::format("{:<{}}", head, longest_cache_dtype(matrix));
   for (std::size_t i = 0; i < cells.size(); ++i) {
     row += fmt::format("  {:<{}}", cells[i], matrix.columns[i].prefill_backend.size());
   }
@@ -71,29 +71,30 @@ void append_sentences(std::string& text, const Matrix& matrix) {
 }
 
 Matrix::Column make_column(const std::string& prefill_backend, EngineConfig config,
-                           DataType model_dtype, const Environment& env) {
+                           DataType model_dtype, const Environment& env,
+                           const std::vector<std::string_view>& kv_cache_dtypes) {
   Matrix::Column column{prefill_backend, {}};
   config.attention_config.mla_prefill_backend = prefill_backend;
-  for (const KvCacheFormat& format : kv_cache_formats()) {
-    config.cache_config.cache_dtype = format.name;
+  for (const std::string_view name : kv_cache_dtypes) {
+    config.cache_config.cache_dtype = name;
     auto explanation = explain_prefill_query_data_type(config, model_dtype, env);
-    column.cells.push_back({format.name, explanation.data_type, std::move(explanation.blockers)});
+    column.cells.push_back({name, explanation.data_type, std::move(explanation.blockers)});
   }
   return column;
 }
 
 }  // namespace
 
-Matrix make_matrix(const EngineConfig& config, DataType model_dtype, const Platform& platform) {
-  EngineConfig asked = config;
+Matrix make_matrix(const Question& question) {
+  EngineConfig asked = question.config;
   asked.attention_config = {};
-  asked.attention_config.use_prefill_query_quantization = true;
-  Matrix matrix{platform, model_dtype, config.mla_dimensions, {}};
-  for (const auto* const table : {&vllm_prefill_backends(), &tensorrt_llm_prefill_backends()}) {
-    const Environment env = make_environment(platform, *table);
-    for (const PrefillBackend& backend : *table) {
-      matrix.columns.push_back(make_column(backend.name, asked, model_dtype, env));
-    }
+  asked.attention_config.use_prefill_query_quantization =
+      !question.engine.spellings.request_fp8.empty();
+  Matrix matrix{find_engine(question.engine_name).kv_cache_dtypes, {}};
+  const Environment env = make_environment(question.platform, question.engine);
+  for (const PrefillBackend& backend : question.engine.prefill_backends) {
+    matrix.columns.push_back(
+        make_column(backend.name, asked, question.model_dtype, env, matrix.kv_cache_dtypes));
   }
   return matrix;
 }
@@ -102,20 +103,20 @@ std::string to_text(const Matrix& matrix) {
   std::vector<std::string_view> cells;
   for (const Matrix::Column& column : matrix.columns) cells.push_back(column.prefill_backend);
   std::string text;
-  append_row(text, matrix, "KV-cache dtype", cells);
-  for (std::size_t row = 0; row < kv_cache_formats().size(); ++row) {
+  append_row(text, matrix, corner, cells);
+  for (std::size_t row = 0; row < matrix.kv_cache_dtypes.size(); ++row) {
     cells.clear();
     for (const Matrix::Column& column : matrix.columns) {
       cells.push_back(is_fp8(column.cells[row].data_type) ? "FP8" : "-");
     }
-    append_row(text, matrix, kv_cache_formats()[row].name, cells);
+    append_row(text, matrix, matrix.kv_cache_dtypes[row], cells);
   }
   text += '\n';
   append_sentences(text, matrix);
   return text;
 }
 
-std::string to_json(const Matrix& matrix) {
+OrderedJson to_json(const Matrix& matrix, const Question& question) {
   OrderedJson cells = OrderedJson::array();
   for (const Matrix::Column& column : matrix.columns) {
     for (const Matrix::Cell& cell : column.cells) {
@@ -125,13 +126,15 @@ std::string to_json(const Matrix& matrix) {
                        {"blockers", to_json(cell.blockers)}});
     }
   }
-  return to_document({
+  return {
       {"schema", schema},
-      {"device", to_string(matrix.platform)},
-      {"model_dtype", to_string(matrix.model_dtype)},
-      {"mla_dimensions", to_json(matrix.dimensions)},
+      {"engine", question.engine_name},
+      {"facts_as_of", question.engine.facts_as_of},
+      {"device", device_json(question)},
+      {"model_dtype", to_string(question.model_dtype)},
+      {"mla_dimensions", to_json(question.config.mla_dimensions)},
       {"cells", std::move(cells)},
-  });
+  };
 }
 
 }  // namespace mla_dtype::tool

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
-#include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_backend.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "json_output.h"
+#include "question.h"
+
 namespace mla_dtype::tool {
 
-/// For each prefill backend of the library's tables and each KV-cache dtype the decision where the
-/// backend is chosen and FP8 queries are requested.
+/// For each prefill backend of the engine and each of its KV-cache dtypes the decision where the
+/// backend is chosen and, if the engine has a flag, FP8 queries are requested.
 struct Matrix {
   struct Cell {
     std::string_view kv_cache_dtype;  ///< static
@@ -21,20 +22,18 @@ struct Matrix {
     std::vector<Blocker> blockers;
   };
   struct Column {
-    std::string_view prefill_backend;  ///< static
-    std::vector<Cell> cells;           ///< in the order of kv_cache_formats()
+    std::string prefill_backend;
+    std::vector<Cell> cells;  ///< in the order of `kv_cache_dtypes`
   };
 
-  Platform platform;
-  DataType model_dtype;
-  MlaDimensions dimensions;
+  std::vector<std::string_view> kv_cache_dtypes;  ///< static
   std::vector<Column> columns;
 };
 
-/// `config` gives what the model has; what it says of the operator's choices does not count.
-Matrix make_matrix(const EngineConfig& config, DataType model_dtype, const Platform& platform);
+/// What the question says of the operator's choices does not count.
+Matrix make_matrix(const Question& question);
 
 std::string to_text(const Matrix& matrix);
-std::string to_json(const Matrix& matrix);
+OrderedJson to_json(const Matrix& matrix, const Question& question);
 
 }  // namespace mla_dtype::tool

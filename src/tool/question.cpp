@@ -4,21 +4,20 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <mla_dtype/attention_plan.h>
-#include <mla_dtype/decode_backend.h>
 #include <mla_dtype/kv_cache.h>
+#include <mla_dtype/nearest_name.h>
 #include <mla_dtype/prefill_backend.h>
-#include <mla_dtype/prefill_query.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <stdexcept>
 #include <string_view>
 
 #include "attention_config.h"
-#include "cost_model_file.h"
+#include "engine.h"
 #include "from.h"
-#include "message.h"
-#include "model_config.h"
+#include "json_input.h"
+#include "model.h"
+#include "prediction.h"
 
 namespace mla_dtype::tool {
 namespace {
@@ -34,81 +33,47 @@ std::optional<Value> agreed(const char* option, const std::optional<Value>& by_o
   return by_option ? by_option : by_key;
 }
 
-// The model: as its config.json has it, unless an option says otherwise.
-void read_model(const CLI::App& app, const Arguments& arguments, Question& question) {
-  question.model_dtype =
-      from("--model-dtype", [&] { return parse_model_data_type(arguments.model_dtype); });
-  if (app.count("--hf-config") != 0) {
-    const std::string path = hf_config_path(arguments.hf_config);
-    const std::string source = "--hf-config: " + path;
-    const ModelConfig model = from(source, [&] { return read_hf_config(path); });
-    if (app.count("--model-dtype") == 0 && !model.dtype.empty()) {
-      question.model_dtype = from(source + ": " + model.dtype_field,
-                                  [&] { return parse_model_data_type(model.dtype); });
-    }
-    question.config.mla_dimensions = model.dimensions;
-    question.config.kv_lora_rank = model.kv_lora_rank;
-    question.config.num_attention_heads = model.num_attention_heads;
-    question.config.index_topk = model.index_topk;
-    CacheConfig& cache = question.config.cache_config;
-    cache.checkpoint_kv_cache_quant_algo = model.kv_cache_quant_algo;
-    from(source, [&] {
-      return resolve_kv_cache_dtype(cache.cache_dtype, question.model_dtype,
-                                    cache.checkpoint_kv_cache_quant_algo);
-    });
-  }
-  const auto take = [&](const char* option, std::int64_t given, std::int64_t& taken) {
-    if (app.count(option) != 0) taken = given;
-  };
-  const MlaDimensions& given = arguments.dimensions;
-  MlaDimensions& taken = question.config.mla_dimensions;
-  take("--qk-nope-head-dim", given.qk_nope_head_dim, taken.qk_nope_head_dim);
-  take("--qk-rope-head-dim", given.qk_rope_head_dim, taken.qk_rope_head_dim);
-  take("--v-head-dim", given.v_head_dim, taken.v_head_dim);
-  take("--kv-lora-rank", arguments.kv_lora_rank, question.config.kv_lora_rank);
-  take("--num-attention-heads", arguments.num_attention_heads, question.config.num_attention_heads);
-}
-
-// Whether the text is this name, which is in upper case, in any case.
-bool spells(const std::string& typed, std::string_view name) {
-  return std::equal(name.begin(), name.end(), typed.begin(), typed.end(), [](char known, char c) {
-    return (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c) == known;
-  });
-}
-
-// The name as the table has it, if it has it in some case; else as typed, which the library then
-// refuses as it stands.
+// Of an engine that was read in part, another name may well be one of its backends.
 template <class Backend>
-std::string name_in(const std::vector<Backend>& table, const std::string& typed) {
-  for (const Backend& backend : table) {
-    if (spells(typed, backend.name)) return backend.name;
+void check_that_it_is_known(const std::string& name, const std::vector<Backend>& rows,
+                            const Question& question) {
+  if (question.engine_name == "vllm") return;
+  std::vector<std::string> names;
+  for (const Backend& row : rows) {
+    if (row.sparse != (question.config.index_topk != 0)) continue;
+    if (row.name == name) return;
+    if (std::find(names.begin(), names.end(), row.name) == names.end()) names.push_back(row.name);
   }
-  return typed;
+  throw std::invalid_argument(fmt::format("of {}'s {} nothing is known here; known are: {}",
+                                          question.engine.name, described(Json(name)),
+                                          fmt::join(names, ", ")));
 }
 
-std::string prefill_backend_name(const std::string& typed) {
-  return name_in(tensorrt_llm_prefill_backends(), name_in(vllm_prefill_backends(), typed));
-}
-
-// The choice of --prefill-backend.
-std::string read_prefill_backend(const std::string& typed, const Platform& platform) {
-  if (spells(typed, "AUTO")) return "auto";
-  std::string name = prefill_backend_name(typed);
-  from("--prefill-backend", [&] { return make_environment(platform, name); });
+// The choice, as the engine's row spells it.
+std::string read_prefill_backend(const char* source, const std::string& typed,
+                                 const Question& question) {
+  const auto& rows = question.engine.prefill_backends;
+  EngineConfig config;
+  std::string name = name_in(rows, typed);
+  config.attention_config.mla_prefill_backend = name;
+  from(source, [&] {
+    if (name.empty()) reject("\"\"", "the name of a prefill backend");
+    check_that_it_is_known(name, rows, question);
+    static_cast<void>(select_prefill_backend(config, DataType::bfloat16, question.platform, rows));
+  });
   return name;
 }
 
-// The choice of that key in --attention-config. What is wrong with it is said as of a configuration
-// that has it: the key has another name than the option, and knows no `auto`.
-std::string read_mla_prefill_backend(const std::string& typed, const Platform& platform) {
-  EngineConfig config;
-  config.attention_config.mla_prefill_backend = prefill_backend_name(typed);
-  std::vector<PrefillBackend> backends = vllm_prefill_backends();
-  const auto& others = tensorrt_llm_prefill_backends();
-  backends.insert(backends.end(), others.begin(), others.end());
-  from("--attention-config",
-       [&] { return select_prefill_backend(config, DataType::bfloat16, platform, backends); });
-  return config.attention_config.mla_prefill_backend;
+std::string read_decode_backend(const char* source, const std::string& typed,
+                                const Question& question) {
+  const auto& rows = question.engine.decode_backends;
+  std::string name = name_in(rows, typed);
+  from(source, [&] {
+    if (name.empty()) reject("\"\"", "the name of a decode backend");
+    check_that_it_is_known(name, rows, question);
+    static_cast<void>(make_decode_environment(question.platform, question.engine, nullptr, name));
+  });
+  return name;
 }
 
 PrefillQueryMode read_prefill_query_mode(const std::string& name) {
@@ -116,129 +81,74 @@ PrefillQueryMode read_prefill_query_mode(const std::string& name) {
   return name == "automatic" ? PrefillQueryMode::automatic : PrefillQueryMode::by_flag;
 }
 
-void read_attention(const CLI::App& app, const Arguments& arguments, Question& question) {
+// The two ways to set the same.
+struct Choices {
   std::optional<bool> flag;
+  std::optional<std::string> prefill_backend, decode_backend;
+};
+
+Choices by_options(const CLI::App& app, const Arguments& arguments, const Question& question) {
+  Choices choices;
   if (app.count("--use-prefill-query-quantization") != 0) {
-    flag = arguments.use_prefill_query_quantization;
+    choices.flag = arguments.use_prefill_query_quantization;
   }
-  std::optional<std::string> backend;
-  if (app.count("--prefill-backend") != 0) {
-    backend = read_prefill_backend(arguments.prefill_backend, question.platform);
+  const auto read = [&](const char* option, const std::string& typed, auto read_name) {
+    std::optional<std::string> name;
+    if (app.count(option) == 0) return name;
+    name = spells(typed, "auto") ? "auto" : read_name(option, typed, question);
+    return name;
+  };
+  choices.prefill_backend =
+      read("--prefill-backend", arguments.prefill_backend, read_prefill_backend);
+  choices.decode_backend = read("--decode-backend", arguments.decode_backend, read_decode_backend);
+  return choices;
+}
+
+Choices by_attention_config(const Arguments& arguments, Question& question) {
+  constexpr const char* option = "--attention-config";
+  const AttentionConfigArgument keys =
+      from(option, [&] { return parse_attention_config(arguments.attention_config); });
+  Choices choices;
+  choices.flag = keys.use_prefill_query_quantization;
+  if (keys.mla_prefill_backend) {
+    choices.prefill_backend = read_prefill_backend(option, *keys.mla_prefill_backend, question);
   }
+  if (keys.backend && !spells(*keys.backend, "auto")) {
+    choices.decode_backend =
+        read_decode_backend("--attention-config: backend", *keys.backend, question);
+  }
+  for (const std::string& key : keys.other_keys) {
+    question.notes.push_back(fmt::format("{}: {} is not looked at", option, key));
+  }
+  return choices;
+}
+
+void read_attention(const CLI::App& app, const Arguments& arguments, Question& question) {
+  Choices choices = by_options(app, arguments, question);
   if (app.count("--attention-config") != 0) {
-    AttentionConfigArgument keys = from(
-        "--attention-config", [&] { return parse_attention_config(arguments.attention_config); });
-    if (keys.mla_prefill_backend) {
-      keys.mla_prefill_backend =
-          read_mla_prefill_backend(*keys.mla_prefill_backend, question.platform);
-    }
-    flag = agreed("--use-prefill-query-quantization", flag, keys.use_prefill_query_quantization);
-    backend = agreed("--prefill-backend", backend, keys.mla_prefill_backend);
-    for (const std::string& key : keys.other_keys) {
-      question.notes.push_back(fmt::format("--attention-config: {} is not looked at", key));
-    }
+    const Choices keys = by_attention_config(arguments, question);
+    choices.flag = agreed("--use-prefill-query-quantization", choices.flag, keys.flag);
+    choices.prefill_backend =
+        agreed("--prefill-backend", choices.prefill_backend, keys.prefill_backend);
+    choices.decode_backend =
+        agreed("--decode-backend", choices.decode_backend, keys.decode_backend);
+  }
+  if (choices.flag.value_or(false) && question.engine.spellings.request_fp8.empty()) {
+    throw std::invalid_argument(
+        fmt::format("--use-prefill-query-quantization: {} has no such flag; FP8 prefill goes by "
+                    "the KV cache: --kv-cache-dtype",
+                    question.engine.name));
   }
   AttentionConfig& attention = question.config.attention_config;
-  attention.use_prefill_query_quantization = flag.value_or(false);
-  if (backend && *backend != "auto") attention.mla_prefill_backend = *backend;
+  attention.use_prefill_query_quantization = choices.flag.value_or(false);
+  if (choices.prefill_backend.value_or("auto") != "auto") {
+    attention.mla_prefill_backend = *choices.prefill_backend;
+  }
+  if (choices.decode_backend.value_or("auto") != "auto") {
+    question.decode_backend = *choices.decode_backend;
+  }
   attention.prefill_query_mode = read_prefill_query_mode(arguments.prefill_query_mode);
   attention.expected_isl = arguments.expected_isl;
-}
-
-// What was measured on the device, or, where nothing was, on all.
-std::string measured_on(const std::string& device_name) {
-  std::vector<std::string> here, all;
-  for (const MeasuredPrefill& each : measured_prefills()) {
-    all.push_back(fmt::format("{}:{}:{}", each.device_name, each.bf16_backend, each.fp8_backend));
-    if (each.device_name == device_name) here.push_back(all.back());
-  }
-  return fmt::format("{}", fmt::join(here.empty() ? all : here, ", "));
-}
-
-// `B200:FLASH_ATTN:TRTLLM_RAGGED`; nothing where it is not of this form, or names a file.
-std::optional<PrefillCostModel> measured_cost_model(const std::string& name) {
-  const std::size_t bf16 = name.find(':');
-  const std::size_t fp8 = bf16 == name.npos ? name.npos : name.find(':', bf16 + 1);
-  if (fp8 == name.npos || std::filesystem::exists(name)) return std::nullopt;
-  const Device device = parse_device(name.substr(0, bf16));
-  const auto* const model = find_prefill_cost_model(
-      device.name, name.substr(bf16 + 1, fp8 - bf16 - 1), name.substr(fp8 + 1));
-  if (model != nullptr) return *model;
-  throw std::invalid_argument(
-      fmt::format("{} was not measured; these were: {}", in_plain(name), measured_on(device.name)));
-}
-
-PrefillCostModel named_cost_model(const std::string& name) {
-  if (spells(name, "H100")) return h100_prefill_cost_model();
-  if (auto measured = from("--cost-model", [&] { return measured_cost_model(name); })) {
-    return *std::move(measured);
-  }
-  return from("--cost-model: " + name, [&] { return read_cost_model(name); });
-}
-
-// What was measured with the backends that would be chosen between; null: nothing.
-const PrefillCostModel* model_in_question(const Question& question) {
-  Environment env =
-      make_environment(question.platform, backends_for(question.config.attention_config));
-  env.device_name = question.device_name;
-  EngineConfig config = question.config;
-  config.attention_config.prefill_query_mode = PrefillQueryMode::by_flag;
-  config.attention_config.use_prefill_query_quantization = true;
-  config.attention_config.expected_isl.reset();
-  const auto payoff = explain_prefill_query_data_type(config, question.model_dtype, env).payoff;
-  return payoff ? find_prefill_cost_model(payoff->device, payoff->bf16_backend, payoff->fp8_backend)
-                : nullptr;
-}
-
-void take(const PrefillCostModel& model, Question& question) {
-  question.cost_model = model;
-  question.notes.push_back(
-      fmt::format("no --cost-model was given: it is that of {}", model.source));
-}
-
-// The library's model, with a note. Where there is none, that is noted, too, or, where `option` is
-// nothing without a prediction, an error.
-void take_default_cost_model(const char* option, bool is_needed, Question& question) {
-  if (const auto* const model = model_in_question(question)) {
-    return take(*model, question);
-  }
-  const std::string device =
-      question.device_name.empty() ? to_string(question.platform) : question.device_name;
-  const std::string none = fmt::format(
-      "{}: no cost model of device {} is known with these backends, so nothing is predicted: "
-      "--cost-model gives one",
-      option, device);
-  if (is_needed) throw std::invalid_argument(none);
-  question.notes.push_back(none);
-}
-
-// A curve is of no backend: the one that is not of engines, unless a device is meant.
-void take_curves_cost_model(bool is_device_given, Question& question) {
-  if (is_device_given) {
-    throw std::invalid_argument(fmt::format("--curve: --cost-model says of what: h100, a file, {}",
-                                            measured_on(question.device_name)));
-  }
-  take(h100_prefill_cost_model(), question);
-}
-
-void read_prediction(const CLI::App& app, const Arguments& arguments, Question& question) {
-  const bool is_automatic = arguments.prefill_query_mode == "automatic";
-  const char* const option = is_automatic ? "--prefill-query-mode automatic" : "--expected-isl";
-  if (is_automatic && !arguments.expected_isl) {
-    throw std::invalid_argument(fmt::format("{}: needs --expected-isl", option));
-  }
-  const bool is_given = app.count("--cost-model") != 0;
-  if (arguments.curve || arguments.expected_isl) {
-    if (is_given) {
-      question.cost_model = named_cost_model(arguments.cost_model);
-    } else if (arguments.curve) {
-      take_curves_cost_model(app.count("--device") != 0, question);
-    } else {
-      take_default_cost_model(option, is_automatic, question);
-    }
-  } else if (is_given) {
-    throw std::invalid_argument("--cost-model: needs --expected-isl or --curve");
-  }
 }
 
 KvScales read_kv_scales(const std::string& name) {
@@ -247,22 +157,19 @@ KvScales read_kv_scales(const std::string& name) {
   return name == "dynamic" ? KvScales::dynamic : KvScales::unknown;
 }
 
-void read_plan(const CLI::App& app, const Arguments& arguments, Question& question) {
-  EngineConfig& config = question.config;
+void read_plan(const Arguments& arguments, EngineConfig& config) {
   config.cache_config.kv_scales = read_kv_scales(arguments.kv_scales);
   config.parallel_config.decode_context_parallel_size = arguments.decode_context_parallel_size;
   config.scheduler_config.enable_chunked_prefill = arguments.enable_chunked_prefill;
   config.scheduler_config.max_num_batched_tokens = arguments.max_num_batched_tokens;
-  if (app.count("--decode-backend") == 0) return;
-  question.decode_backend = name_in(vllm_decode_backends(), arguments.decode_backend);
-  from("--decode-backend",
-       [&] { return make_decode_environment(question.platform, *question.decode_backend); });
 }
 
 void read_device(const CLI::App& app, const Arguments& arguments, Question& question) {
   const bool is_given = app.count("--device") != 0;
   if (!is_given && !arguments.curve) {
-    question.notes.emplace_back("no --device was given: the answer is for none");
+    question.notes.emplace_back(
+        "no --device was given: the answer is for none; nvidia-smi "
+        "--query-gpu=name,compute_cap --format=csv says which it is");
   }
   const Device device = from("--device", [&] {
     return arguments.device == "none" ? Device{} : parse_device(arguments.device);
@@ -271,26 +178,41 @@ void read_device(const CLI::App& app, const Arguments& arguments, Question& ques
   question.device_name = device.name;
 }
 
-}  // namespace
-
-// The table that the chosen backend is in, or vLLM's.
-const std::vector<PrefillBackend>& backends_for(const AttentionConfig& attention) {
-  const auto& other = tensorrt_llm_prefill_backends();
-  const bool is_other = std::any_of(other.begin(), other.end(), [&](const PrefillBackend& backend) {
-    return backend.name == attention.mla_prefill_backend;
+void read_kv_cache_dtype(const Engine& engine, const std::string& typed, Question& question) {
+  from("--kv-cache-dtype", [&] {
+    if (engine.name == "vllm") return static_cast<void>(is_quantized_kv_cache(typed));
+    std::vector<std::string_view> names = engine.kv_cache_dtypes;
+    if (std::find(names.begin(), names.end(), typed) != names.end()) return;
+    const std::string_view nearest = nearest_name(typed, names);
+    std::stable_partition(names.begin(), names.end(), [&](auto name) { return name == nearest; });
+    std::vector<std::string> accepted(names.begin(), names.end());
+    if (!nearest.empty()) accepted.front() += " (nearest)";
+    reject(described(Json(typed)), fmt::format("{}", fmt::join(accepted, ", ")));
   });
-  return is_other ? other : vllm_prefill_backends();
+  question.config.cache_config.cache_dtype = typed;
 }
 
-Question read_question(const CLI::App& app, const Arguments& arguments) {
-  check_combination(app, arguments);
+}  // namespace
+
+std::vector<ModelName> named_models(const Arguments& arguments) {
+  std::vector<ModelName> names;
+  for (const std::string& path : arguments.models) names.push_back({"--model", path});
+  if (arguments.hf_config) names.push_back({"--hf-config", *arguments.hf_config});
+  if (names.empty()) names.emplace_back();
+  return names;
+}
+
+Question read_question(const CLI::App& app, const Arguments& arguments, const ModelName& model) {
+  const Engine& engine =
+      from("--engine", [&]() -> const Engine& { return find_engine(arguments.engine); });
   Question question;
+  question.engine_name = engine.name;
   read_device(app, arguments, question);
-  from("--kv-cache-dtype", [&] { return is_quantized_kv_cache(arguments.kv_cache_dtype); });
-  question.config.cache_config.cache_dtype = arguments.kv_cache_dtype;
-  read_model(app, arguments, question);
+  read_kv_cache_dtype(engine, arguments.kv_cache_dtype, question);
+  read_model(app, arguments, model, question);
+  question.engine = profile_for(engine, question.config.index_topk != 0);
   read_attention(app, arguments, question);
-  read_plan(app, arguments, question);
+  read_plan(arguments, question.config);
   read_prediction(app, arguments, question);
   return question;
 }

@@ -2,17 +2,15 @@
 #include "report.h"
 
 #include <fmt/format.h>
-#include <mla_dtype/fmt.h>
 
 #include <algorithm>
+#include <cstddef>
 
-#include "json_output.h"
+#include "message.h"
+#include "model.h"
 
 namespace mla_dtype::tool {
 namespace {
-
-using tool::or_null;
-using tool::to_json;
 
 bool runs_on_device(const RejectedPrefillBackend& backend) {
   return std::none_of(backend.blockers.begin(), backend.blockers.end(), [](const Blocker& blocker) {
@@ -20,140 +18,76 @@ bool runs_on_device(const RejectedPrefillBackend& backend) {
   });
 }
 
-OrderedJson to_json(const std::vector<Remedy>& remedies) {
-  OrderedJson result = OrderedJson::array();
-  for (const Remedy& remedy : remedies) {
-    result.push_back({{"request", remedy.request},
-                      {"cache_dtype", or_null(remedy.cache_dtype)},
-                      {"prefill_backend", or_null(remedy.prefill_backend)},
-                      {"spelling", remedy.spelling}});
+// The explanation's lines, with each remedy as a command to copy where there is a command.
+std::string explanation_text(const Report& report) {
+  PrefillQueryExplanation shown = report.explanation;
+  for (std::size_t i = 0; i < shown.remedies.size(); ++i) {
+    if (!report.commands[i].empty()) shown.remedies[i].spelling = report.commands[i];
   }
-  return result;
+  return to_string(shown) + '\n';
 }
 
-OrderedJson to_json(const std::vector<RejectedPrefillBackend>& backends) {
-  OrderedJson result = OrderedJson::array();
-  for (const RejectedPrefillBackend& backend : backends) {
-    result.push_back({{"name", backend.name}, {"blockers", to_json(backend.blockers)}});
-  }
-  return result;
-}
-
-OrderedJson to_json(const std::vector<LogRecord>& log) {
-  OrderedJson result = OrderedJson::array();
-  for (const LogRecord& record : log) {
-    result.push_back({{"level", name_of(record.level)}, {"text", record.text}});
-  }
-  return result;
-}
-
-OrderedJson to_json(const PlannedDataType& planned) {
-  return {{"data_type", to_string(planned.data_type)}, {"reason", planned.reason}};
-}
-
-OrderedJson to_json(const std::vector<Caution>& cautions) {
-  OrderedJson result = OrderedJson::array();
-  for (const Caution& caution : cautions) {
-    result.push_back({{"kind", to_string(caution.kind)}, {"sentence", caution.sentence}});
-  }
-  return result;
-}
-
-OrderedJson or_null(const std::optional<PlannedDataType>& planned) {
-  return planned ? to_json(*planned) : OrderedJson();
-}
-
-OrderedJson or_null(const std::optional<AttentionPlan>& plan) {
-  if (!plan) return {};
-  return {
-      {"kv_cache_storage", to_json(plan->kv_cache_storage)},
-      {"kv_cache_view", to_json(plan->kv_cache_view)},
-      {"prefill_query", to_json(plan->prefill_query)},
-      {"prefill_key_value", to_json(plan->prefill_key_value)},
-      {"chunked_prefill_workspace", or_null(plan->chunked_prefill_workspace)},
-      {"decode_query", to_json(plan->decode_query)},
-      {"output", to_json(plan->output)},
-      {"kv_cache_bytes", or_null(plan->kv_cache_bytes)},
-      {"unquantized_kv_cache_bytes", plan->unquantized_kv_cache_bytes},
-      {"workspace_bytes", or_null(plan->workspace_bytes)},
-      {"cautions", to_json(plan->cautions)},
-      // A text: many readers of JSON take numbers for doubles, which have 53 bits.
-      {"packed", fmt::format("{:#018x}", pack(*plan))},
-  };
-}
-
-OrderedJson or_null(const std::optional<PrefillPayoff>& payoff) {
-  if (!payoff) return {};
-  return {{"device", payoff->device},
-          {"bf16_backend", payoff->bf16_backend},
-          {"bf16_backend_runs", payoff->bf16_backend_runs},
-          {"fp8_backend", payoff->fp8_backend},
-          {"break_even_isl", or_null(payoff->break_even_isl)},
-          {"longest_isl", payoff->longest_isl},
-          {"speedup_at_4096", payoff->speedup_at_4096},
-          {"source", payoff->source}};
-}
-
-OrderedJson prediction_or_null(const Report& report) {
-  const std::optional<PrefillPrediction>& prediction = report.explanation.prediction;
-  if (!prediction) return {};
-  return {{"isl", prediction->isl},
-          {"speedup", prediction->speedup},
-          {"decides", prediction->decides},
-          {"advises_change", prediction->advises_change},
-          {"break_even_isl", or_null(report.break_even->isl)},
-          {"source", report.break_even->source}};
+bool is_for_other_models(const std::string& name, const Question& question) {
+  const auto& rows = question.engine.prefill_backends;
+  return std::any_of(rows.begin(), rows.end(), [&](const PrefillBackend& row) {
+    return row.name == name && row.sparse && question.config.index_topk == 0;
+  });
 }
 
 // A line for each backend that an automatic selection did not take, though it runs on the device.
-void append_rejected(std::string& text, const PrefillBackendSelection& selection) {
-  if (!selection.chosen.empty()) return;
-  for (const RejectedPrefillBackend& backend : selection.rejected) {
-    if (!runs_on_device(backend)) continue;
+void append_rejected(std::string& text, const Report& report) {
+  if (!report.selection.chosen.empty()) return;
+  for (const RejectedPrefillBackend& backend : report.selection.rejected) {
+    if (!runs_on_device(backend) || is_for_other_models(backend.name, report.question)) continue;
     text += fmt::format("rejected: {}:", backend.name);
     for (const Blocker& blocker : backend.blockers) text += ' ' + blocker.sentence;
     text += '\n';
   }
 }
 
+// What would let it run, which the refusal names, as commands to copy.
+void append_run_remedies(std::string& text, const Report& report) {
+  for (std::size_t i = 0; i < report.run_remedies.size(); ++i) {
+    const std::string& command = report.commands[report.explanation.remedies.size() + i];
+    text +=
+        fmt::format("to run: {}\n", command.empty() ? report.run_remedies[i].spelling : command);
+  }
+}
+
+void append_joint(std::string& text, const Report& report) {
+  if (!report.joint) return;
+  text += fmt::format(
+      "joint selection: {} with {}. {} selects the backend without a look at the flag; an engine "
+      "that links mla_dtype may select both together.\n",
+      to_string(report.joint->data_type), report.joint->prefill_backend,
+      report.question.engine.name);
+}
+
+void append_subject(std::string& text, const Report& report) {
+  const Question& question = report.question;
+  text += fmt::format("engine: {}, facts as of {}\n", question.engine.name,
+                      question.engine.facts_as_of);
+  text += question.device_name.empty()
+              ? fmt::format("device: {}\n", to_string(question.platform))
+              : fmt::format("device: {} ({})\n", in_plain(question.device_name),
+                            to_string(question.platform));
+  text += fmt::format("model: {}\n", describe_model(question));
+  if (!report.decode_backend.empty()) {
+    text += fmt::format("decode backend: {}\n", report.decode_backend);
+  }
+}
+
 }  // namespace
 
 std::string to_text(const Report& report) {
-  std::string text = to_string(report.explanation) + '\n';
+  std::string text = explanation_text(report);
+  append_run_remedies(text, report);
   if (report.explanation.prediction) append_break_even(text, *report.break_even);
-  append_rejected(text, report.selection);
+  append_rejected(text, report);
+  append_joint(text, report);
+  append_subject(text, report);
   if (report.plan) text += '\n' + to_string(*report.plan) + '\n';
   return text;
-}
-
-std::string to_json(const Report& report) {
-  const PrefillQueryExplanation& explanation = report.explanation;
-  const PrefillQueryFacts& facts = explanation.facts;
-  const KvCacheResolution& cache = explanation.kv_cache_dtype;
-  return to_document({
-      {"schema", schema},
-      {"device", to_string(report.platform)},
-      {"model_dtype", to_string(report.model_dtype)},
-      {"data_type", to_string(explanation.data_type)},
-      {"outcome", to_string(explanation.outcome)},
-      {"facts",
-       {{"kv_cache_quantized", facts.kv_cache_quantized},
-        {"requested", facts.requested},
-        {"backend_supports", facts.backend_supports}}},
-      {"kv_cache_dtype",
-       {{"requested", cache.requested}, {"resolved", cache.resolved}, {"reason", cache.reason}}},
-      {"prefill_backend", or_null(explanation.prefill_backend)},
-      {"blockers", to_json(explanation.blockers)},
-      {"remedies", to_json(explanation.remedies)},
-      {"nothing_helps", or_null(explanation.nothing_helps)},
-      {"hint", or_null(explanation.hint)},
-      {"prediction", prediction_or_null(report)},
-      {"payoff", or_null(explanation.payoff)},
-      {"rejected_prefill_backends", to_json(report.selection.rejected)},
-      {"log", to_json(report.log)},
-      {"refused", report.refused},
-      {"plan", or_null(report.plan)},
-  });
 }
 
 }  // namespace mla_dtype::tool

@@ -84,9 +84,20 @@ TEST(Tool, AttentionConfigTakesNoMisspelledKeyForOneThatIsNotLookedAt) {
   }
 }
 
+TEST(Tool, AttentionConfigNamesTheDecodeBackend) {
+  const std::string base = "--device 10.0 --kv-cache-dtype fp8 ";
+  EXPECT_EQ(run(base + "--attention-config" + quoted(R"({"backend": "triton_mla"})")).out,
+            run(base + "--decode-backend TRITON_MLA").out);
+  EXPECT_EQ(run(base + "--attention-config" + quoted(R"({"backend": null})")).out, run(base).out);
+  const Result two = run(base + "--decode-backend FLASHINFER_MLA --attention-config" +
+                         quoted(R"({"backend": "TRITON_MLA"})"));
+  EXPECT_EQ(two.exit_code, 2);
+  EXPECT_EQ(run(base + "--attention-config" + quoted(R"({"backend": 1})")).exit_code, 2);
+}
+
 TEST(Tool, AttentionConfigMayHoldTheOtherKeysOfVllm) {
   for (const std::string key :
-       {"backend", "flash_attn_version", "use_prefill_decode_attention", "use_cudnn_prefill",
+       {"flash_attn_version", "use_prefill_decode_attention", "use_cudnn_prefill",
         "use_trtllm_ragged_deepseek_prefill", "disable_flashinfer_prefill",
         "disable_flashinfer_q_quantization", "mla_decode_backend", "prefill_backend",
         "use_prefill_query_quantizationWXYZ", "", "x"}) {

@@ -44,7 +44,7 @@ TEST(Tool, CurveShowsTheSpeedupByIsl) {
     EXPECT_THAT(keys(json), ElementsAre("schema", "source", "mla_dimensions", "context_tokens",
                                         "points", "break_even_isl", "longest_isl"));
     EXPECT_EQ(json.at("longest_isl"), nullptr);
-    EXPECT_EQ(json.at("schema"), 1);
+    EXPECT_EQ(json.at("schema"), 2);
     EXPECT_EQ(json.at("source"), model.source);
     EXPECT_EQ(json.at("mla_dimensions").dump(),
               R"({"qk_nope_head_dim":128,"qk_rope_head_dim":64,"v_head_dim":256})");
@@ -123,8 +123,7 @@ TEST(Tool, TheCurvesBreakEvenAgreesWithItsPoints) {
 TEST(Tool, TheCurveIsOfTheModel) {
   const std::string curve = "--curve --cost-model h100 ";
   EXPECT_EQ(
-      run_with_config(R"({"kv_lora_rank": 512, "qk_nope_head_dim": 192, "v_head_dim": 256})", curve)
-          .out,
+      run_with_config(config_with(R"({"qk_nope_head_dim": 192, "v_head_dim": 256})"), curve).out,
       run(curve + "--qk-nope-head-dim 192 --v-head-dim 256").out);
   EXPECT_NE(run(curve + "--qk-nope-head-dim 192 --v-head-dim 256").out, run(curve).out);
 }

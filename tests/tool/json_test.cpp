@@ -4,9 +4,11 @@
 
 #include <gmock/gmock.h>
 #include <mla_dtype/cost_model.h>
+#include <mla_dtype/engine_profile.h>
 
 #include <string>
 
+#include "tool/json_schema.h"
 #include "tool/process.h"
 
 namespace mla_dtype::tool {
@@ -24,12 +26,20 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(result.exit_code, 0);
   const Json json = parse(result);
   EXPECT_EQ(result.out, json.dump(2) + '\n') << "two spaces";
-  EXPECT_THAT(keys(json), ElementsAre("schema", "device", "model_dtype", "data_type", "outcome",
-                                      "facts", "kv_cache_dtype", "prefill_backend", "blockers",
-                                      "remedies", "nothing_helps", "hint", "prediction", "payoff",
-                                      "rejected_prefill_backends", "log", "refused", "plan"));
-  EXPECT_EQ(json.at("schema"), 1);
-  EXPECT_EQ(json.at("device"), "sm_100");
+  EXPECT_THAT(keys(json),
+              ElementsAre("schema", "engine", "facts_as_of", "device", "model", "model_dtype",
+                          "data_type", "outcome", "facts", "kv_cache_dtype", "prefill_backend",
+                          "decode_backend", "blockers", "remedies", "nothing_helps", "hint",
+                          "joint", "prediction", "payoff", "rejected_prefill_backends", "notes",
+                          "log", "refused", "refusal", "run_remedies", "plan"));
+  EXPECT_EQ(json.at("schema"), 2);
+  EXPECT_EQ(json.at("engine"), "vllm");
+  EXPECT_EQ(json.at("facts_as_of"), vllm_engine().facts_as_of);
+  EXPECT_EQ(json.at("device").dump(), R"({"name":null,"capability":"sm_100"})");
+  EXPECT_EQ(json.at("model").dump(),
+            R"({"path":null,"model_type":null,"text_model_type":null,"qk_nope_head_dim":128,)"
+            R"("qk_rope_head_dim":64,"v_head_dim":128,"kv_lora_rank":512,)"
+            R"("num_attention_heads":128,"heads_of_a_rank":128,"index_topk":null})");
   EXPECT_EQ(json.at("model_dtype"), "float16");
   EXPECT_EQ(json.at("data_type"), "float16");
   EXPECT_EQ(json.at("outcome"), "request_refused");
@@ -44,7 +54,8 @@ TEST(Tool, JsonHoldsTheExplanation) {
             R"({"kind":"backend_without_fp8","value":"FLASH_ATTN","sentence":)"
             R"("Prefill backend FLASH_ATTN does not take FP8 queries."}])");
   EXPECT_THAT(keys(json.at("remedies").at(0)),
-              ElementsAre("request", "cache_dtype", "prefill_backend", "spelling"));
+              ElementsAre("request", "cache_dtype", "prefill_backend", "decode_backend", "spelling",
+                          "command"));
   EXPECT_EQ(json.at("remedies").at(0).at("request"), false);
   EXPECT_EQ(json.at("remedies").at(0).at("cache_dtype"), "fp8");
   EXPECT_EQ(json.at("remedies").at(0).at("prefill_backend"), "TRTLLM_RAGGED");
@@ -53,25 +64,57 @@ TEST(Tool, JsonHoldsTheExplanation) {
   EXPECT_EQ(json.at("prediction"), nullptr);
   EXPECT_EQ(json.at("payoff"), nullptr);
   EXPECT_EQ(json.at("rejected_prefill_backends"), Json::array());
+  EXPECT_EQ(json.at("notes"), Json::array());
   ASSERT_THAT(json.at("log"), SizeIs(1));
   EXPECT_THAT(keys(json.at("log").at(0)), ElementsAre("level", "text"));
   EXPECT_EQ(json.at("log").at(0).at("level"), "info");
   EXPECT_EQ("[info] " + json.at("log").at(0).at("text").get<std::string>() + '\n',
             run("--device 10.0 --model-dtype float16 --prefill-backend FLASH_ATTN " + flag).err);
   EXPECT_EQ(json.at("refused"), false);
-  EXPECT_EQ(json.at("plan"), nullptr);
+  EXPECT_EQ(json.at("refusal"), nullptr);
+  EXPECT_EQ(json.at("decode_backend"), "FLASHINFER_MLA");
+  EXPECT_EQ(json.at("plan").at("prefill_query").at("data_type"), "float16");
+}
+
+TEST(Tool, JsonNamesTheDeviceAndTheModel) {
+  const Json json = parse(run("--json --device H200 --tensor-parallel-size 8 --model" +
+                              quoted(MLA_DTYPE_CONFIGS "moonshotai--Kimi-K2.5")));
+  EXPECT_EQ(json.at("device").dump(), R"({"name":"NVIDIA H200","capability":"sm_90"})");
+  const Json& model = json.at("model");
+  EXPECT_EQ(model.at("model_type"), "kimi_k25");
+  EXPECT_EQ(model.at("text_model_type"), "kimi_k2");
+  EXPECT_EQ(model.at("num_attention_heads"), 64);
+  EXPECT_EQ(model.at("heads_of_a_rank"), 8);
+}
+
+// So that the check of all answers can fail.
+TEST(Tool, TheSchemaRefusesWhatIsNoAnswer) {
+  const Json json = parse(run("--json " + fp8_on_b200));
+  const auto errors_with = [&](const char* patch) {
+    Json changed = json;
+    changed.merge_patch(Json::parse(patch));
+    return schema_errors(changed);
+  };
+  EXPECT_EQ(errors_with("{}"), "");
+  EXPECT_EQ(schema_errors(Json::array({json, json})), "");
+  for (const char* const patch :
+       {R"({"schema": 1})", R"({"schema": null})", R"({"new": 1})", R"({"refused": "no"})",
+        R"({"device": {"capability": null}})", R"({"plan": {"packed": "0x12"}})",
+        R"({"model": {"v_head_dim": 0}})", R"({"remedies": [{}]})", R"({"data_type": "fp8"})"}) {
+    EXPECT_NE(errors_with(patch), "") << patch;
+  }
 }
 
 TEST(Tool, JsonHasNullForWhatDoesNotApply) {
   const Json row3 = parse(run("--json " + fp8_on_b200));
   EXPECT_EQ(row3.at("remedies").dump(),
-            R"([{"request":true,"cache_dtype":null,"prefill_backend":null,)"
+            R"([{"request":true,"cache_dtype":null,"prefill_backend":null,"decode_backend":null,)"
             R"("spelling":"--attention-config '{\"use_prefill_query_quantization\": true, )"
-            R"(\"mla_prefill_backend\": \"TOKENSPEED_MLA\"}'"}])");
+            R"(\"mla_prefill_backend\": \"TOKENSPEED_MLA\"}'","command":null}])");
   EXPECT_EQ(row3.at("log").at(0).at("level"), "warning");
 
-  const Json nothing = parse(run("--json --device none --model-dtype float32"));
-  EXPECT_EQ(nothing.at("device"), "none");
+  const Json nothing = parse_answer(run("--json --device none --model-dtype float32"));
+  EXPECT_EQ(nothing.at("device").at("capability"), "none");
   EXPECT_EQ(nothing.at("prefill_backend"), nullptr);
   EXPECT_THAT(nothing.at("nothing_helps").get<std::string>(), StartsWith("On this device "));
   EXPECT_THAT(nothing.at("rejected_prefill_backends"), SizeIs(5));
@@ -89,12 +132,16 @@ TEST(Tool, JsonHasNullForWhatDoesNotApply) {
 TEST(Tool, JsonSaysWhetherWhatIsRequiredIsRefused) {
   const Result refused = run("--json --device 10.0 --prefill-query-mode required");
   EXPECT_EQ(refused.exit_code, 3);
-  EXPECT_EQ(Json::parse(refused.out).at("refused"), true);
-  EXPECT_EQ(Json::parse(refused.out).at("log"), Json::array());
+  const Json json = parse_answer(refused);
+  EXPECT_EQ(json.at("refused"), true);
+  EXPECT_EQ("mla-dtype: " + json.at("refusal").get<std::string>() + '\n', refused.err);
+  EXPECT_EQ(json.at("plan"), nullptr);
+  EXPECT_EQ(json.at("log"), Json::array());
   EXPECT_THAT(refused.err, MatchesRegex("mla-dtype: FP8 prefill [ -~]*\n"));
 
   const Json met =
-      parse(run("--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required"));
+      parse(run("--json --device 10.0 --kv-cache-dtype fp8 --prefill-query-mode required "
+                "--prefill-backend TRTLLM_RAGGED"));
   EXPECT_EQ(met.at("refused"), false);
 }
 

@@ -59,11 +59,10 @@ std::map<std::pair<std::string, std::string>, std::string> table(const std::stri
 }
 
 TEST(Tool, MatrixShowsWhereQueriesAreFp8) {
-  const std::vector<std::string> on_blackwell = {"TRTLLM_RAGGED", "FLASHINFER", "TOKENSPEED_MLA",
-                                                 "TRTLLM_FMHA"};
+  const std::vector<std::string> on_blackwell = {"TRTLLM_RAGGED", "FLASHINFER", "TOKENSPEED_MLA"};
   for (const auto& [device, fp8_backends] :
        {std::pair<std::string, std::vector<std::string>>("10.0", on_blackwell),
-        {"9.0", {"TRTLLM_FMHA"}},
+        {"9.0", {}},
         {"gfx942", {}},
         {"none", {}}}) {
     SCOPED_TRACE(device);
@@ -72,7 +71,7 @@ TEST(Tool, MatrixShowsWhereQueriesAreFp8) {
     EXPECT_THAT(result.err, IsEmpty());
     std::set<std::pair<std::string, std::string>> fp8, expected;
     const auto cells = table(result.out);
-    EXPECT_THAT(cells, SizeIs(18 * 6));
+    EXPECT_THAT(cells, SizeIs(18 * 5));
     for (const auto& [cell, word] : cells) {
       if (word == "FP8") fp8.insert(cell);
       EXPECT_THAT(word, ::testing::AnyOf("FP8", "-"));
@@ -104,20 +103,32 @@ TEST(Tool, MatrixIsOfTheModel) {
                                   "dimensions (qk_nope, qk_rope, v) (192, 64, 256)"));
   EXPECT_FALSE(fp8(run(on_b200 + "--model-dtype float32"), "fp8", "TRTLLM_RAGGED"));
   const Result checkpoint = run_with_config(
-      R"({"kv_lora_rank": 512,
-          "quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})",
+      config_with(
+          R"({"quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})"),
       on_b200);
   EXPECT_TRUE(fp8(checkpoint, "auto", "FLASHINFER"));
   EXPECT_FALSE(fp8(run(on_b200), "auto", "FLASHINFER"));
 }
 
+TEST(Tool, MatrixIsOfTheEngine) {
+  const auto trtllm = table(run("--engine tensorrt-llm --matrix --device H200").out);
+  EXPECT_THAT(trtllm, SizeIs(3));
+  EXPECT_EQ(trtllm.at({"fp8", "TRTLLM_FMHA"}), "FP8");
+  EXPECT_EQ(trtllm.at({"auto", "TRTLLM_FMHA"}), "-");
+  const auto sglang = table(run("--engine sglang --matrix --device H200").out);
+  EXPECT_EQ(sglang.at({"fp8_e4m3", "fa3"}), "FP8");
+  EXPECT_EQ(sglang.at({"bf16", "fa3"}), "-");
+  EXPECT_EQ(sglang.count({"fp8", "fa3"}), 0U) << "SGLang takes no such dtype";
+}
+
 TEST(Tool, MatrixAsJsonHoldsTheSame) {
   const auto cells = table(run("--matrix --device 10.0").out);
   const Json json = parse(run("--matrix --device 10.0 --json"));
-  EXPECT_THAT(keys(json),
-              ElementsAre("schema", "device", "model_dtype", "mla_dimensions", "cells"));
-  EXPECT_EQ(json.at("schema"), 1);
-  EXPECT_EQ(json.at("device"), "sm_100");
+  EXPECT_THAT(keys(json), ElementsAre("schema", "engine", "facts_as_of", "device", "model_dtype",
+                                      "mla_dimensions", "cells"));
+  EXPECT_EQ(json.at("schema"), 2);
+  EXPECT_EQ(json.at("engine"), "vllm");
+  EXPECT_EQ(json.at("device").at("capability"), "sm_100");
   EXPECT_EQ(json.at("model_dtype"), "bfloat16");
   EXPECT_EQ(json.at("cells").size(), cells.size());
   for (const Json& cell : json.at("cells")) {

@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 // An option that takes a number, after those that make the number be seen in JSON.
 struct NumberOption {
@@ -32,6 +33,8 @@ const NumberOption number_options[] = {
     {"--matrix --device 10.0 --json ", "--v-head-dim"},
     {plan_options, "--kv-lora-rank"},
     {plan_options, "--num-attention-heads"},
+    {"--matrix --device 10.0 --json ", "--index-topk"},
+    {plan_options, "--tensor-parallel-size"},
     {plan_options, "--decode-context-parallel-size"},
     {prediction_options + "--expected-isl 32768 ", "--max-num-batched-tokens"},
     {prediction_options, "--expected-isl"},
@@ -42,7 +45,7 @@ const NumberOption number_options[] = {
 
 TEST(Tool, ANumberIsDecimalHoweverManyZerosItBeginsWith) {
   for (const auto& [before, name] : number_options) {
-    for (const std::string number : {"1", "8", "10", "2048"}) {
+    for (const std::string number : {"1", "8", "32", "128"}) {
       const Result expected = run(before + name + ' ' + number);
       EXPECT_EQ(expected.exit_code, 0) << name;
       for (const std::string zeros : {"0", "000000000000000000000000"}) {
@@ -61,6 +64,25 @@ TEST(Tool, ANumberIsDecimalHoweverManyZerosItBeginsWith) {
   EXPECT_EQ(run(plan_options + "--local-rank 00 --global-rank 00").out, run(plan_options).out);
 }
 
+// As vLLM reads them.
+TEST(Tool, ANumberOfTokensMayBeInThousands) {
+  const auto isl = [](const std::string& text) {
+    const Json json = parse(run(prediction_options + "--expected-isl " + text));
+    return json.at("prediction").at("isl").get<int>();
+  };
+  EXPECT_EQ(isl("128k"), 128000);
+  EXPECT_EQ(isl("128K"), 131072);
+  EXPECT_EQ(isl("08k"), 8000);
+  EXPECT_EQ(isl("1m"), 1000000);
+  EXPECT_EQ(isl("1M"), 1048576);
+  for (const std::string text : {"k", "-1k", "1kk", "1kb", "1.5k", "1 k", "99999999999k"}) {
+    const Result result = run(prediction_options + "--expected-isl" + quoted(text));
+    EXPECT_EQ(result.exit_code, 2) << text;
+    EXPECT_THAT(result.err, HasSubstr("--expected-isl: ")) << text;
+  }
+  EXPECT_EQ(run(plan_options + "--num-attention-heads 1k").exit_code, 2) << "no number of tokens";
+}
+
 TEST(Tool, WhatIsNoDecimalNumberIsRefusedAsWhatItIs) {
   for (const auto& [before, name] : number_options) {
     for (const std::string text : {"0x10", "0X10", "010x", "0b10", "0o10", "1_000", "1,000", "1e3",
@@ -68,8 +90,9 @@ TEST(Tool, WhatIsNoDecimalNumberIsRefusedAsWhatItIs) {
       const Result result = run(before + name + quoted(text));
       EXPECT_EQ(result.exit_code, 2) << name << ' ' << text;
       EXPECT_THAT(result.out, IsEmpty());
-      EXPECT_EQ(result.err, "mla-dtype: " + name + ": \"" + text +
-                                "\" is not accepted; accepted: a whole number, in decimal\n");
+      EXPECT_THAT(result.err,
+                  StartsWith("mla-dtype: " + name + ": \"" + text +
+                             "\" is not accepted; accepted: a whole number, in decimal"));
     }
     EXPECT_EQ(run(before + name + " 0x10").err, run(before + name + "=0x10").err);
     EXPECT_EQ(run(before + name + " 099999999999").exit_code, 2) << "out of range";

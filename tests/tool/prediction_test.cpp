@@ -23,14 +23,15 @@ TEST(Tool, SaysWhatIsPredictedAndWhy) {
   const PrefillCostModel& model = h100_prefill_cost_model();
   for (const int isl : {1000, 20000}) {
     for (const std::string request : {"", "--use-prefill-query-quantization "}) {
-      const std::string arguments =
-          fp8_kv_cache + request + "--cost-model h100 --expected-isl " + std::to_string(isl);
+      const std::string arguments = fp8_kv_cache + "--prefill-backend TRTLLM_RAGGED " + request +
+                                    "--cost-model h100 --expected-isl " + std::to_string(isl);
       SCOPED_TRACE(arguments);
       EngineConfig config;
       config.cache_config.cache_dtype = "fp8";
       config.attention_config.use_prefill_query_quantization = !request.empty();
       config.attention_config.expected_isl = isl;
-      Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
+      config.attention_config.mla_prefill_backend = "TRTLLM_RAGGED";
+      Environment env = make_environment(cuda(10, 0), vllm_engine());
       env.predict_prefill_speedup = make_prefill_speedup_predictor(model);
       const std::string explanation =
           to_string(explain_prefill_query_data_type(config, DataType::bfloat16, env));
@@ -47,7 +48,9 @@ TEST(Tool, SaysWhatIsPredictedAndWhy) {
 }
 
 TEST(Tool, TheModeAutomaticAsksForWhatIsPredictedToBeFaster) {
-  const std::string automatic = fp8_kv_cache + "--prefill-query-mode automatic --cost-model H100 ";
+  const std::string automatic = fp8_kv_cache +
+                                "--prefill-backend TRTLLM_RAGGED --prefill-query-mode automatic "
+                                "--cost-model H100 --kv-scales calibrated ";
   const std::int64_t isl = *break_even_isl(h100_prefill_cost_model());
   const auto data_type = [&](const std::string& arguments) {
     const Result result = run(automatic + arguments);
@@ -88,16 +91,17 @@ TEST(Tool, JsonHoldsThePrediction) {
   EXPECT_THAT(
       keys(json.at("prediction")),
       ElementsAre("isl", "speedup", "decides", "advises_change", "break_even_isl", "source"));
-  EXPECT_EQ(
-      parse(run(arguments + "--cost-model h100 --prefill-query-mode required")).at("prediction"),
-      nullptr)
+  EXPECT_EQ(parse(run(arguments + "--prefill-backend TRTLLM_RAGGED --cost-model h100 "
+                                  "--prefill-query-mode required"))
+                .at("prediction"),
+            nullptr)
       << "nothing to decide";
 }
 
 TEST(Tool, SaysWhoseCostModelItTakes) {
   const std::string isl = "--expected-isl 2000 ";
   // That of the backends in question: vLLM's here.
-  const std::string on_b200 = isl + "--device B200 --kv-cache-dtype fp8 ";
+  const std::string on_b200 = isl + "--device B200 --kv-cache-dtype fp8 --kv-scales calibrated ";
   const Result result = run(on_b200);
   EXPECT_EQ(result.exit_code, 0);
   const std::string pair = "--cost-model B200:FLASH_ATTN:TRTLLM_RAGGED";
@@ -113,12 +117,12 @@ TEST(Tool, SaysWhoseCostModelItTakes) {
       << "that one is of no engine's kernels";
 
   // 9.0 is H20's capability, too, which is several times slower.
-  for (const std::string device : {"8.9", "9.0", "10.0", "gfx90a", "none"}) {
+  for (const std::string device : {"8.9", "9.0", "10.0", "gfx90a"}) {
     const Result other = run(isl + "--device " + device);
     EXPECT_EQ(other.exit_code, 0);
     EXPECT_EQ(other.out, run("--device " + device).out) << "nothing is predicted";
     EXPECT_EQ(other.err, "mla-dtype: --expected-isl: no cost model of device " +
-                             to_string(device == "none" ? Platform{} : parse_platform(device)) +
+                             to_string(parse_platform(device)) +
                              " is known with these backends, so nothing is predicted: "
                              "--cost-model gives one\n");
     EXPECT_EQ(Json::parse(run(isl + "--json --device " + device).out).at("prediction"), nullptr);

@@ -10,6 +10,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tool/json_schema.h"
+
 namespace mla_dtype::tool {
 
 std::string take(const std::string& path) {
@@ -46,6 +48,22 @@ Result run_with_file(const std::string& option, const std::string& content,
 
 }  // namespace
 
+std::string config_with(const std::string& members) {
+  Json config = {{"model_type", "deepseek_v3"},
+                 {"torch_dtype", "bfloat16"},
+                 {"kv_lora_rank", 512},
+                 {"num_attention_heads", 128},
+                 {"qk_nope_head_dim", 128},
+                 {"qk_rope_head_dim", 64},
+                 {"v_head_dim", 128}};
+  config.merge_patch(Json::parse(members));
+  return config.dump();
+}
+
+std::string explanation_of(const Result& result) {
+  return result.out.substr(0, result.out.find("engine: "));
+}
+
 Result run_with_config(const std::string& config, const std::string& arguments) {
   return run_with_file("--hf-config", config, arguments);
 }
@@ -54,10 +72,16 @@ Result run_with_cost_model(const std::string& model, const std::string& argument
   return run_with_file("--cost-model", model, arguments);
 }
 
+Json parse_answer(const Result& result) {
+  Json json = Json::parse(result.out);
+  EXPECT_EQ(schema_errors(json), "");
+  return json;
+}
+
 Json parse(const Result& result) {
   EXPECT_THAT(result.err, ::testing::IsEmpty());
   EXPECT_EQ(result.out.back(), '\n');
-  return Json::parse(result.out);
+  return parse_answer(result);
 }
 
 std::vector<std::string> keys(const Json& object) {

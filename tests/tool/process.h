@@ -30,11 +30,17 @@ Result run(const std::string& arguments);
 /// One argument, for a shell. It has no single quotes in it.
 std::string quoted(const std::string& argument);
 
+/// A whole config.json, DeepSeek-V3's, with these members instead, or without those that are null.
+std::string config_with(const std::string& members = "{}");
+
 /// With the option naming a file of this content.
 Result run_with_config(const std::string& config, const std::string& arguments);
 Result run_with_cost_model(const std::string& model, const std::string& arguments);
 
-/// What went well, and was shown as JSON.
+/// What was shown as JSON, by its schema.
+Json parse_answer(const Result& result);
+
+/// The same of what went well.
 Json parse(const Result& result);
 
 std::vector<std::string> keys(const Json& object);
@@ -42,6 +48,9 @@ std::vector<std::string> lines(const std::string& text);
 
 /// What the tool says of the break-even, unless it is at every ISL.
 std::string break_even_line(std::optional<std::int64_t> isl);
+
+/// Without the plan, and without what an answer is about.
+std::string explanation_of(const Result& result);
 
 inline const std::string flag = "--use-prefill-query-quantization ";
 inline const std::string fp8_on_b200 =
