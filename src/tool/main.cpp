@@ -11,8 +11,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -37,11 +39,13 @@ int fail(const std::string& text, int exit_code) {
 
 // What stands behind `--`, which it takes away.
 Words take_command(Words& words) {
-  const auto end = std::find(words.begin(), words.end(), "--");
-  if (end == words.end()) return {};
-  Words command(end + 1, words.end());
-  words.erase(end, words.end());
+  const auto own = static_cast<std::size_t>(
+      std::distance(words.begin(), std::find(words.begin(), words.end(), "--")));
+  if (own == words.size()) return {};
+  Words command;
+  for (std::size_t i = own + 1; i < words.size(); ++i) command.push_back(words[i]);
   if (command.empty()) throw std::invalid_argument("--: the engine's command line is missing");
+  words.resize(own);
   return command;
 }
 

@@ -40,21 +40,21 @@ std::string shell_line(const std::vector<std::string>& words) {
 
 std::vector<std::string> shell_words(const std::string& line) {
   std::vector<std::string> words;
-  char quote = 0;
+  char quote = '\0';
   bool in_word = false, is_escaped = false;
   for (const char c : line) {
     const bool was_escaped = is_escaped;
     is_escaped = c == '\\' && quote != '\'' && !was_escaped;
     if (is_escaped || (was_escaped && c == '\n')) continue;
     const bool is_space = c == ' ' || c == '\t' || c == '\n';
-    if (is_space && quote == 0 && !was_escaped) {
+    if (is_space && quote == '\0' && !was_escaped) {
       in_word = false;
       continue;
     }
     if (!in_word) words.emplace_back();
     in_word = true;
-    if ((c == '\'' || c == '"') && !was_escaped && (quote == 0 || quote == c)) {
-      quote = quote == 0 ? c : 0;
+    if ((c == '\'' || c == '"') && !was_escaped && (quote == '\0' || quote == c)) {
+      quote = quote == '\0' ? c : '\0';
     } else {
       words.back() += c;
     }
