@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the benchmark, writes README's tables of it, and finds what got slower.
+"""Runs the benchmark, writes the tables of README.md beside it, and finds what got slower.
 
     tests/benchmark/report.py run build/tests/mla_dtype_benchmark results.json
     tests/benchmark/report.py table results.json [README.md]
@@ -24,7 +24,7 @@ import time
 from dataclasses import dataclass
 
 HERE = pathlib.Path(__file__).resolve().parent
-README = HERE.parent.parent / "README.md"
+README = HERE / "README.md"
 BASELINE = HERE / "baseline.json"
 BEGIN, END = "<!-- benchmark:begin -->\n", "<!-- benchmark:end -->\n"
 

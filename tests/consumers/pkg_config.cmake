@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# README's one line with pkg-config: static, shared, from a moved prefix, and with an absolute
+# README's Makefile with pkg-config: static, shared, from a moved prefix, and with an absolute
 # CMAKE_INSTALL_LIBDIR.
 include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
 set(project "${WORK}/pkg-config")
@@ -8,7 +8,7 @@ set(project "${WORK}/pkg-config")
 function(build_with folder)
   file(REMOVE "${project}/my_engine")
   execute_process(
-    COMMAND ${CMAKE_COMMAND} -E env "PKG_CONFIG_PATH=${folder}/pkgconfig" sh -e build.sh
+    COMMAND ${CMAKE_COMMAND} -E env "PKG_CONFIG_PATH=${folder}/pkgconfig" make CXX=${COMPILER}
     WORKING_DIRECTORY "${project}" COMMAND_ERROR_IS_FATAL ANY)
   expect_decision(${CMAKE_COMMAND} -E env "LD_LIBRARY_PATH=${folder}" "${project}/my_engine")
 endfunction()
