@@ -52,3 +52,8 @@ quietly() { # <command>...: shows what it printed only if it failed
   sed -n 's/^-- mla_dtype: /  /p' "$log" # where each dependency came from
   rm -f "$log"
 }
+
+readme_command() { # <heading>: the first line of the first fenced block under it
+  awk -v heading="## $1" '$0 == heading {found = 1} found && fenced {print; exit}
+                          found && /^```/ {fenced = 1}' README.md
+}

@@ -5,6 +5,7 @@
 #include <mla_dtype/once_log.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

@@ -3,6 +3,7 @@
 
 #include <mla_dtype/config.h>
 
+#include <cstdint>
 #include <istream>
 #include <nlohmann/json.hpp>
 #include <optional>

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every public header compiles alone, and only once_sink.h includes spdlog, at any depth. The version
-# stands in one place.
+# Every public header compiles alone, also where exceptions are switched off, and only once_sink.h
+# includes spdlog, at any depth. The version stands in one place.
 include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
 set(include "${WORK}/prefix-static/include")
 
@@ -9,8 +9,13 @@ file(GLOB headers RELATIVE "${include}" "${include}/mla_dtype/*.h")
 list(LENGTH headers count)
 expect("only ${count} headers" count GREATER 10)
 foreach(header IN LISTS headers)
+  set(also_20 -fno-exceptions)
+  if(header MATCHES "fmt|once_sink") # spdlog and fmt have switches of their own
+    set(also_20 "")
+  endif()
   foreach(standard 17 20 2b)
-    run(${COMPILER} -std=c++${standard} -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
+    run(${COMPILER} -std=c++${standard} ${also_${standard}}
+        -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror
         -DSPDLOG_COMPILED_LIB -DSPDLOG_FMT_EXTERNAL -I "${include}" -x c++ -fsyntax-only
         -MD -MF "${WORK}/headers.d" -include "${header}" /dev/null)
   endforeach()
