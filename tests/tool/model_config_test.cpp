@@ -299,8 +299,8 @@ TEST(Tool, AConfigThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
     EXPECT_LT(result.err.size(), 1000U);
   };
   for (const auto& [config, names] : {
-           std::pair<std::string, const char*>("", "json: not JSON: .*unexpected end"),
-           {"{", "not JSON: .*line 1, column 2"},
+           std::pair<std::string, const char*>("", "json: not JSON: .+"),
+           {"{", "not JSON: .+"},
            {"[]", "json: an array is not accepted"},
            {"12", "json: 12 is not accepted; accepted: a JSON object"},
            {R"({"kv_lora_rank": 512} x)", "not JSON"},
