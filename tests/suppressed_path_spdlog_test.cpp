@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/counted_memory.h"
+#include "support/engine_config.h"
 #include "support/recording_sink.h"
 
 namespace mla_dtype {
@@ -44,6 +45,15 @@ TEST(SuppressedPathOfSpdlog, ForALevelThatIsHeldBack) {
   output.logger->set_level(spdlog::level::err);
   OnceLog log(output.logger);
   expect_free([&] { log.info_once(LogScope::local, message_text); });
+}
+
+TEST(SuppressedPathOfSpdlog, NoRecordOfADecisionIsComposedForALevelThatIsHeldBack) {
+  RecordingLogger output;
+  output.logger->set_level(spdlog::level::err);
+  Environment env = make_environment(cuda(9, 0), vllm_engine());
+  env.log = std::make_shared<OnceLog>(output.logger);
+  const EngineConfig config = testing::make_config("fp8", /*requested=*/true);
+  expect_free([&] { determine_prefill_query_data_type(config, DataType::bfloat16, env); });
 }
 
 TEST(SuppressedPathOfSpdlog, OnceSink) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <utility>
 
 #include "support/backend_names.h"
 #include "support/data_types.h"
@@ -98,6 +99,38 @@ TEST(PackedPlan, TwoFormatsOfTheEnginesOwnAreTwo) {
   const auto differences = rank_differences({packed("mine1"), packed("mine2")});
   ASSERT_THAT(differences, SizeIs(1));
   EXPECT_EQ(differences[0].field, "kv_cache_name");
+}
+
+// Ranks may be of processors that do not agree whether char has a sign.
+TEST(PackedPlan, ANameIsHashedAsBytes) {
+  InjectedPlan injected(true, true, true);
+  EXPECT_EQ(pack(injected.plan(make_config("caf\xC3\xA9", false))) >> 44, 0xb5acbU);
+}
+
+TEST(PackedPlan, EachDataTypeHasItsOwnPlace) {
+  const AttentionPlan plan = deepseek_v3().plan();
+  const auto expect_one = [&](const char* field, auto type_of) {
+    AttentionPlan changed = plan;
+    type_of(changed) = DataType::float32;
+    const auto differences = rank_differences({pack(plan), pack(changed)});
+    ASSERT_THAT(differences, SizeIs(1)) << field;
+    EXPECT_EQ(differences[0].field, field);
+    EXPECT_EQ(differences[0].value, "float32");
+  };
+  for (const auto& [field, planned] :
+       {std::pair("kv_cache_storage", &AttentionPlan::kv_cache_storage),
+        {"kv_cache_view", &AttentionPlan::kv_cache_view},
+        {"prefill_query", &AttentionPlan::prefill_query},
+        {"prefill_key_value", &AttentionPlan::prefill_key_value},
+        {"decode_query", &AttentionPlan::decode_query},
+        {"output", &AttentionPlan::output}}) {
+    expect_one(field, [of = planned](AttentionPlan& changed) -> DataType& {
+      return (changed.*of).data_type;
+    });
+  }
+  expect_one("chunked_prefill_workspace", [](AttentionPlan& changed) -> DataType& {
+    return changed.chunked_prefill_workspace->data_type;
+  });
 }
 
 TEST(PackedPlan, WhatIsNoDataTypeIsRefused) {

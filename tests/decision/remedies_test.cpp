@@ -121,6 +121,22 @@ TEST(Explain, AKvCacheDtypeThatIsNotKnownIsNoRemedy) {
   EXPECT_THAT(records_of(make_config("fp8", true), env), ElementsAre(info(row_2 + blocker)));
 }
 
+// FP8 with one scale, and FP8 with a scale for each token and head.
+TEST(Explain, KvCachesOfOneElementTypeAreRemediesEach) {
+  PrefillBackend backend;
+  backend.name = "MINE";
+  backend.fp8_queries = Fp8Queries::optional;
+  backend.fp8_kv_cache_dtypes = {"fp8", "fp8_e4m3", "fp8_per_token_head"};
+  const Environment env = make_environment(cuda(9, 0), {backend});
+  std::vector<std::string> advised;
+  for (const Remedy& remedy :
+       explain_prefill_query_data_type(make_config("auto", true), DataType::bfloat16, env)
+           .remedies) {
+    advised.push_back(remedy.cache_dtype);
+  }
+  EXPECT_THAT(advised, ElementsAre("fp8", "fp8_per_token_head"));
+}
+
 // With a KV-cache predicate of the engine's own no other KV-cache dtype can be vouched for; other
 // backends can.
 TEST(Explain, AdviceStopsWhereOnlyThePredicateKnows) {

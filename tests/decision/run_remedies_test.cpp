@@ -156,6 +156,16 @@ INSTANTIATE_TEST_SUITE_P(Engine, RunRemedies,
                            return name;
                          });
 
+TEST(RemediesToRun, AllThreeAreChangedWhereTwoAreNotEnough) {
+  const EngineOnDevice world(vllm_engine(), "10.0", "FLASHMLA");  // of another device
+  EngineConfig config = make_config("nvfp4", false);              // which no decode backend reads
+  config.attention_config.mla_prefill_backend = "ROCM_AITER_FA";  // of another device
+  EXPECT_GT(check_run_remedies(world, config), 0);
+  const auto remedies = remedies_of(world, config);
+  ASSERT_TRUE(remedies && !remedies->empty());
+  EXPECT_EQ(changes_in(remedies->front()), 3U) << remedies->front().spelling;
+}
+
 // And those of a plan that runs, for FP8 prefill queries: decoding has to follow them.
 TEST_P(RunRemedies, EachOfAPlanGivesFp8) {
   const EngineProfile& engine = *GetParam();
