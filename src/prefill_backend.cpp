@@ -52,6 +52,7 @@ std::uint64_t fingerprint(const detail::PrefillTable& table) {
   add(hash, to_string(table.platform));
   add(hash, table.named.value_or(table.rows.size()));
   add(hash, table.selection);
+  add(hash, table.kv_cache_dtypes);
   for (const detail::PrefillRow& row : table.rows) {
     add(hash, row.backend);
     add(hash, row.available.supported);
@@ -102,6 +103,7 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
   detail::PrefillTable table =
       detail::make_prefill_table(platform, engine.prefill_backends, is_available);
   table.selection = engine.selection;
+  table.kv_cache_dtypes = engine.kv_cache_dtypes;
   Environment env = environment_of(platform, std::move(table));
   env.spellings = engine.spellings;
   env.kv_cache_formats = engine.kv_cache_formats;

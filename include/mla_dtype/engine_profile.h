@@ -42,6 +42,8 @@ struct MLA_DTYPE_ABI EngineProfile {
   BackendSelection selection = BackendSelection::first_with_fp8;
   Spellings spellings = {};
   std::vector<EngineKvCacheFormat> kv_cache_formats = {};  ///< besides those of kv_cache.h
+  /// The KV-cache dtypes that its operators can set: no other is advised. Empty: all of both.
+  std::vector<std::string> kv_cache_dtypes = {};
 };
 
 /// vLLM: it takes the first usable backend, and may then refuse the request (vllm#50181, open in

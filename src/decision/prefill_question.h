@@ -101,7 +101,8 @@ struct PrefillTable {
   std::vector<std::size_t> here = {};     ///< those that run on the device
   std::optional<std::size_t> named = {};  ///< the row that runs where the operator chooses none
   BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
-  std::uint64_t fingerprint = 0;                                  ///< a hash of all the above
+  std::vector<std::string> kv_cache_dtypes = {};  ///< that may be advised; empty: any
+  std::uint64_t fingerprint = 0;                  ///< a hash of all the above
 
   /// Null if there is none.
   const PrefillRow* find(std::string_view name) const;

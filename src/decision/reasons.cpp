@@ -73,6 +73,11 @@ bool covers(const Change& least, const Change& change, const PrefillQuestion& qu
          (least.decode == nullptr || least.decode == change.decode);
 }
 
+// An engine's operators cannot set each.
+bool can_be_set(const KvCacheFormat& format, const PrefillQuestion& question) {
+  return question.table == nullptr || accepts(question.table->kv_cache_dtypes, format.name);
+}
+
 // None, then all known KV caches, those most like that of the question first.
 std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& question) {
   std::vector<const KvCacheFormat*> options = {nullptr};
@@ -88,7 +93,7 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
   };
   for (const int wanted : {1, 2, 3}) {
     const auto add = [&](const KvCacheFormat& format) {
-      if (distance(format) == wanted) options.push_back(&format);
+      if (distance(format) == wanted && can_be_set(format, question)) options.push_back(&format);
     };
     for (const KvCacheFormat& format : kv_cache_formats()) {
       if (is_auto_a_format || format.name != "auto") add(format);
@@ -98,13 +103,24 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
   return options;
 }
 
+// Where an engine has backends of their own for models with sparse attention, an operator cannot
+// choose others for these.
+bool is_for_model(const PrefillRow& row, const PrefillQuestion& question) {
+  const auto& rows = question.table->rows;
+  return suits(row.backend, question.config) ||
+         std::none_of(rows.begin(), rows.end(),
+                      [](const PrefillRow& other) { return other.backend.sparse; });
+}
+
 // Each least set of changes that is enough, the smallest first.
 template <class IsEnough>
 std::vector<Change> least(const PrefillQuestion& question,
                           const std::vector<const DecodeRow*>& decodes, IsEnough is_enough) {
   Rows rows = {nullptr};
   if (question.table != nullptr) {
-    for (const PrefillRow* row : rows_in_order(question)) rows.push_back(row);
+    for (const PrefillRow* row : rows_in_order(question)) {
+      if (is_for_model(*row, question)) rows.push_back(row);
+    }
   }
   const std::vector<const KvCacheFormat*> kv_caches = kv_cache_options(question);
   std::vector<Change> result;

@@ -194,6 +194,7 @@ const EngineProfile& vllm_engine() {
                                make_decode_backends(),
                                BackendSelection::first_usable,  // selector.py; vllm#50181
                                {},
+                               {},
                                {}};
   return engine;
 }

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "command_file.h"
 #include "command_line.h"
 #include "command_options.h"
 #include "json_output.h"
@@ -69,17 +70,25 @@ void set_option(const std::string& engine, std::vector<Item>& items, const std::
   items = std::move(rest);
 }
 
-// Whether the option is set, but not by the items: in the file that they name.
-bool is_in_file(const CommandLine& command, std::string option) {
-  if (command.file.empty()) return false;
+// Whether the option is set, but not by an item of its own: in the file that they name, or by a
+// path of TensorRT-LLM's --set.
+bool is_set_elsewhere(const CommandLine& command, std::string option) {
   option.erase(0, option.find_first_not_of('-'));
   std::replace(option.begin(), option.end(), '_', '-');
   const EngineOption* const known = find_option(command.engine->name, option);
   const auto is_it = [&](const auto& name) { return known != nullptr && name == known->setting; };
-  return std::any_of(command.settings.begin(), command.settings.end(),
-                     [&](const auto& each) { return is_it(each.first); }) &&
-         std::none_of(command.items.begin(), command.items.end(),
-                      [&](const Item& item) { return is_it(item.setting); });
+  const auto is_set = [&](const CommandLine::Settings& settings) {
+    return std::any_of(settings.begin(), settings.end(),
+                       [&](const auto& each) { return is_it(each.first); });
+  };
+  CommandLine by_paths;
+  for (const Item& item : command.items) {
+    if (item.setting == "set") set_path(by_paths, item.value);
+  }
+  const bool is_by_item = std::any_of(command.items.begin(), command.items.end(),
+                                      [&](const Item& item) { return is_it(item.setting); });
+  return is_set(by_paths.settings) ||
+         (!command.file.empty() && is_set(command.settings) && !is_by_item);
 }
 
 }  // namespace
@@ -89,7 +98,7 @@ std::string changed(const CommandLine& command, const std::string& spelling) {
   std::vector<Item> items = command.items;
   const std::vector<std::string> change = shell_words(spelling);
   for (std::size_t i = 0; i + 1 < change.size(); i += 2) {
-    if (is_in_file(command, change[i])) return {};
+    if (is_set_elsewhere(command, change[i])) return {};
     set_option(std::string(command.engine->name), items, change[i], change[i + 1]);
   }
   std::vector<std::string> words = command.program;

@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/backend_names.h"
@@ -52,11 +53,17 @@ std::size_t changes_in(const Remedy& remedy) {
          std::size_t{!remedy.decode_backend.empty()};
 }
 
+bool can_be_set(const EngineProfile& engine, std::string_view cache_dtype) {
+  const auto& names = engine.kv_cache_dtypes;
+  return names.empty() || std::find(names.begin(), names.end(), cache_dtype) != names.end();
+}
+
 // Each alone, and with one change less.
 void expect_least(const EngineOnDevice& world, const EngineConfig& config, const Remedy& remedy) {
   SCOPED_TRACE(remedy.spelling);
   EXPECT_FALSE(remedy.request) << "it is not needed to run";
   EXPECT_NE(remedy.spelling, "");
+  EXPECT_TRUE(remedy.cache_dtype.empty() || can_be_set(world.engine, remedy.cache_dtype));
   EXPECT_TRUE(runs_with(world, config, remedy));
   for (std::string Remedy::*change :
        {&Remedy::cache_dtype, &Remedy::prefill_backend, &Remedy::decode_backend}) {
@@ -75,6 +82,7 @@ bool helps_alone(const EngineOnDevice& world, const EngineConfig& config) {
     changes.back().*member = value;
   };
   for (const KvCacheFormat& format : kv_cache_formats()) {
+    if (!can_be_set(world.engine, format.name)) continue;
     add(&Remedy::cache_dtype, std::string(format.name));
   }
   for (const auto& name : testing::names(world.engine.prefill_backends)) {
@@ -164,6 +172,32 @@ TEST(RemediesToRun, AllThreeAreChangedWhereTwoAreNotEnough) {
   const auto remedies = remedies_of(world, config);
   ASSERT_TRUE(remedies && !remedies->empty());
   EXPECT_EQ(changes_in(remedies->front()), 3U) << remedies->front().spelling;
+}
+
+// SGLang refuses --kv-cache-dtype float16, and trtllm-serve bfloat16.
+TEST(KvCacheDtypes, WhatAnEnginesOperatorsCannotSetIsNotAdvised) {
+  EngineConfig config = make_config("bfloat16", false);
+  config.cache_config.checkpoint_kv_cache_quant_algo = "FP8";
+  config.num_attention_heads = 16;
+  const auto for_sglang = remedies_of({sglang_engine(), "9.0", "fa3", DataType::float16}, config);
+  ASSERT_TRUE(for_sglang);
+  for (const Remedy& remedy : *for_sglang) EXPECT_NE(remedy.cache_dtype, "float16");
+  config.cache_config.cache_dtype = "auto";
+  config.cache_config.checkpoint_kv_cache_quant_algo = "NVFP4";
+  const auto for_tensorrt_llm = remedies_of({tensorrt_llm_engine(), "10.0"}, config);
+  ASSERT_TRUE(for_tensorrt_llm);
+  for (const Remedy& remedy : *for_tensorrt_llm) EXPECT_EQ(remedy.cache_dtype, "fp8");
+}
+
+// SGLang's --dsa-prefill-backend takes none of those for dense models.
+TEST(SparseBackends, OthersAreNotAdvised) {
+  EngineConfig config = make_config("bfloat16", false);
+  config.index_topk = 2048;
+  config.attention_config.mla_prefill_backend = "flashmla_sparse_q8";
+  const auto remedies = remedies_of({sglang_engine(), "10.3"}, config);
+  ASSERT_TRUE(remedies);
+  EXPECT_THAT(*remedies, ::testing::Not(::testing::IsEmpty()));
+  for (const Remedy& remedy : *remedies) EXPECT_NE(remedy.prefill_backend, "trtllm_mla");
 }
 
 // And those of a plan that runs, for FP8 prefill queries: decoding has to follow them.

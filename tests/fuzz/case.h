@@ -17,9 +17,13 @@
 
 namespace mla_dtype::fuzz {
 
+/// Whose profile, if any.
+enum class Engine { none, own, vllm, tensorrt_llm, sglang };
+
 /// All that a decision and a plan depend on, and what they are to be asked like.
 struct Case {
   World world;
+  Engine engine = Engine::none;
   std::string reason;         // of the injected backend predicate
   bool is_valid = true;       // whether everything can be meant
   bool is_own_table = false;  // rows of the engine's own
@@ -27,6 +31,7 @@ struct Case {
   int local_rank = 0;
   LogLevel refused_request_level = LogLevel::info;
   Spellings spellings;
+  double cost_model = 1;           // the speedup that the tool's cost model is made for
   bool has_unused_tables = false;  // beneath the injected predicates, which answer alone
 };
 

@@ -19,6 +19,7 @@
 #include "case.h"
 #include "check.h"
 #include "engine.h"
+#include "restatement/engines.h"
 #include "restatement/plan.h"
 #include "restatement/rules.h"
 #include "support/recording_log.h"
@@ -53,7 +54,7 @@ class Checker {
     for (const char question : questions) {
       if ((question == 'k' && world_.kv_predicate != KvPredicate::built_in) ||
           (question == 's' && prediction(world_)) || (question == 'p' && world_.injected) ||
-          (question == 'd' && !world_.decode_row)) {
+          (question == 'd' && !has_decode_rows(world_))) {
         result += question;
       }
     }
@@ -70,6 +71,7 @@ class Checker {
     Record record = testing::info(row_text(outcome, made_.spellings));
     switch (outcome) {
       case PrefillQueryOutcome::quantized:
+        if (payoff(world_, setting_)) return {record, testing::info("")};
         if (advised) return {record, testing::warning("")};
         return {record};
       case PrefillQueryOutcome::request_refused:
@@ -172,12 +174,16 @@ class Checker {
     const bool bars_alone = !changes_in(other, gives_fp8).empty();
     // Where something else is in the way as well, either may be said: decoding, a prediction, a row
     // that reads only what nobody can set.
-    const auto is_unknown = [](const std::string& name) { return find_cache(name) == nullptr; };
+    const auto is_useless = [&](const std::string& name) {
+      const Cache* cache = find_cache(world_, name);
+      const bool is_settable = world_.settable.empty() || holds(world_.settable, name);
+      return cache == nullptr || !cache->quantized || !is_settable;
+    };
     bool is_open = bars_alone == changes_in(other, decides_fp8).empty();
     for (const Row& row : world_.rows) {
       const auto& listed = row.fp8_caches;
       if (is_automatic(world_) && is_barred(world_, row)) is_open = true;
-      if (!listed.empty() && std::all_of(listed.begin(), listed.end(), is_unknown)) is_open = true;
+      if (!listed.empty() && std::all_of(listed.begin(), listed.end(), is_useless)) is_open = true;
     }
     CHECK(is_open || is_about_device == !bars_alone);
   }

@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "check.h"
 #include "checker.h"
 #include "engine.h"
+#include "restatement/engines.h"
 #include "restatement/plan.h"
 #include "restatement/rules.h"
 #include "support/recording_log.h"
@@ -89,6 +91,7 @@ class DecisionChecker : public Checker {
     if (cache_dtype != "auto") CHECK(explanation.kv_cache_dtype.resolved == cache_dtype);
     check_blockers(explanation);
     check_prediction(explanation.prediction);
+    check_payoff(explanation.payoff);
 
     if (world_.injected) {
       CHECK(explanation.prefill_backend.empty());
@@ -99,8 +102,9 @@ class DecisionChecker : public Checker {
       CHECK(explanation.remedies.size() == (flag_helps ? 1 : 0));
       if (flag_helps) CHECK(explanation.remedies[0].request);
     } else {
-      if (!setting_.choice.empty()) {
-        CHECK(explanation.prefill_backend == setting_.choice);
+      const std::string choice = fixed_choice(world_, setting_);
+      if (!choice.empty()) {
+        CHECK(explanation.prefill_backend == choice);
       } else if (!is_required()) {
         const Row* row = selected(world_, setting_);
         CHECK(explanation.prefill_backend == (row == nullptr ? "" : row->name));
@@ -138,12 +142,16 @@ class DecisionChecker : public Checker {
       rejected.push_back(other.name);
       CHECK(!other.blockers.empty());
     }
-    const bool in_vain = setting_.requested && !selection.takes_fp8_queries;
+    const std::string taken = setting_.choice.empty() ? fixed_choice(world_, setting_) : "";
+    const bool in_vain = setting_.requested && !selection.takes_fp8_queries && taken.empty();
+    World open = world_;
+    open.first_usable = false;
     bool is_preferred = true;
-    for (const Row* other : candidates(world_, setting_)) {
-      if (other == row) {
+    for (const Row* other : candidates(open, setting_)) {
+      if (other->name == (row != nullptr ? row->name : taken)) {
+        if (row == nullptr) expected.push_back(taken);
         is_preferred = false;
-      } else if (is_preferred || in_vain) {
+      } else if ((is_preferred || in_vain) && !is_only_unasked(*other)) {
         expected.push_back(other->name);
       }
     }
@@ -222,7 +230,8 @@ class DecisionChecker : public Checker {
     } else {
       CHECK(text.find(advice) == std::string::npos);
     }
-    if (pays && !is_automatic(world_)) CHECK(position == text.size());
+    const bool is_all = pays && !is_automatic(world_) && !explanation.payoff;
+    if (is_all) CHECK(position == text.size());
   }
 
   // Why not the others is said of those that run on this device.
@@ -245,6 +254,30 @@ class DecisionChecker : public Checker {
         }
       }
     }
+  }
+
+  // An engine that looks for what runs without FP8 queries has nothing against it.
+  bool is_only_unasked(const Row& row) const {
+    return world_.first_usable && setting_.requested && row.fp8_queries == Fp8Queries::required &&
+           takes_fp8(world_, row, setting_);
+  }
+
+  void check_payoff(const std::optional<PrefillPayoff>& actual) const {
+    const std::optional<Payoff> expected = payoff(world_, setting_);
+    CHECK(actual.has_value() == expected.has_value());
+    if (!actual) return;
+    CHECK(actual->device == world_.device_name);
+    CHECK(actual->bf16_backend == expected->bf16_backend);
+    CHECK(actual->bf16_backend_runs == expected->bf16_backend_runs);
+    CHECK(actual->fp8_backend == expected->fp8_backend);
+    const PrefillCostModel* model =
+        find_prefill_cost_model(world_.device_name, expected->bf16_backend, expected->fp8_backend);
+    CHECK(model != nullptr && actual->source == model->source);
+    CHECK(actual->longest_isl == model->longest_isl);
+    const auto isl = break_even_isl(*model, config().mla_dimensions, config().num_attention_heads);
+    const bool is_measured = isl && *isl <= model->longest_isl;
+    CHECK(actual->break_even_isl == (is_measured ? isl : std::nullopt));
+    CHECK(actual->speedup_at_4096 > 0);
   }
 
   bool is_asked_for() const {

@@ -18,6 +18,7 @@
 
 #include "case.h"
 #include "check.h"
+#include "profile_case.h"
 #include "restatement/rules.h"
 #include "restatement/tables.h"
 #include "support/record_texts.h"
@@ -50,6 +51,15 @@ struct Output {
   }
 };
 
+inline PrefillBackendAvailability available_in(const World& world) {
+  return [&world](std::string_view name) -> Support {
+    for (const Row& row : world.rows) {
+      if (row.name == name) return {row.available, "Not\tcompiled in {}."};
+    }
+    std::abort();
+  };
+}
+
 inline Environment make_environment(const Case& made, Asked& asked) {
   const World& world = made.world;
   Environment env;
@@ -62,6 +72,9 @@ inline Environment make_environment(const Case& made, Asked& asked) {
       asked.ask('p');
       return {world.supports, made.reason};
     };
+  } else if (made.engine != Engine::none) {
+    env =
+        mla_dtype::make_environment(world.device.platform(), profile_of(made), available_in(world));
   } else if (!world.named.empty()) {
     env = mla_dtype::make_environment(world.device.platform(), world.named);
   } else {
@@ -74,15 +87,10 @@ inline Environment make_environment(const Case& made, Asked& asked) {
     }
     std::multiset<std::string> names, asked_for;
     for (const Row& row : world.rows) names.insert(row.name);
-    env = mla_dtype::make_environment(world.device.platform(), table,
-                                      [&](std::string_view name) -> Support {
-                                        asked_for.emplace(name);
-                                        for (const Row& row : world.rows) {
-                                          if (row.name == name)
-                                            return {row.available, "Not\tcompiled in {}."};
-                                        }
-                                        std::abort();
-                                      });
+    env = mla_dtype::make_environment(world.device.platform(), table, [&](std::string_view name) {
+      asked_for.emplace(name);
+      return available_in(world)(name);
+    });
     CHECK(asked_for == names);
   }
   if (!world.injected && made.is_valid) CHECK(env.fp8_data_type == world.fp8_data_type);
@@ -103,12 +111,19 @@ inline Environment make_environment(const Case& made, Asked& asked) {
   }
   env.refused_request_level = made.refused_request_level;
   env.spellings = made.spellings;
+  env.device_name = world.device_name;
+  env.kv_cache_formats.clear();
+  for (const Cache& cache : world.own_caches) env.kv_cache_formats.push_back(to_library(cache));
   return env;
 }
 
 inline DecodeEnvironment make_decode(const Case& made, Asked& asked) {
   const World& world = made.world;
   DecodeEnvironment decode;
+  if (made.engine != Engine::none) {
+    return make_decode_environment(world.device.platform(), profile_of(made), nullptr,
+                                   world.decode_named);
+  }
   if (world.decode_row) {
     const auto& table = vllm_decode_backends();
     const bool is_vllms = std::any_of(table.begin(), table.end(), [&](const DecodeBackend& row) {

@@ -32,19 +32,19 @@ class PlanChecker : public DecisionChecker {
  protected:
   std::string plan_questions() const {
     if (!decision_.quantized) return only_injected("ks");
-    const bool plain = is_plain_fp8(*effective(world_, setting_.cache_dtype));
+    const bool plain = is_plain_fp8(world_, *effective(world_, setting_.cache_dtype));
     return only_injected(plain ? "kspd" : "ksp");
   }
 
   // Whether the predicates and tables fit together.
   bool is_plan_consistent() const {
     const auto fp8 = world_.device.fp8();
-    const bool device_is_known = !world_.injected || world_.decode_row;
+    const bool device_is_known = !world_.injected || has_decode_rows(world_);
     const bool is_e4m3 =
         world_.fp8_data_type == e4m3 || world_.fp8_data_type == DataType::float8_e4m3fnuz;
     if (!is_e4m3 || (device_is_known && fp8 && fp8 != world_.fp8_data_type)) return false;
     const std::string cache_dtype = *effective(world_, setting_.cache_dtype);
-    const Cache* cache = find_cache(cache_dtype);
+    const Cache* cache = find_cache(world_, cache_dtype);
     return cache == nullptr || cache_dtype == "auto" || cache->quantized == decision_.quantized;
   }
 
@@ -99,6 +99,7 @@ class PlanChecker : public DecisionChecker {
     CHECK(actual.decode_query.data_type == expected.decode);
     CHECK(actual.output.data_type == model());
     CHECK(actual.prefill_backend.name == expected.prefill_backend);
+    CHECK(actual.decode_backend == expected.decode_backend);
     for (const PlannedDataType* planned :
          {&actual.kv_cache_storage, &actual.kv_cache_view, &actual.prefill_query,
           &actual.prefill_key_value, &actual.decode_query, &actual.output}) {

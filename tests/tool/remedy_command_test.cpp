@@ -92,6 +92,13 @@ TEST(ToolRemedy, OfAPlanThatIsRefusedLetsItRun) {
   }
 }
 
+TEST(ToolRemedy, IsNoCommandWhereSetOutranksIt) {
+  const Json json = parse_answer(run(
+      "--json " + asked + "trtllm-serve X --kv_cache_dtype fp8 --set kv_cache_config.dtype=auto"));
+  ASSERT_EQ(json.at("remedies").size(), 1U);
+  EXPECT_EQ(json.at("remedies").at(0).at("command"), nullptr);
+}
+
 TEST(ToolRemedy, WithoutACommandIsItsOptions) {
   const Json json = parse(run("--json --device B200 --kv-scales calibrated"));
   EXPECT_EQ(json.at("remedies").at(0).at("command"), nullptr);

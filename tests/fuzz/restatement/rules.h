@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tables.h"
@@ -27,12 +28,18 @@ struct World {
   bool injected = false;  // a prefill predicate of the engine's own, which says `supports`
   bool supports = false;
   std::vector<Row> rows;
-  std::string named;  // the row that make_environment() was asked for by name
+  std::string named;          // the row that make_environment() was asked for by name
+  bool first_usable = false;  // the backend is selected without a look at the flag
+  std::vector<Cache> own_caches;
+  std::vector<std::string> settable;  // KV-cache dtypes that may be advised; empty: any
+  std::string device_name;
   KvPredicate kv_predicate = KvPredicate::built_in;
   std::optional<double> speedup;  // what the engine predicts; none: it does not
   DataType fp8_data_type = e4m3;
 
   std::optional<DecodeRow> decode_row;
+  std::vector<DecodeRow> decode_table;  // of a profile, which goes before the row
+  std::string decode_named;             // the row of it that was asked for
   bool decode_supports = false;
 };
 
@@ -47,6 +54,13 @@ inline std::optional<double> prediction(const World& world) {
   const bool is_asked =
       attention.expected_isl && attention.prefill_query_mode != PrefillQueryMode::required;
   return is_asked ? world.speedup : std::nullopt;
+}
+
+inline const Cache* find_cache(const World& world, std::string_view name) {
+  for (const Cache& own : world.own_caches) {
+    if (own.name == name) return &own;
+  }
+  return find_cache(name);
 }
 
 inline bool is_automatic(const World& world) {
@@ -66,10 +80,17 @@ inline std::optional<std::string> effective(const World& world, const std::strin
   return std::nullopt;
 }
 
+// E4M3 values with one scale, also of an engine's own.
+inline bool is_plain_fp8(const World& world, std::string_view name) {
+  const Cache* cache = find_cache(world, name);
+  return is_plain_fp8(name) ||
+         (cache != nullptr && find_cache(name) == nullptr && cache->view == e4m3);
+}
+
 inline bool is_quantized(const World& world, const std::string& effective_dtype) {
   if (world.kv_predicate == KvPredicate::always) return true;
   if (world.kv_predicate == KvPredicate::never) return false;
-  const Cache* cache = find_cache(effective_dtype);
+  const Cache* cache = find_cache(world, effective_dtype);
   return cache != nullptr && cache->quantized;
 }
 
@@ -77,7 +98,7 @@ inline bool is_quantized(const World& world, const std::string& effective_dtype)
 inline bool is_known(const World& world, const Setting& setting) {
   const auto cache_dtype = effective(world, setting.cache_dtype);
   if (!cache_dtype) return false;
-  if (world.kv_predicate == KvPredicate::built_in && find_cache(*cache_dtype) == nullptr) {
+  if (world.kv_predicate == KvPredicate::built_in && find_cache(world, *cache_dtype) == nullptr) {
     return false;
   }
   return world.injected || setting.choice.empty() ||
@@ -105,7 +126,7 @@ inline bool reads_in_fp8(const World& world, const Row& row, const std::string& 
     if (listed == cache_dtype) return true;
     if (typed == "auto" && are_one_format(listed, cache_dtype)) return true;
   }
-  return is_unknown(cache_dtype) &&
+  return find_cache(world, cache_dtype) == nullptr &&
          std::none_of(row.fp8_caches.begin(), row.fp8_caches.end(), is_unknown);
 }
 
@@ -143,18 +164,32 @@ inline bool runs(const World& world, const Row& row, const Setting& setting) {
          (gets_fp8 || (row.fp8_queries != Fp8Queries::required && !is_required));
 }
 
+// What the engine takes without a look at the flag, where it selects so; empty: it does not.
+inline std::string fixed_choice(const World& world, const Setting& setting);
+
 // In order of preference: those that are preferred for the dimensions go first.
 inline std::vector<const Row*> candidates(const World& world, const Setting& setting) {
   std::vector<const Row*> result;
+  const std::string choice = fixed_choice(world, setting);
   for (const bool preferred : {true, false}) {
     for (const Row& row : world.rows) {
-      const bool chosen = setting.choice.empty() || row.name == setting.choice;
+      const bool chosen = choice.empty() || row.name == choice;
       if (chosen && holds(row.preferred_dimensions, world.config.mla_dimensions) == preferred) {
         result.push_back(&row);
       }
     }
   }
   return result;
+}
+
+inline std::string fixed_choice(const World& world, const Setting& setting) {
+  if (!setting.choice.empty() || !world.first_usable) return setting.choice;
+  World any_order = world;
+  any_order.first_usable = false;
+  for (const Row* row : candidates(any_order, setting)) {
+    if (can_run_at_all(world, *row) && row->fp8_queries != Fp8Queries::required) return row->name;
+  }
+  return {};
 }
 
 // Null: none can be used.
@@ -188,7 +223,7 @@ inline Setting setting_of(const World& world) {
 // The third column of the table of rows, for a KV cache that is quantized.
 inline bool backend_supports(const World& world, const Setting& setting) {
   if (world.injected) return world.supports;
-  if (!setting.choice.empty()) {
+  if (!fixed_choice(world, setting).empty()) {
     return takes_fp8(world, *candidates(world, setting).front(), setting);
   }
   const Row* row = selected(world, setting);
@@ -199,7 +234,7 @@ inline bool backend_supports(const World& world, const Setting& setting) {
 inline bool backend_would_support(const World& world, const Setting& setting) {
   if (world.injected) return world.supports;
   const auto may = [&](const Row& row) { return may_take_fp8(world, row); };
-  if (!setting.choice.empty()) return may(*candidates(world, setting).front());
+  if (!fixed_choice(world, setting).empty()) return may(*candidates(world, setting).front());
   if (setting.requested) return std::any_of(world.rows.begin(), world.rows.end(), may);
   const Row* row = selected(world, setting);
   return row != nullptr && may(*row);
@@ -208,8 +243,8 @@ inline bool backend_would_support(const World& world, const Setting& setting) {
 // The backend that runs asks for FP8 queries itself.
 inline bool asks_by_kv_cache(const World& world, const Setting& setting) {
   if (world.injected) return false;
-  const Row* row =
-      setting.choice.empty() ? selected(world, setting) : candidates(world, setting).front();
+  const Row* row = fixed_choice(world, setting).empty() ? selected(world, setting)
+                                                        : candidates(world, setting).front();
   return row != nullptr && row->fp8_queries == Fp8Queries::by_kv_cache;
 }
 

@@ -11,6 +11,7 @@
 #include <mla_dtype/mla_dtype.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -86,6 +87,7 @@ struct Cache {
   std::string_view name;
   bool quantized;
   std::optional<DataType> storage, view;  // none: the model dtype
+  std::size_t token_bytes = 0;  // of an engine's own; 0: as the elements say, or not known
 };
 
 constexpr auto byte_type = DataType::uint8;
@@ -225,8 +227,12 @@ struct DecodeRow {
   std::vector<int> qk_nope{};               // empty: any
   std::vector<MlaDimensions> dimensions{};  // empty: any
   std::vector<std::size_t> latents{};       // empty: any
-  int most_heads = 0, multiple_of = 0;      // both 0: any
+  std::vector<int> one_of{};                // heads; with the next two: any, if none is set
+  int most_heads = 0, multiple_of = 0;
   bool sparse = false, known_wrong = false;
+  // Goes before the others.
+  bool preferred_with_quantized = false;
+  int preferred_up_to_heads = 0;
 
   DecodeBackend to_library() const {
     DecodeBackend result;
@@ -236,13 +242,16 @@ struct DecodeRow {
     result.dimensions = dimensions;
     result.latent_sizes = latents;
     result.sparse = sparse;
+    if (known_wrong) result.known_wrong = "before some version";
+    result.preferred_with_quantized_kv_cache = preferred_with_quantized;
+    result.preferred_up_to_heads = preferred_up_to_heads;
     for (const Reads& pair : pairs) {
       DecodePair& added = result.pairs.emplace_back();
       added.queries = pair.queries;
       added.kv_cache_dtypes = pair.caches;
       added.devices = fuzz::to_library(pair.devices);
       added.model_dtypes = pair.model_dtypes;
-      added.heads = {{}, most_heads, multiple_of};
+      added.heads = {one_of, most_heads, multiple_of};
       added.with_decode_context_parallel = pair.over_ranks;
       added.stored_as = pair.stored_as;
     }
@@ -271,6 +280,8 @@ inline std::vector<DecodeRow> sparse_decode_rows() {
         {model, {"fp8_ds_mla"}, {family(12)}, bf16}}},
       {"ROCM_AITER_MLA_SPARSE", {{model, {}, cdna, any_16_bits}, {fp8, plain, cdna, any_16_bits}}}};
   rows[2].qk_nope = {128, 192};
+  rows[2].preferred_with_quantized = true;
+  rows[2].preferred_up_to_heads = 16;
   for (DecodeRow& row : rows) {
     row.sparse = true;
     if (row.name != "FLASH_ATTN_MLA_SPARSE") row.latents = {576};
