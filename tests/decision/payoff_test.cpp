@@ -182,6 +182,20 @@ TEST(Payoff, NotOfAModelThatWasNotMeasured) {
   EXPECT_FALSE(is_known([](EngineConfig&, DataType& type) { type = DataType::float16; }));
   EXPECT_FALSE(is_known(
       [](EngineConfig& c, DataType&) { c.parallel_config.decode_context_parallel_size = 2; }));
+  EXPECT_FALSE(is_known([](EngineConfig& c, DataType&) { c.mla_dimensions = {192, 64, 256}; }));
+}
+
+TEST(Payoff, NotOfSparseAttention) {
+  EngineProfile engine = vllm_engine();
+  for (PrefillBackend& row : engine.prefill_backends) row.fp8_with_sparse = true;
+  EngineConfig config = choosing("TRTLLM_RAGGED", true);
+  const auto explain = [&] {
+    return explain_prefill_query_data_type(config, bf16, make_env(engine, b200));
+  };
+  EXPECT_TRUE(explain().payoff);
+  config.index_topk = 2048;
+  EXPECT_TRUE(is_fp8(explain().data_type));
+  EXPECT_FALSE(explain().payoff);
 }
 
 TEST(Payoff, NotOfOtherHeadDimensions) {

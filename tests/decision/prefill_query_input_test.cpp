@@ -78,6 +78,8 @@ TEST(PrefillQuery, NumbersAreChecked) {
   refused([](EngineConfig& config) { config.kv_lora_rank = 0; }, "kv_lora_rank: 0 is not");
   refused([](EngineConfig& config) { config.num_attention_heads = -1; },
           "num_attention_heads: -1 is not");
+  refused([](EngineConfig& config) { config.num_attention_heads = 0; },
+          "num_attention_heads: 0 is not");
   refused([](EngineConfig& config) { config.parallel_config.decode_context_parallel_size = 0; },
           "decode_context_parallel_size: 0 is not");
   refused([](EngineConfig& config) { config.cache_config.kv_scales = static_cast<KvScales>(4); },

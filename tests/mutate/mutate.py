@@ -214,7 +214,8 @@ def build_unchanged(arguments):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", metavar="TEXT", help="those with this in heading, file or name")
+    parser.add_argument("--only", metavar="TEXT", action="append",
+                        help="those with this, or another such, in heading, file or name")
     parser.add_argument("--sample", type=int, metavar="N", help="N of them")
     parser.add_argument("--seed", default="", help="which: the same for the same seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="to compile, and to test")
@@ -229,8 +230,9 @@ def main():
     mutations = read_mutations()
     check_fit(mutations)
     if arguments.only:
-        mutations = [each for each in mutations if arguments.only.lower() in
-                     f"{each.group}\n{each.file}: {each.name}".lower()]
+        mutations = [each for each in mutations if any(
+            text.lower() in f"{each.group}\n{each.file}: {each.name}".lower()
+            for text in arguments.only)]
     if arguments.sample is not None:
         random.Random(arguments.seed).shuffle(mutations)
         del mutations[arguments.sample:]

@@ -188,6 +188,9 @@ TEST(ToolCommandLine, SwitchesAreTurnedOnAndOff) {
                                  "--no-enable-chunked-prefill --enable-chunked-prefill=true"}) {
     EXPECT_EQ(workspace(same), on) << same;
   }
+  const std::string sglang = "sglang serve --model-path X --chunked-prefill-size ";
+  EXPECT_NE(answer(sglang + "8192").at("plan").at("chunked_prefill_workspace"), nullptr);
+  EXPECT_EQ(answer(sglang + "-1").at("plan").at("chunked_prefill_workspace"), nullptr);
 }
 
 TEST(ToolCommandLine, VerboseNamesWhatIsIgnored) {

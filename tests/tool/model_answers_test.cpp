@@ -166,6 +166,27 @@ TEST(ToolModels, ANameOnAHubIsNotGuessedAt) {
   unsetenv("HF_HUB_CACHE");
 }
 
+// Each of these outranks those before it (huggingface_hub's constants.py).
+TEST(ToolModels, TheHubsCacheIsWhereTheHubHasIt) {
+  namespace fs = std::filesystem;
+  const fs::path caches = temporary_path() + ".caches";
+  const std::pair<const char*, const char*> places[] = {
+      {"XDG_CACHE_HOME", "huggingface/hub"}, {"HF_HOME", "hub"}, {"HF_HUB_CACHE", ""}};
+  for (const auto& [name, below] : places) unsetenv(name);
+  for (const auto& [name, below] : places) {
+    const fs::path model = caches / name / below / "models--deepseek-ai--DeepSeek-R1";
+    fs::create_directories(model / "refs");
+    fs::create_directories(model / "snapshots");
+    fs::copy(MLA_DTYPE_CONFIGS "deepseek-ai--DeepSeek-R1", model / "snapshots" / "abc123");
+    std::ofstream(model / "refs" / "main") << "abc123";
+    setenv(name, (caches / name).c_str(), 1);
+    EXPECT_THAT(run("--device H200 -- vllm serve deepseek-ai/DeepSeek-R1").err,
+                HasSubstr("is read from " + model.string()));
+  }
+  fs::remove_all(caches);
+  for (const auto& [name, below] : places) unsetenv(name);
+}
+
 TEST(ToolModels, WhatAnEngineDoesWithAModelIsNoted) {
   const std::string k3 = "--device H200 --kv-cache-dtype fp8 --model" + in("moonshotai--Kimi-K3");
   EXPECT_THAT(run(k3).err, HasSubstr("vLLM stops with an error at kimi_k3"));

@@ -245,6 +245,24 @@ TEST(Tool, TakesTheCheckpointsKvCacheQuantizationFromTheConfig) {
   }
 }
 
+// Of two files that differ; one that says nothing outranks none.
+TEST(Tool, ConfigOutranksHfQuantConfigBesideIt) {
+  const std::string directory = temporary_path() + ".quantized", path = directory + "/config.json",
+                    beside = directory + "/hf_quant_config.json";
+  ASSERT_EQ(mkdir(directory.c_str(), 0700), 0);
+  std::ofstream(beside) << R"({"quantization": {"kv_cache_quant_algo": "NVFP4"}})";
+  for (const auto& [own, expected] :
+       {std::pair<std::string, std::string>(R"({"quant_method": "modelopt"})", "nvfp4"),
+        {R"({"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"})", "fp8_e4m3"}}) {
+    std::ofstream(path) << config_with(R"({"quantization_config": )" + own + '}');
+    EXPECT_THAT(run("--device 10.0 --model" + quoted(directory)).out,
+                HasSubstr("\nKV-cache dtype: \"auto\", which is " + expected));
+  }
+  std::remove(path.c_str());
+  std::remove(beside.c_str());
+  std::remove(directory.c_str());
+}
+
 TEST(Tool, ACheckpointsFp8KvCacheAllowsFp8Queries) {
   const std::string config = config_with(
       R"({"quantization_config": {"quant_method": "modelopt", "kv_cache_quant_algo": "FP8"}})");
@@ -315,6 +333,7 @@ TEST(Tool, AConfigThatCannotBeMeantIsAnErrorThatNamesFileAndField) {
             "model_type none is not covered: kv_lora_rank: none, so it has no "
             "Multi-head Latent Attention"},
            {R"({"kv_lora_rank": null})", "kv_lora_rank: none"},
+           {config_with(R"({"use_mla": false})"), "not covered: use_mla is false"},
            {R"({"kv_lora_rank": 512, "text_config": {"v_head_dim": 8}})", "kv_lora_rank: none"},
            {R"({"kv_lora_rank": "512"})", "kv_lora_rank: \"512\" is not accepted"},
            {"{\"kv_lora_rank\": " + std::string(100000, '[') + std::string(100000, ']') + '}',

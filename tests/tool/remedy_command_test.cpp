@@ -53,6 +53,16 @@ TEST(ToolRemedy, IsACommandToCopyThatHelps) {
   }
 }
 
+TEST(ToolRemedy, IsTheCommandOfItsOwnChange) {
+  const Json json = parse_answer(run(
+      "--json " + asked + "vllm serve X --kv-cache-dtype fp8 -ac.mla_prefill_backend=FLASH_ATTN"));
+  ASSERT_GT(json.at("remedies").size(), 1U);
+  for (const Json& remedy : json.at("remedies")) {
+    const std::string backend = remedy.at("prefill_backend"), command = remedy.at("command");
+    EXPECT_THAT(command, HasSubstr(":\"" + backend + '"'));
+  }
+}
+
 TEST(ToolRemedy, KeepsWhatElseIsSet) {
   const std::string rest =
       " --served-model-name 'it'\\''s \"$HOME\"' --port 8000 --trust-remote-code ";
@@ -79,6 +89,13 @@ TEST(ToolRemedy, IsSpelledAsTheEngineTakesIt) {
             "sglang serve --model-path X --attention-backend trtllm_mla --kv-cache-dtype fp8_e4m3");
   EXPECT_EQ(commands("trtllm-serve X --tp_size 8 --kv_cache_dtype auto").at(0),
             "trtllm-serve X --tp_size 8 --kv_cache_dtype fp8");
+  // SGLang's options for sparse attention are others.
+  const std::string sparse = "--device B200 --model" +
+                             quoted(MLA_DTYPE_CONFIGS "deepseek-ai--DeepSeek-V3.2") +
+                             "-- sglang serve --model-path X --kv-cache-dtype bfloat16 ";
+  EXPECT_THAT(run(sparse + "--dsa-decode-backend fa3").out,
+              HasSubstr("\nto run: sglang serve --model-path X --kv-cache-dtype bfloat16 "
+                        "--dsa-decode-backend trtllm\n"));
 }
 
 TEST(ToolRemedy, OfAPlanThatIsRefusedLetsItRun) {

@@ -60,6 +60,11 @@ TEST(InQuotes, InvalidUtf8IsEscaped) {
   EXPECT_EQ(in_quotes("\xC0\xAF"), R"("\xc0\xaf")");          // overlong
   EXPECT_EQ(in_quotes("\xE0\x80\xAF"), R"("\xe0\x80\xaf")");  // overlong
   EXPECT_EQ(in_quotes("\xF0\x80\x80\xAF"), R"("\xf0\x80\x80\xaf")");
+  // The highest that would have fitted into fewer bytes, and the lowest that would not.
+  EXPECT_EQ(in_quotes("\xE0\x9F\xBF"), R"("\xe0\x9f\xbf")");
+  EXPECT_EQ(in_quotes("\xE0\xA0\x80"), "\"\xE0\xA0\x80\"");
+  EXPECT_EQ(in_quotes("\xF0\x8F\xBF\xBF"), R"("\xf0\x8f\xbf\xbf")");
+  EXPECT_EQ(in_quotes("\xF0\x90\x80\x80"), "\"\xF0\x90\x80\x80\"");
   EXPECT_EQ(in_quotes("\xED\xA0\x80"), R"("\xed\xa0\x80")");          // a surrogate
   EXPECT_EQ(in_quotes("\xF4\x90\x80\x80"), R"("\xf4\x90\x80\x80")");  // above U+10FFFF
   EXPECT_EQ(in_quotes("\xF5\x80\x80\x80"), R"("\xf5\x80\x80\x80")");

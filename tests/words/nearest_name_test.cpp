@@ -24,6 +24,7 @@ TEST(NearestName, FindsTheNameWithTheFewestTypingErrors) {
   EXPECT_EQ(nearest_name("CUTLASS", names), "");
   EXPECT_EQ(nearest_name("abcd", {"abxx", "abcx", "abcy"}), "abcx") << "the first of two";
   EXPECT_EQ(nearest_name("ax", {"abc"}), "") << "more than a third";
+  EXPECT_EQ(nearest_name("abxy", {"abcd"}), "") << "more than a third";
 }
 
 TEST(NearestName, KnowsHowDataTypesAreShortened) {
