@@ -49,7 +49,7 @@ EngineProfile make_tensorrt_llm() {
   engine.decode_backends = {generation_mla()};
   engine.selection = BackendSelection::first_usable;
   engine.spellings = {"", "--kv_cache_dtype %", "", ""};  // trtllm-serve: TensorRT-LLM#11487
-  engine.kv_cache_dtypes = {"auto", "fp8", "nvfp4"};          // the same
+  engine.kv_cache_dtypes = {"auto", "fp8", "nvfp4"};      // the same
   return engine;
 }
 
