@@ -37,7 +37,7 @@ std::string merged(const std::vector<Item*>& items, const OrderedJson& change) {
     }
   }
   all.update(change);
-  return all.dump();
+  return all.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 // Sets one option: in its last place, or behind all others.

@@ -155,7 +155,7 @@ std::string attention_config(const std::vector<const Item*>& items) {
   for (const Item* const item : items) {
     all[item->name.substr(item->name.find('.') + 1)] = json_or_text(item->value);
   }
-  return all.dump();
+  return all.dump(-1, ' ', false, Json::error_handler_t::replace);  // it may be no UTF-8
 }
 
 bool has(const CommandLine::Settings& settings, const std::string& name) {

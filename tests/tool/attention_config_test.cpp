@@ -110,5 +110,14 @@ TEST(Tool, AttentionConfigMayHoldTheOtherKeysOfVllm) {
             0);
 }
 
+TEST(Tool, AttentionConfigMayBeNoUtf8) {
+  const std::string command = "--model" + quoted(MLA_DTYPE_CONFIGS "deepseek-ai--DeepSeek-R1") +
+                              "--device B200 -- vllm serve X ";
+  EXPECT_EQ(run(command + "'--attention-config.other\x8f=1'").exit_code, 0);
+  const Result value = run(command + "'--attention-config.mla_prefill_backend=\x8f'");
+  EXPECT_EQ(value.exit_code, 2);
+  EXPECT_THAT(value.err, ::testing::HasSubstr("--attention-config: "));
+}
+
 }  // namespace
 }  // namespace mla_dtype::tool

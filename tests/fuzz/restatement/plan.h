@@ -99,11 +99,15 @@ inline Decoding decode(const World& world, const Setting& setting) {
   const KvScales scales = world.config.cache_config.kv_scales;
   const bool in_model_dtype =
       !quantized && (asked == nullptr || !asked->storage || asked->storage == world.model_dtype);
-  // The checkpoint's FP8 has no spelling of the operator's.
+  // The checkpoint's FP8 has no spelling of the operator's, so that it does not ask for another
+  // format either.
   const bool is_by_checkpoint = setting.cache_dtype == "auto" && cache_dtype == "fp8_e4m3";
   for (const DecodeRow* row : decode_candidates(world, quantized)) {
     const DecodeRow::Reads* pair = decode_reads(world, *row, in_model_dtype, cache_dtype);
-    if (pair == nullptr && is_by_checkpoint) pair = decode_reads(world, *row, false, "fp8");
+    if (pair == nullptr && is_by_checkpoint) {
+      pair = decode_reads(world, *row, false, "fp8");
+      if (pair != nullptr && !pair->stored_as.empty()) pair = nullptr;
+    }
     const bool are_scales_refused = quantized && row->needs_unit_scales &&
                                     (scales == KvScales::calibrated || scales == KvScales::dynamic);
     if (pair != nullptr && !are_scales_refused) return {row, pair};
