@@ -318,7 +318,7 @@ def host_table(results):
 
     return table_of(
         ("to the program that links it", "cost"),
-        ("compiling `<functional>`, `<memory>`, `<optional>` and `<string>`", include("standard")),
+        ("compiling the standard headers of `<mla_dtype/mla_dtype.h>`", include("standard")),
         ("compiling `<mla_dtype/mla_dtype.h>`", include("library")),
         ("compiling `<spdlog/spdlog.h>`", include("spdlog")),
         ("the library's objects: code and constants; data",
