@@ -124,6 +124,7 @@ EngineProfile make_sglang() {
       {{"bf16", false, DataType::bfloat16, false, KvCacheScales::none}, {}},
       {{"fp4_e2m1", true, DataType::uint8, true, KvCacheScales::packed}, {}},
   };
+  // python/sglang/srt/server_args.py; there is no bare `fp8`.
   engine.kv_cache_dtypes = {"auto", "fp8_e4m3", "fp8_e5m2", "bf16", "bfloat16", "fp4_e2m1"};
   return engine;
 }

@@ -67,13 +67,18 @@ void plan(const Environment& env, Report& report) {
   }
 }
 
-Environment environment_for(const Question& question, const Arguments& arguments,
-                            std::vector<LogRecord>& log) {
-  Environment env = make_environment(question.platform, question.engine);
+Environment environment_of(const Question& question, const EngineProfile& engine) {
+  Environment env = make_environment(question.platform, engine);
   env.device_name = question.device_name;
   if (question.cost_model) {
     env.predict_prefill_speedup = make_prefill_speedup_predictor(*question.cost_model);
   }
+  return env;
+}
+
+Environment environment_with_log(const Question& question, const Arguments& arguments,
+                                 std::vector<LogRecord>& log) {
+  Environment env = environment_of(question, question.engine);
   env.refused_request_level =
       arguments.refused_request_level == "warning" ? LogLevel::warning : LogLevel::info;
   const auto write = [&log](LogLevel level, std::string_view text) {
@@ -90,11 +95,8 @@ void add_joint_selection(Report& report) {
   if (question.engine_name != "vllm") return;
   EngineProfile joint = question.engine;
   joint.selection = BackendSelection::first_with_fp8;
-  Environment env = make_environment(question.platform, joint);
-  if (question.cost_model) {
-    env.predict_prefill_speedup = make_prefill_speedup_predictor(*question.cost_model);
-  }
-  auto explanation = explain_prefill_query_data_type(question.config, question.model_dtype, env);
+  auto explanation = explain_prefill_query_data_type(question.config, question.model_dtype,
+                                                     environment_of(question, joint));
   if (explanation.data_type == report.explanation.data_type) return;
   report.joint = std::move(explanation);
 }
@@ -104,7 +106,7 @@ void add_joint_selection(Report& report) {
 Report answer(const Question& question, const Arguments& arguments, const CommandLine& command) {
   Report report;
   report.question = question;
-  const Environment env = environment_for(question, arguments, report.log);
+  const Environment env = environment_with_log(question, arguments, report.log);
   const EngineConfig& config = question.config;
   report.explanation = explain_prefill_query_data_type(config, question.model_dtype, env);
   report.selection = select_prefill_backend(config, question.model_dtype, env);

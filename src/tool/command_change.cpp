@@ -43,10 +43,8 @@ std::string merged(const std::vector<Item*>& items, const OrderedJson& change) {
 // Sets one option: in its last place, or behind all others.
 void set_option(const std::string& engine, std::vector<Item>& items, const std::string& option,
                 std::string value) {
-  const std::string name = option.substr(std::min(option.find_first_not_of('-'), option.size()));
-  std::string dashed = name;
-  std::replace(dashed.begin(), dashed.end(), '_', '-');
-  const EngineOption* const known = find_option(engine, dashed);
+  const std::string name = option_key(option);
+  const EngineOption* const known = find_option(engine, name);
   std::vector<Item*> given;
   for (Item& item : items) {
     if (known != nullptr && item.setting == known->setting) given.push_back(&item);
@@ -55,7 +53,7 @@ void set_option(const std::string& engine, std::vector<Item>& items, const std::
   if (json.is_object()) value = merged(given, json);
   if (given.empty()) {
     items.push_back(
-        {{option, value}, dashed, value, known != nullptr ? std::string(known->setting) : ""});
+        {{option, value}, name, value, known != nullptr ? std::string(known->setting) : ""});
     return;
   }
   Item& last = *given.back();
@@ -72,23 +70,18 @@ void set_option(const std::string& engine, std::vector<Item>& items, const std::
 
 // Whether the option is set, but not by an item of its own: in the file that they name, or by a
 // path of TensorRT-LLM's --set.
-bool is_set_elsewhere(const CommandLine& command, std::string option) {
-  option.erase(0, option.find_first_not_of('-'));
-  std::replace(option.begin(), option.end(), '_', '-');
-  const EngineOption* const known = find_option(command.engine->name, option);
-  const auto is_it = [&](const auto& name) { return known != nullptr && name == known->setting; };
-  const auto is_set = [&](const CommandLine::Settings& settings) {
-    return std::any_of(settings.begin(), settings.end(),
-                       [&](const auto& each) { return is_it(each.first); });
-  };
+bool is_set_elsewhere(const CommandLine& command, const std::string& option) {
+  const EngineOption* const known = find_option(command.engine->name, option_key(option));
+  if (known == nullptr) return false;
+  const std::string setting(known->setting);
   CommandLine by_paths;
   for (const Item& item : command.items) {
     if (item.setting == "set") set_path(by_paths, item.value);
   }
   const bool is_by_item = std::any_of(command.items.begin(), command.items.end(),
-                                      [&](const Item& item) { return is_it(item.setting); });
-  return is_set(by_paths.settings) ||
-         (!command.file.empty() && is_set(command.settings) && !is_by_item);
+                                      [&](const Item& item) { return item.setting == setting; });
+  return find(by_paths.settings, setting) != nullptr ||
+         (!command.file.empty() && find(command.settings, setting) != nullptr && !is_by_item);
 }
 
 }  // namespace

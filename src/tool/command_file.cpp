@@ -34,23 +34,14 @@ std::string setting_of_path(const std::string& path) {
 
 std::string setting_of(const CommandLine& command, const std::string& key) {
   if (command.engine->name == "tensorrt-llm") return setting_of_path(key);
-  std::string name = key;
-  std::replace(name.begin(), name.end(), '_', '-');
-  const EngineOption* const known = find_option(command.engine->name, name);
+  const EngineOption* const known = find_option(command.engine->name, option_key(key));
   return known == nullptr ? "" : std::string(known->setting);
-}
-
-const std::string* given(const CommandLine& command, const std::string& setting) {
-  for (const auto& [name, value] : command.settings) {
-    if (name == setting) return &value;
-  }
-  return nullptr;
 }
 
 // vLLM's and SGLang's command lines outrank their files. Of TensorRT-LLM's, serve.py@00209af1 lets
 // the file count, trtllm-serve.rst@0434755f the command line.
 void set_from_file(CommandLine& command, const std::string& setting, const std::string& value) {
-  const std::string* const other = given(command, setting);
+  const std::string* const other = find(command.settings, setting);
   if (other == nullptr) return set(command.settings, setting, value);
   if (command.engine->name != "tensorrt-llm" || *other == value) return;
   throw std::invalid_argument(

@@ -158,11 +158,6 @@ std::string attention_config(const std::vector<const Item*>& items) {
   return all.dump(-1, ' ', false, Json::error_handler_t::replace);  // it may be no UTF-8
 }
 
-bool has(const CommandLine::Settings& settings, const std::string& name) {
-  return std::any_of(settings.begin(), settings.end(),
-                     [&](const auto& each) { return each.first == name; });
-}
-
 int positive(const std::string& option, const std::string& text) {
   int result = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), result);
@@ -197,7 +192,7 @@ void finish_sglang(CommandLine::Settings& settings) {
   const std::string backend = take(settings, "attention-backend");
   if (!backend.empty() && backend != "dsa" && backend != "nsa") {
     for (const char* const phase : {"--prefill-backend", "--decode-backend"}) {
-      if (!has(settings, phase)) set(settings, phase, backend);
+      if (find(settings, phase) == nullptr) set(settings, phase, backend);
     }
   }
   divide_ranks_of_sglang(settings);

@@ -29,7 +29,9 @@ struct CommandLine {
   std::string file;                ///< that some of the settings may come from; empty: none
 };
 
-/// Sets a setting, in the place of an older one; takes one away, and returns its value, if any.
+/// The value of a setting, or null; sets one, in the place of an older one; takes one away, and
+/// returns its value, if any.
+const std::string* find(const CommandLine::Settings& settings, const std::string& name);
 void set(CommandLine::Settings& settings, const std::string& name, const std::string& value);
 std::string take(CommandLine::Settings& settings, const std::string& name);
 

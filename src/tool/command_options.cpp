@@ -86,6 +86,12 @@ const std::vector<EngineOption>& options_of(std::string_view engine) {
   return engine == "vllm" ? vllm_options() : trtllm_options();
 }
 
+std::string option_key(std::string option) {
+  option.erase(0, option.find_first_not_of('-'));
+  std::replace(option.begin(), option.end(), '_', '-');
+  return option;
+}
+
 const EngineOption* find_option(std::string_view engine, std::string_view name) {
   for (const EngineOption& option : options_of(engine)) {
     if (option.name == name) return &option;

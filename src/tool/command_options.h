@@ -17,6 +17,9 @@ struct EngineOption {
 /// Those of the engine of this name.
 const std::vector<EngineOption>& options_of(std::string_view engine);
 
+/// EngineOption::name of an option as it is written.
+std::string option_key(std::string option);
+
 /// Null: not read.
 const EngineOption* find_option(std::string_view engine, std::string_view name);
 

@@ -11,25 +11,25 @@
 namespace mla_dtype::tool {
 namespace {
 
-std::vector<std::string_view> formats_of_the_library() {
-  std::vector<std::string_view> result;
-  for (const KvCacheFormat& format : kv_cache_formats()) result.push_back(format.name);
-  return result;
-}
-
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 }  // namespace
 
-// KV-cache dtypes: vllm/config/cache.py; python/sglang/srt/server_args.py, without a bare `fp8`;
-// trtllm-serve's --kv_cache_dtype (TensorRT-LLM#11487).
 const std::vector<Engine>& engines() {
   static const std::vector<Engine> all = {
-      {"vllm", vllm_engine, formats_of_the_library()},
-      {"tensorrt-llm", tensorrt_llm_engine, {"auto", "fp8", "nvfp4"}},
-      {"sglang", sglang_engine, {"auto", "fp8_e4m3", "fp8_e5m2", "bf16", "bfloat16", "fp4_e2m1"}},
+      {"vllm", vllm_engine},
+      {"tensorrt-llm", tensorrt_llm_engine},
+      {"sglang", sglang_engine},
   };
   return all;
+}
+
+std::vector<std::string_view> kv_cache_dtypes(const Engine& engine) {
+  const auto& own = engine.profile().kv_cache_dtypes;
+  std::vector<std::string_view> result(own.begin(), own.end());
+  if (!result.empty()) return result;
+  for (const KvCacheFormat& format : kv_cache_formats()) result.push_back(format.name);
+  return result;
 }
 
 const Engine& find_engine(std::string_view name) {

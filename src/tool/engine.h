@@ -13,10 +13,12 @@ namespace mla_dtype::tool {
 struct Engine {
   std::string_view name;
   const EngineProfile& (*profile)();
-  std::vector<std::string_view> kv_cache_dtypes;  ///< that its operators may type
 };
 
 const std::vector<Engine>& engines();
+
+/// The KV-cache dtypes that its operators may type; static.
+std::vector<std::string_view> kv_cache_dtypes(const Engine& engine);
 
 /// In any case; std::invalid_argument for another name.
 const Engine& find_engine(std::string_view name);

@@ -90,7 +90,7 @@ Matrix make_matrix(const Question& question) {
   asked.attention_config = {};
   asked.attention_config.use_prefill_query_quantization =
       !question.engine.spellings.request_fp8.empty();
-  Matrix matrix{find_engine(question.engine_name).kv_cache_dtypes, {}};
+  Matrix matrix{kv_cache_dtypes(find_engine(question.engine_name)), {}};
   const Environment env = make_environment(question.platform, question.engine);
   for (const PrefillBackend& backend : question.engine.prefill_backends) {
     matrix.columns.push_back(

@@ -181,7 +181,7 @@ void read_device(const CLI::App& app, const Arguments& arguments, Question& ques
 void read_kv_cache_dtype(const Engine& engine, const std::string& typed, Question& question) {
   from("--kv-cache-dtype", [&] {
     if (engine.name == "vllm") return static_cast<void>(is_quantized_kv_cache(typed));
-    std::vector<std::string_view> names = engine.kv_cache_dtypes;
+    std::vector<std::string_view> names = kv_cache_dtypes(engine);
     if (std::find(names.begin(), names.end(), typed) != names.end()) return;
     const std::string_view nearest = nearest_name(typed, names);
     std::stable_partition(names.begin(), names.end(), [&](auto name) { return name == nearest; });
