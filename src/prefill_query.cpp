@@ -58,14 +58,13 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
   const bool is_measured =
       evaluation.outcome == PrefillQueryOutcome::quantized && !env.device_name.empty() &&
       detail::measured_pair(question, evaluation.choice.row).measured != nullptr;
-  for (const auto& record :
+  for (const Record record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
-    if (!record) continue;
-    const LogLevel level = detail::level_of(*record, env);
-    const std::uint64_t key = detail::record_key(question, evaluation, *record, level);
+    const LogLevel level = detail::level_of(record, env);
+    const std::uint64_t key = detail::record_key(question, evaluation, record, level);
     if (!detail::KeyedLog::may_say(log, LogScope::local, level, key)) continue;
     const std::string text =
-        detail::compose(*record, detail::explain(question, evaluation), env.spellings);
+        detail::compose(record, detail::explain(question, evaluation), env.spellings);
     written |= detail::KeyedLog::say_once(log, LogScope::local, level, key, text);
   }
   return written;
@@ -135,7 +134,7 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
   PrefillQuestion question = make_question(config, model_dtype, env);
   check_format(question);
   question.kv_cache_quantized = is_kv_cache_quantized(question);
-  question.prediction = predict(config, env);
+  if (const auto prediction = predict(config, env)) question.prediction = prediction;
   question.requested = is_requested(question);
   if (question.table == nullptr && (question.kv_cache_quantized || would_it)) {
     question.engines_answer = env.backend_supports_prefill_query_quantization(config, model_dtype);
@@ -157,10 +156,9 @@ OnceLog& log_of(const Environment& env) {
 std::vector<LogRecord> records(const PrefillQueryExplanation& explanation, const Environment& env) {
   static_cast<void>(to_string(explanation.outcome));  // throws for what is none
   std::vector<LogRecord> result;
-  for (const auto& record :
+  for (const Record record :
        records_of(explanation.outcome, explanation.prediction, explanation.payoff.has_value())) {
-    if (!record) continue;
-    result.push_back({level_of(*record, env), compose(*record, explanation, env.spellings)});
+    result.push_back({level_of(record, env), compose(record, explanation, env.spellings)});
   }
   return result;
 }

@@ -27,8 +27,10 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
       question.config;
   const PrefillQueryFacts& facts = evaluation.facts;
   std::uint64_t small = 0;
+  unsigned place = 0;
   const auto put = [&](auto value, unsigned bits) {
-    small = small << bits | static_cast<std::uint64_t>(value);
+    small |= static_cast<std::uint64_t>(value) << place;
+    place += bits;
   };
   put(record, 4), put(level, 4), put(evaluation.outcome, 4), put(attention.prefill_query_mode, 4);
   put(question.model_dtype, 8), put(cache.kv_scales, 4);

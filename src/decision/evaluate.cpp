@@ -21,6 +21,23 @@ bool is_usable_without_fp8(const Choice& choice) {
          choice.row->backend.fp8_queries != Fp8Queries::required;
 }
 
+// The first of the table, as they are preferred for the dimensions, that takes FP8 queries or can
+// run without. Null: none.
+Choice first(const PrefillQuestion& question, bool with_fp8) {
+  const PrefillTable& table = *question.table;
+  for (const bool preferred : {true, false}) {
+    for (const std::size_t index : table.here) {
+      const PrefillRow& row = table.rows[index];
+      const auto& dimensions = row.backend.preferred_dimensions;
+      if (holds(dimensions, question.config.mla_dimensions) != preferred) continue;
+      if (with_fp8 && !row.on_device.empty()) continue;  // whatever the model
+      const Choice choice = {&row, blockers_of(row, question)};
+      if (with_fp8 ? choice.blockers.empty() : is_usable_without_fp8(choice)) return choice;
+    }
+  }
+  return {};
+}
+
 // What runs if FP8 queries are not requested; null: nothing does.
 const PrefillRow* row_without_fp8(PrefillQuestion question) {
   question.requested = false;
@@ -101,24 +118,15 @@ bool would_support(const PrefillQuestion& question, const PrefillRow* backend) {
 }
 
 Choice select(const PrefillQuestion& question) {
-  const auto choose = [&](const PrefillRow& row) {
-    return Choice{&row, blockers_of(row, question)};
-  };
-  if (question.chosen != nullptr) return choose(*question.chosen);
-  Choice without_fp8;
-  for (const bool preferred : {true, false}) {
-    for (const std::size_t index : question.table->here) {
-      const PrefillRow& row = question.table->rows[index];
-      const auto& dimensions = row.backend.preferred_dimensions;
-      if (holds(dimensions, question.config.mla_dimensions) != preferred) continue;
-      const Choice choice = choose(row);
-      const bool takes_fp8 = question.kv_cache_quantized && choice.blockers.empty();
-      if (question.requested && takes_fp8) return choice;
-      if (without_fp8.row == nullptr && is_usable_without_fp8(choice)) without_fp8 = choice;
-      if (without_fp8.row != nullptr && !question.requested) return without_fp8;
-    }
+  if (question.chosen != nullptr) {
+    return {question.chosen, blockers_of(*question.chosen, question)};
   }
-  return question.requested && question.is_required() ? Choice{} : without_fp8;
+  if (question.requested && question.kv_cache_quantized) {
+    const Choice with_fp8 = first(question, /*with_fp8=*/true);
+    if (with_fp8.row != nullptr) return with_fp8;
+  }
+  return question.requested && question.is_required() ? Choice{}
+                                                      : first(question, /*with_fp8=*/false);
 }
 
 bool runs_without_fp8(const PrefillQuestion& question) {
@@ -144,8 +152,8 @@ Evaluation evaluate(const PrefillQuestion& question) {
   result.outcome = decide_prefill_query(facts);
   result.data_type = result.outcome == PrefillQueryOutcome::quantized ? question.env.fp8_data_type
                                                                       : question.model_dtype;
-  result.prediction = question.prediction;
-  if (result.prediction) {
+  if (question.prediction) {
+    result.prediction = question.prediction;
     result.prediction->advises_change = advises_change(question, result.outcome, is_by_kv_cache);
   }
   return result;
@@ -178,16 +186,16 @@ const PrefillRow* fp8_row(const Evaluation& evaluation) {
 Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,
                    bool is_measured) {
   const bool advises_change = prediction && prediction->advises_change;
-  if (outcome == PrefillQueryOutcome::request_refused) return {Record::refused};
+  if (outcome == PrefillQueryOutcome::request_refused) return Record::refused;
   if (outcome == PrefillQueryOutcome::quantized) {
-    Records records = {Record::enabled};
-    if (is_measured) records[1] = Record::pays_from;
-    if (advises_change) records[2] = Record::does_not_pay;
+    Records records = Record::enabled;
+    if (is_measured) records.add(Record::pays_from);
+    if (advises_change) records.add(Record::does_not_pay);
     return records;
   }
   if (outcome != PrefillQueryOutcome::available_but_off) return {};
-  if (prediction && prediction->decides) return {Record::automatically_off};
-  return prediction && !advises_change ? Records{} : Records{Record::available};
+  if (prediction && prediction->decides) return Record::automatically_off;
+  return prediction && !advises_change ? Records() : Record::available;
 }
 
 }  // namespace mla_dtype::detail

@@ -3,7 +3,6 @@
 
 #include <mla_dtype/cost_model.h>
 
-#include <array>
 #include <optional>
 #include <vector>
 
@@ -76,7 +75,7 @@ enum class Record {
   automatically_off,  ///< ... in mode `automatic`: why it is not
 };
 
-using Records = std::array<std::optional<Record>, 3>;
+using Records = EnumSet<Record>;
 
 Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,
                    bool is_measured);

@@ -20,11 +20,11 @@ const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment
 
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env) {
-  const CacheConfig& cache = config.cache_config;
-  PrefillQuestion question{
+  const std::string_view requested = config.cache_config.cache_dtype;
+  PrefillQuestion question(
       config, env, model_dtype,
-      effective_cache_dtype(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo)};
-  question.is_from_checkpoint = question.cache_dtype != cache.cache_dtype;
+      effective_cache_dtype(requested, config.cache_config.checkpoint_kv_cache_quant_algo));
+  question.is_from_checkpoint = requested == "auto" && question.cache_dtype != "auto";
   question.format = find_format(question.cache_dtype, env);
   if (question.format != nullptr) {
     question.kv_caches =

@@ -44,33 +44,47 @@ inline bool accepts(const std::vector<DeviceRange>& ranges, const Platform& devi
   return ranges.empty() || contains(ranges, device);
 }
 
-/// A set of BlockerKinds, as bits.
-class Blockers {
+/// A set of enumerators, as bits; its items come in the order of the enumeration.
+template <class Enum>
+class EnumSet {
  public:
-  constexpr Blockers() = default;
-  constexpr Blockers(BlockerKind kind)  // NOLINT: implicit, a set of one
-      : bits_(1U << static_cast<unsigned>(kind)) {}
+  constexpr EnumSet() = default;
+  constexpr EnumSet(Enum item)  // NOLINT: implicit, a set of one
+      : bits_(1U << static_cast<unsigned>(item)) {}
 
   constexpr bool empty() const { return bits_ == 0; }
-  constexpr bool has(Blockers any) const { return (bits_ & any.bits_) != 0; }
-  constexpr void add(Blockers others) { bits_ |= others.bits_; }
-  constexpr Blockers operator|(Blockers other) const { return Blockers(bits_ | other.bits_); }
-  constexpr Blockers operator&(Blockers other) const { return Blockers(bits_ & other.bits_); }
-  constexpr Blockers operator-(Blockers other) const { return Blockers(bits_ & ~other.bits_); }
+  constexpr bool has(EnumSet any) const { return (bits_ & any.bits_) != 0; }
+  constexpr void add(EnumSet others) { bits_ |= others.bits_; }
+  constexpr EnumSet operator|(EnumSet other) const { return EnumSet(bits_ | other.bits_); }
+  constexpr EnumSet operator&(EnumSet other) const { return EnumSet(bits_ & other.bits_); }
+  constexpr EnumSet operator-(EnumSet other) const { return EnumSet(bits_ & ~other.bits_); }
 
-  /// In the order of the enumeration.
-  std::vector<BlockerKind> kinds() const {
-    std::vector<BlockerKind> result;
-    for (unsigned kind = 0; bits_ >> kind != 0; ++kind) {
-      if ((bits_ >> kind & 1U) != 0) result.push_back(static_cast<BlockerKind>(kind));
+  class Iterator {
+   public:
+    constexpr Iterator(unsigned rest) : rest_(rest) { skip(); }
+    constexpr Enum operator*() const { return static_cast<Enum>(item_); }
+    constexpr bool operator!=(Iterator end) const { return rest_ != end.rest_; }
+    constexpr void operator++() {
+      rest_ &= rest_ - 1;
+      skip();
     }
-    return result;
-  }
+
+   private:
+    constexpr void skip() {
+      while (rest_ != 0 && (rest_ >> item_ & 1U) == 0) ++item_;
+    }
+    unsigned rest_;
+    unsigned item_ = 0;
+  };
+  constexpr Iterator begin() const { return bits_; }
+  constexpr Iterator end() const { return 0; }
 
  private:
-  explicit constexpr Blockers(unsigned bits) : bits_(bits) {}
+  explicit constexpr EnumSet(unsigned bits) : bits_(bits) {}
   unsigned bits_ = 0;
 };
+
+using Blockers = EnumSet<BlockerKind>;
 
 /// What keeps the backend from running at all.
 inline Blockers not_usable(const PrefillBackend& backend) {
@@ -119,6 +133,11 @@ struct DecodeRow;
 /// from this alone, so record_key() has to know whatever is read of the configuration and
 /// environment.
 struct PrefillQuestion {
+  // By hand: g++ clears a large aggregate first, which takes a fifth of a whole decision.
+  PrefillQuestion(const EngineConfig& its_config, const Environment& its_env, DataType its_dtype,
+                  std::string_view its_cache_dtype)
+      : config(its_config), env(its_env), model_dtype(its_dtype), cache_dtype(its_cache_dtype) {}
+
   const EngineConfig& config;
   const Environment& env;
   DataType model_dtype;

@@ -225,7 +225,7 @@ void add_obstacles_of_backends(const PrefillQuestion& question, const Evaluation
   }
   for (const PrefillRow* const row : speakers(question, evaluation)) {
     const Blockers against = blockers_of(*row, question) - BlockerKind::kv_cache_format;
-    for (const BlockerKind kind : against.kinds()) result.push_back({kind, row});
+    for (const BlockerKind kind : against) result.push_back({kind, row});
   }
 }
 

@@ -178,7 +178,7 @@ PrefillBackendSelection explain_selection(const PrefillQuestion& question) {
   for (const auto& [row, blockers] : selection.rejected) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = row->backend.name;
-    for (const BlockerKind kind : blockers.kinds()) {
+    for (const BlockerKind kind : blockers) {
       rejected.blockers.push_back(describe({kind, row}, question));
     }
   }

@@ -113,7 +113,7 @@ DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
   for (const DecodeChoice& choice : rejected_choices) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = choice.row->backend.name;
-    for (const BlockerKind kind : choice.blockers.kinds()) {
+    for (const BlockerKind kind : choice.blockers) {
       const std::string what = decode_sentence(kind, *choice.row, question);
       rejected.blockers.push_back(
           {kind, rejected.name, filled("Decode backend {} {}", rejected.name, what)});

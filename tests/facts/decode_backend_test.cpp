@@ -31,6 +31,10 @@ TEST(DecodeBackends, TheTableIsVllms) {
     names.push_back(backend.name);
     EXPECT_EQ(backend.needs_unit_scales, backend.name == "CUTLASS_MLA");
     EXPECT_EQ(backend.sparse, backend.name.find("SPARSE") != std::string::npos);
+    if (!backend.sparse) continue;
+    for (const DecodePair& pair : backend.pairs) {
+      EXPECT_FALSE(pair.with_decode_context_parallel) << backend.name;  // vllm#53134
+    }
   }
   EXPECT_THAT(names,
               ElementsAre("ROCM_AITER_MLA", "FLASHINFER_MLA", "TOKENSPEED_MLA", "CUTLASS_MLA",

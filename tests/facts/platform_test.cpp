@@ -204,6 +204,7 @@ TEST(DeviceRange, RefusesWhatNoDeviceIsIn) {
   };
   refused(cuda(10, 0), cuda(9, 0));
   refused(cuda(9, 0), rocm("gfx942"));
+  refused(rocm("gfx90a"), cuda(12, 0));
   refused(Platform{}, cuda(9, 0));
   refused(cuda(9, 0), Platform{});
   refused(Platform{}, Platform{});

@@ -82,14 +82,12 @@ inline std::vector<Said> said_of(const Case& asked) {
   std::vector<Said> result;
   const bool is_measured =
       detail::measured_pair(question, detail::fp8_row(evaluation)).measured != nullptr;
-  for (const auto& record :
+  for (const RecordKind record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
-    if (!record) continue;
-    const LogLevel level = detail::level_of(*record, env);
-    result.push_back(
-        {*record, level,
-         detail::compose(*record, detail::explain(question, evaluation), env.spellings),
-         detail::record_key(question, evaluation, *record, level)});
+    const LogLevel level = detail::level_of(record, env);
+    result.push_back({record, level,
+                      detail::compose(record, detail::explain(question, evaluation), env.spellings),
+                      detail::record_key(question, evaluation, record, level)});
   }
   return result;
 }
