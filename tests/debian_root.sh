@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs README's two commands in a bare root of a Debian release, with its compilers and dependencies.
-# Usage, as root, with debootstrap: tests/debian_root.sh <release> [<heading>...]
+# Runs README's two commands, or others, in a bare root of a Debian release, with its compilers and
+# dependencies. Usage, as root, with debootstrap: tests/debian_root.sh <release> [<command>...]
 #
-#     tests/debian_root.sh trixie             # Debian 13
-#     tests/debian_root.sh testing 'Test it'
+#     tests/debian_root.sh trixie                                     # Debian 13
+#     tests/debian_root.sh testing 'sh cmake/test-it.sh -LE consumer'
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . cmake/debian.sh
 release=${1:?which release}
 shift
-[ $# -ne 0 ] || set -- 'Run it' 'Test it'
+[ $# -ne 0 ] || set -- "$(readme_command 'Run it')" "$(readme_command 'Test it')"
 
 root=$(mktemp -d)
 leave() {
@@ -30,9 +30,8 @@ chroot "$root" apt-get update -qq
 mkdir "$root/mla_dtype"
 git ls-files -z --cached --others --exclude-standard | xargs -0 tar -c | tar -x -C "$root/mla_dtype"
 
-for heading in "$@"; do
-  command=$(readme_command "$heading")
-  printf '%s, %s: %s\n' "$release" "$heading" "$command"
+for command in "$@"; do
+  printf '%s: %s\n' "$release" "$command"
   chroot "$root" sh -c "cd /mla_dtype && $command"
 done
 chroot "$root" dpkg-query -W -f '${Package} ${Version}\n' g++ libspdlog-dev libfmt-dev libcli11-dev \

@@ -31,7 +31,8 @@ MEMORY_LIMIT = 8 << 30  # ... or take all memory
 TIME_LIMIT = "the time limit"
 CANNOT_LIST = "a test program that cannot list its tests"
 LIKELY = {"src/tool/": "mla_dtype_tool_test", "src/log/": "mla_dtype_internal_tests",
-          "src/record_key.cpp": "mla_dtype_internal_tests", "src/": "mla_dtype_tests"}
+          "src/record_key.cpp": "mla_dtype_internal_tests", "src/once_": "mla_dtype_log_tests",
+          "src/": "mla_dtype_tests"}
 
 CONFIGURATION = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g0",
                  "-DMLA_DTYPE_WARNINGS_AS_ERRORS=ON", "-DCMAKE_UNITY_BUILD=OFF",
