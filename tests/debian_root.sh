@@ -14,6 +14,7 @@ shift
 [ $# -ne 0 ] || set -- "$(readme_command 'Run it')" "$(readme_command 'Test it')"
 
 root=$(mktemp -d)
+chmod 755 "$root" # apt reads there as another user
 leave() {
   umount -R "$root/proc" "$root/dev" 2>/dev/null || true
   rm -rf --one-file-system "$root"

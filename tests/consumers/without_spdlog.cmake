@@ -22,7 +22,7 @@ endforeach()
 run(nm -C "${prefix}/lib/libmla_dtype.a")
 expect("a symbol of theirs is left" NOT output MATCHES "spdlog|fmt::")
 
-build("${CASES}/without_spdlog" "${WORK}/without-spdlog-engine" ${neither}
+build("${SOURCE}/tests/engine_init/without_spdlog" "${WORK}/without-spdlog-engine" ${neither}
       "-DCMAKE_PREFIX_PATH=${prefix}")
 run(readelf -d "${WORK}/without-spdlog-engine/libengine.so")
 expect("it needs them" NOT output MATCHES "spdlog|fmt")
@@ -69,7 +69,7 @@ list(LENGTH needed_0 count)
 expect("only ${count} functions" count GREATER 9)
 run_to_fail("undefined reference to .mla_dtype::make_environment"
             ${COMPILER} -std=c++17 -shared -fPIC -Wl,--no-undefined -D_GLIBCXX_USE_CXX11_ABI=0
-            -DMLA_DTYPE_STATIC_DEFINE -I "${prefix}/include" "${CASES}/without_spdlog/engine.cpp"
+            -DMLA_DTYPE_STATIC_DEFINE -I "${prefix}/include" "${SOURCE}/tests/engine_init/without_spdlog/engine.cpp"
             "${prefix}/lib/libmla_dtype.a" -o "${WORK}/without-spdlog-engine/other_abi.so")
 run_to_fail("mla_dtype was built without spdlog" ${COMPILER} -std=c++17 -fsyntax-only
             -I "${prefix}/include" -x c++ -include mla_dtype/once_sink.h /dev/null)
