@@ -134,6 +134,7 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
   PrefillQuestion question = make_question(config, model_dtype, env);
   check_format(question);
   question.kv_cache_quantized = is_kv_cache_quantized(question);
+  // No copy of none, nor elsewhere: what is written in bytes and read in words waits for the cache.
   if (const auto prediction = predict(config, env)) question.prediction = prediction;
   question.requested = is_requested(question);
   if (question.table == nullptr && (question.kv_cache_quantized || would_it)) {

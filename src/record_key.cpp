@@ -27,7 +27,7 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
       question.config;
   const PrefillQueryFacts& facts = evaluation.facts;
   std::uint64_t small = 0;
-  unsigned place = 0;
+  unsigned place = 0;  // so that no value waits for the one before it
   const auto put = [&](auto value, unsigned bits) {
     small |= static_cast<std::uint64_t>(value) << place;
     place += bits;

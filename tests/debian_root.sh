@@ -27,9 +27,11 @@ mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --make-rslave "$root/dev"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# A mirror may be an older snapshot.
+echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/snapshot"
 chroot "$root" apt-get update -qq
 mkdir "$root/mla_dtype"
-git ls-files -z --cached --others --exclude-standard | xargs -0 tar -c | tar -x -C "$root/mla_dtype"
+tar -c --exclude='./build*' --exclude=./.git . | tar -x -C "$root/mla_dtype"
 
 for command in "$@"; do
   printf '%s: %s\n' "$release" "$command"

@@ -18,9 +18,12 @@ std::string to_text(double number);
 inline std::string to_text(std::string_view text) { return std::string(text); }
 template <class Number, std::enable_if_t<std::is_integral_v<Number>, int> = 0>
 std::string to_text(Number number) {
-  if constexpr (std::is_same_v<Number, bool>) return number ? "true" : "false";
-  return to_text(
-      std::conditional_t<std::is_signed_v<Number>, long long, unsigned long long>{number});
+  using Widest = std::conditional_t<std::is_signed_v<Number>, long long, unsigned long long>;
+  if constexpr (std::is_same_v<Number, bool>) {
+    return number ? "true" : "false";
+  } else {
+    return to_text(Widest{number});
+  }
 }
 
 /// With so many digits after the point.

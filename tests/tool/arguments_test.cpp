@@ -60,7 +60,7 @@ TEST(Tool, HelpAndVersion) {
                              "--version"}) {
     EXPECT_THAT(help.out, HasSubstr(option));
   }
-  EXPECT_THAT(help.out, ContainsRegex("Exits with\n *0 .*\n *1 .*\n *2 .*\n *3  refused"));
+  EXPECT_THAT(help.out, ContainsRegex("Exits with *\n *0 .*\n *1 .*\n *2 .*\n *3 +refused"));
   EXPECT_THAT(help.err, IsEmpty());
   const Result version = run("--version");
   EXPECT_EQ(version.exit_code, 0);

@@ -159,6 +159,8 @@ TEST(ToolCommandLine, WhatIsMeantOtherwiseIsNotIgnored) {
            {"vllm serve X -ac '{\"mla_prefil_backend\": \"FLASHINFER\"}'", "mla_prefill_backend"},
            {"sglang serve --model-path X --tp 8 --dp 3 --enable-dp-attention",
             "8 ranks .--tp. cannot be divided by 3"},
+           {"sglang serve --model-path X --tp 8 --attn-cp-size two", "attn-cp-size: \"two\""},
+           {"sglang serve --model-path X --tp 8 --attn-cp-size 0", "attn-cp-size: \"0\""},
            {"sglang serve --model-path X --kv-cache-dtype fp8", "fp8_e4m3 .nearest."},
            {"sglang serve --model-path X --attention-backend flashinfer",
             "of SGLang's \"flashinfer\" nothing is known"},
@@ -185,9 +187,11 @@ TEST(ToolCommandLine, SwitchesAreTurnedOnAndOff) {
     EXPECT_EQ(workspace(off), nullptr) << off;
   }
   for (const char* const same : {"--enable-chunked-prefill", "--enable-chunked-prefill --port 1",
-                                 "--no-enable-chunked-prefill --enable-chunked-prefill=true"}) {
+                                 "--no-enable-chunked-prefill --enable-chunked-prefill=true",
+                                 "--no-enable-chunked-prefill=false"}) {
     EXPECT_EQ(workspace(same), on) << same;
   }
+  EXPECT_EQ(workspace("--calculate-kv-scales=false"), on) << "else it is at odds with --kv-scales";
   const std::string sglang = "sglang serve --model-path X --chunked-prefill-size ";
   EXPECT_NE(answer(sglang + "8192").at("plan").at("chunked_prefill_workspace"), nullptr);
   EXPECT_EQ(answer(sglang + "-1").at("plan").at("chunked_prefill_workspace"), nullptr);

@@ -5,17 +5,18 @@
 cmake_minimum_required(VERSION 3.22...3.24)
 
 file(REMOVE_RECURSE "${PREFIX}")
-execute_process(COMMAND ${CMAKE_COMMAND} --install "${BUILD}" --prefix "${PREFIX}"
+execute_process(COMMAND ${CMAKE_COMMAND} --install "${BUILD}" --config "${CONFIG}" --prefix "${PREFIX}"
                 COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
-execute_process(COMMAND "${PREFIX}/bin/mla-dtype" --version
+set(ENV{LD_LIBRARY_PATH} "${PREFIX}/${LIBDIR}:$ENV{LD_LIBRARY_PATH}")
+execute_process(COMMAND "${PREFIX}/${BINDIR}/mla-dtype" --version
                 COMMAND_ERROR_IS_FATAL ANY OUTPUT_VARIABLE version)
 if(NOT version MATCHES "${VERSION}")
-  message(FATAL_ERROR "bin/mla-dtype is of version ${version}")
+  message(FATAL_ERROR "mla-dtype is of version ${version}")
 endif()
 foreach(file measure_prefill.py mla-dtype.schema.json)
-  file(SHA256 "${PREFIX}/share/mla_dtype/${file}" installed)
+  file(SHA256 "${PREFIX}/${DATADIR}/mla_dtype/${file}" installed)
   file(SHA256 "${SOURCE}/src/tool/${file}" expected)
   if(NOT installed STREQUAL expected)
-    message(FATAL_ERROR "share/mla_dtype/${file} is another file")
+    message(FATAL_ERROR "${file} is another file")
   endif()
 endforeach()

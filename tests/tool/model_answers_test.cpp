@@ -185,6 +185,12 @@ TEST(ToolModels, TheHubsCacheIsWhereTheHubHasIt) {
   }
   fs::remove_all(caches);
   for (const auto& [name, below] : places) unsetenv(name);
+
+  const std::string home = getenv("HOME") != nullptr ? getenv("HOME") : "";
+  unsetenv("HOME");
+  EXPECT_THAT(run("--device H200 -- vllm serve deepseek-ai/DeepSeek-R1").err,
+              HasSubstr("give --model DIR"));
+  if (!home.empty()) setenv("HOME", home.c_str(), 1);
 }
 
 TEST(ToolModels, WhatAnEngineDoesWithAModelIsNoted) {

@@ -106,7 +106,9 @@ TEST(Tool, EveryNumberOptionIsTestedForItsBase) {
   std::set<std::string> shown, tested;
   for (const std::string& line : lines(run("--help").out)) {
     const std::size_t name = line.find("--"), type = line.find(" INT");
-    if (name == 2 && type != line.npos) shown.insert(line.substr(name, type - name));
+    if (name == line.find_first_not_of(' ') && type != line.npos) {
+      shown.insert(line.substr(name, type - name));
+    }
   }
   for (const NumberOption& option : number_options) tested.insert(option.name);
   EXPECT_EQ(tested, shown);
