@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # What the library costs the program that embeds it, as lines of a name and a number: the CPU time to
-# compile its headers, beside those of the standard library that they include and beside spdlog's;
-# the sizes of its objects; what it adds to a stripped shared object, and to the relocations that the
-# dynamic linker makes when that is loaded; and its static initialisers.
+# compile its headers, beside those of the standard library that they include and spdlog's and fmt's;
+# the sizes of its objects; what it adds to a stripped shared object, beside what they do, and to the
+# relocations that the dynamic linker makes when that is loaded; and its static initialisers.
 # Usage: tests/benchmark/host_cost.sh [<rounds>]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +22,7 @@ printf '#include <%s>\n' array functional memory optional stdexcept string varia
   >"$work/standard.cpp"
 echo '#include <mla_dtype/mla_dtype.h>' >"$work/library.cpp"
 echo '#include <spdlog/spdlog.h>' >"$work/spdlog.cpp"
+echo '#include <fmt/format.h>' >"$work/fmt.cpp"
 
 TIMEFORMAT='%U %S'
 microseconds() { # <source>
@@ -29,15 +30,15 @@ microseconds() { # <source>
     -I"$work/build/generated" -c "$1" -o "$work/out.o"; } 2>&1 |
     awk 'END {printf "%d\n", ($1 + $2) * 1000000}'
 }
-for source in standard library spdlog; do
+for source in standard library spdlog fmt; do
   microseconds "$work/$source.cpp" >/dev/null
 done
 for round in $(seq "$rounds"); do # side by side, so that noise falls on all alike
-  for source in standard library spdlog; do
+  for source in standard library spdlog fmt; do
     microseconds "$work/$source.cpp" >>"$work/$source.times"
   done
 done
-for source in standard library spdlog; do
+for source in standard library spdlog fmt; do
   sort -n "$work/$source.times" |
     awk -v name="include_${source}_us" '{t[NR] = $1} END {print name, t[int((NR + 1) / 2)]}'
 done
@@ -46,7 +47,7 @@ done
 size -t "$library" | awk 'END {print "object_text_bytes", $1; print "object_data_bytes", $2 + $3}'
 echo "static_initialisers $(readelf -SW "$library" | grep -cE '\.(init_array|ctors)' || true)"
 
-# Two shared objects of an engine; one of them decides, selects and plans.
+# Shared objects of an engine; the first does nothing, the second decides, selects and plans.
 cat >"$work/without.cpp" <<'END'
 extern "C" int decide(const char* cache_dtype, const char* device) { return *cache_dtype - *device; }
 END
@@ -65,14 +66,32 @@ extern "C" int decide(const char* cache_dtype, const char* device) {
   return static_cast<int>(type) + static_cast<int>(plan.output.data_type) + selection.name.empty();
 }
 END
+cat >"$work/logs.cpp" <<'END'
+#include <spdlog/spdlog.h>
+extern "C" int decide(const char* cache_dtype, const char* device) {
+  spdlog::info("{} {}", cache_dtype, device);
+  return 0;
+}
+END
+cat >"$work/formats.cpp" <<'END'
+#include <fmt/format.h>
+extern "C" int decide(const char* cache_dtype, const char* device) {
+  return static_cast<int>(fmt::format("{} {}", cache_dtype, device).size());
+}
+END
 relocations() { # <shared object>
   readelf -rW "$1" | grep -c ' R_'
 }
-for object in without with; do
-  "$cxx" -std=c++17 -O2 -fPIC -shared -Wl,--gc-sections -Iinclude -I"$work/build/generated" \
-    -DMLA_DTYPE_STATIC_DEFINE "$work/$object.cpp" "$library" -lspdlog -lfmt -lpthread \
-    -o "$work/$object"
+added() { # <shared object>: bytes more than that which does nothing
+  echo $(($(stat -c %s "$work/$1") - $(stat -c %s "$work/without")))
+}
+for object in without with logs formats; do
+  "$cxx" -std=c++17 -O2 -fPIC -shared -ffunction-sections -Wl,--gc-sections -Iinclude \
+    -I"$work/build/generated" -DMLA_DTYPE_STATIC_DEFINE -DSPDLOG_FMT_EXTERNAL -DFMT_HEADER_ONLY \
+    "$work/$object.cpp" "$library" -lspdlog -lfmt -lpthread -o "$work/$object"
   strip "$work/$object"
 done
-echo "stripped_bytes $(($(stat -c %s "$work/with") - $(stat -c %s "$work/without")))"
+echo "stripped_bytes $(added with)"
+echo "stripped_spdlog_bytes $(added logs)"
+echo "stripped_fmt_bytes $(added formats)"
 echo "relocations $(($(relocations "$work/with") - $(relocations "$work/without")))"

@@ -36,6 +36,10 @@ ROWS = {
     "row_4_kv_cache": "row 4, the KV cache is not quantized",
     "row_4_backend": "row 4, the backend takes no FP8 queries",
 }
+SELECTED = {
+    "determine_among/row_1/5": "row 1, selected from vLLM's five backends",
+    "determine_among/row_2/5": "row 2, none of the five takes FP8 queries",
+}
 COLD = {
     "explain": "`explain_prefill_query_data_type`, two blockers and six remedies",
     "plan": "`plan_attention_data_types`, everything in FP8",
@@ -81,8 +85,10 @@ UNDISTURBED = 0.05  # of a core, used by others
 # The time of a lock that two threads fight for depends on whether both get a core.
 FOUGHT_FOR = 3.0
 
+DUP_FILTER = "spdlog_through_dup_filter/threads:1"
+
 RATIOS = [
-    Ratio("OnceLog : dup_filter", "once_log/threads:1", "spdlog_through_dup_filter/threads:1", 1 / 3),
+    Ratio("OnceLog : dup_filter", "once_log/threads:1", DUP_FILTER, 1 / 3),
     Ratio("OnceLog : dup_filter, 2 threads", "once_log/threads:2",
           "spdlog_through_dup_filter/threads:2", 1 / 10, FOUGHT_FOR),
     Ratio("OnceLog : mutex and set", "once_log/threads:1", "mutex_and_set/threads:1"),
@@ -96,6 +102,8 @@ RATIOS = [
           "spdlog_through_once_sink/threads:1", 1.15),
     Ratio("OnceLog, 1,000 messages : 1", "once_log_among/1000", "once_log_among/1"),
     Ratio("OnceLog, 4,096 messages : 1", "once_log_among/4096", "once_log_among/1"),
+    *[Ratio(f"{name} : dup_filter", name, DUP_FILTER, 1.3)
+      for name in (*(f"determine/{row}" for row in ROWS), *SELECTED)],
     *[Ratio(f"{function}/{row} : CPython", f"{function}/{row}", f"reference/{row}")
       for function in ("determine", "determine_own") for row in ROWS],
     *[Ratio(f"{name} : CPython's row 1", name, "reference/row_1") for name in COLD],
@@ -272,11 +280,17 @@ def said_before_table(results):
 
 def decision_table(results):
     rows = [("`determine_prefill_query_data_type`, said before", "built-in predicates",
-             "the engine's own", "CPython", "times built-in")]
+             "times suppressed `dup_filter`", "the engine's own", "CPython", "times built-in")]
+
+    def built_in(label, name, *others):
+        taken = results.cpu(name)
+        return label, time_text(taken), times_text(taken / results.cpu(DUP_FILTER)), *others
+
     for row, label in ROWS.items():
-        built_in, reference = results.cpu(f"determine/{row}"), results.cpu(f"reference/{row}")
-        rows.append((label, time_text(built_in), time_text(results.cpu(f"determine_own/{row}")),
-                     time_text(reference), times_text(reference / built_in)))
+        name, reference = f"determine/{row}", results.cpu(f"reference/{row}")
+        rows.append(built_in(label, name, time_text(results.cpu(f"determine_own/{row}")),
+                             time_text(reference), times_text(reference / results.cpu(name))))
+    rows += [built_in(label, name, "", "", "") for name, label in SELECTED.items()]
     return table_of(*rows)
 
 
@@ -321,9 +335,12 @@ def host_table(results):
         ("compiling the standard headers of `<mla_dtype/mla_dtype.h>`", include("standard")),
         ("compiling `<mla_dtype/mla_dtype.h>`", include("library")),
         ("compiling `<spdlog/spdlog.h>`", include("spdlog")),
+        ("compiling `<fmt/format.h>`", include("fmt")),
         ("the library's objects: code and constants; data",
          f"{kib('object_text_bytes')}; {kib('object_data_bytes')}"),
-        ("added to a stripped shared object", kib("stripped_bytes")),
+        ("added to a stripped shared object that decides, selects and plans", kib("stripped_bytes")),
+        ("the same of one that logs a line, by spdlog header-only", kib("stripped_spdlog_bytes")),
+        ("... that formats a line, by fmt header-only", kib("stripped_fmt_bytes")),
         ("added dynamic relocations", str(host["relocations"])),
         ("static initialisers", str(host["static_initialisers"])))
 
