@@ -13,7 +13,6 @@
 namespace mla_dtype {
 namespace {
 
-using detail::Decode;
 using detail::DecodeChoice;
 using detail::DecodeTable;
 using detail::PrefillQuestion;
@@ -58,65 +57,34 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
   if (table != nullptr && table->named) {
     question.decode_choice = detail::find_named(*table, detail::is_sparse(config));
   }
+  // A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says;
+  // `auto` may be the engine's to decide, unless the checkpoint does.
+  const auto* const format = question.format;
+  const bool quantized = question.kv_cache_quantized;
+  if (format != nullptr && format->quantized != quantized && question.cache_dtype != "auto") {
+    detail::throw_invalid_argument("is_quantized_kv_cache",
+                                   detail::filled("{} for {}", quantized, format->name),
+                                   "what it is");
+  }
   return question;
 }
 
-// A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says; `auto`
-// may be the engine's to decide, unless the checkpoint does.
-const KvCacheFormat* checked_format(const PrefillQuestion& question) {
-  const auto* const format = question.format;
-  const bool quantized = question.kv_cache_quantized;
-  if (format == nullptr || format->quantized == quantized) return format;
-  if (question.cache_dtype == "auto") return nullptr;
-  detail::throw_invalid_argument(
-      "is_quantized_kv_cache", detail::filled("{} for {}", quantized, format->name), "what it is");
-}
-
-PlannedDataType plan_decode(const DecodeEnvironment& decode, const PrefillQuestion& question,
-                            const DecodeChoice& choice) {
-  std::string reason;
-  Decode answer = question.kv_cache_quantized ? Decode::not_plain_fp8 : Decode::unquantized;
-  if (choice.pair != nullptr) {
-    answer = choice.pair->queries == DecodeQueries::fp8 ? Decode::fp8
-             : question.kv_cache_quantized              ? Decode::model_queries
-                                                        : Decode::unquantized;
-  } else if (question.format != nullptr && detail::is_plain_fp8(*question.format)) {
-    Support support =
-        decode.decode_backend_supports_quantized_query(question.config, question.model_dtype);
-    answer = support.supported ? Decode::fp8 : Decode::refused;
-    reason = std::move(support.reason);
-  }
-  return {answer == Decode::fp8 ? question.env.fp8_data_type : question.model_dtype,
-          detail::decode_reason(answer, choice.row, reason)};
-}
-
-void plan_kv_cache(const PrefillQuestion& question, const KvCacheFormat* format,
-                   AttentionPlan& plan) {
-  const EngineConfig& config = question.config;
-  const bool quantized = question.kv_cache_quantized;
-  plan.kv_scales = config.cache_config.kv_scales;
-  const auto types =
-      detail::cache_types(format, quantized, question.model_dtype, question.env.fp8_data_type);
-  const std::string reason = detail::kv_cache_reason(plan.kv_cache_dtype);
-  plan.kv_cache_storage = {types.storage, reason};
-  plan.kv_cache_view = {types.view, reason};
-  plan.kv_cache_bytes = detail::cache_bytes(format, quantized, types.view, config);
-  for (const EngineKvCacheFormat& own : question.env.kv_cache_formats) {
-    const bool is_it = own.format.name == plan.kv_cache_dtype.resolved;
-    if (is_it && own.token_bytes) plan.kv_cache_bytes = own.token_bytes(config);
-  }
-  plan.unquantized_kv_cache_bytes =
-      detail::latent_size(config) * size_in_bytes(question.model_dtype);
+// What the decode backend that runs says of FP8 queries; a predicate of the engine's own is asked
+// of a plain FP8 KV cache alone.
+std::optional<Support> decodes_in_fp8(const DecodeEnvironment& decode,
+                                      const PrefillQuestion& question, const DecodeChoice& choice) {
+  if (choice.pair != nullptr) return Support(choice.pair->queries == DecodeQueries::fp8);
+  if (question.format == nullptr || !detail::is_plain_fp8(*question.format)) return std::nullopt;
+  return decode.decode_backend_supports_quantized_query(question.config, question.model_dtype);
 }
 
 // Throws where no kernel can run.
-void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& choice,
-                           const AttentionPlan& plan) {
+void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& choice) {
   std::string why;
   if (question.decode != nullptr && choice.row == nullptr) {
     why = detail::decode_refusal(question);
-  } else if (question.table != nullptr && plan.prefill_backend.name.empty()) {
-    why = detail::compose(plan.prefill_backend);
+  } else if (question.table != nullptr && detail::make_selection(question).selected == nullptr) {
+    why = detail::compose(detail::explain_selection(question));
   }
   if (why.empty()) return;
   std::vector<Remedy> remedies = detail::remedies_to_run(question);
@@ -165,41 +133,13 @@ DecodeEnvironment make_decode_environment(const Platform& platform, const Engine
 
 AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType model_dtype,
                                         const Environment& env, const DecodeEnvironment& decode) {
-  PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
-  const KvCacheFormat* format = checked_format(question);
+  const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
   const detail::Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
-
-  AttentionPlan plan{};
-  plan.prefill = detail::explain(question, evaluation);
-  if (question.table != nullptr) plan.prefill_backend = detail::explain_selection(question);
   const DecodeChoice choice = detail::select_decode(question).selected;
-  throw_if_nothing_runs(question, choice, plan);
-  plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
-  if (choice.row != nullptr) {
-    plan.decode_backend = choice.row->backend.name;
-    if (const std::string& stored = choice.pair->stored_as; !stored.empty()) {
-      plan.kv_cache_dtype = {plan.kv_cache_dtype.requested, stored,
-                             detail::stored_as_reason(plan.decode_backend)};
-      question.format = format = detail::find_kv_cache_format(stored);
-      question.kv_cache_quantized = true;
-    }
-  }
-  plan_kv_cache(question, format, plan);
-  const bool is_by_kv_cache = evaluation.facts.requested && !question.requested;
-  plan.prefill_query = {plan.prefill.data_type,
-                        detail::prefill_reason(plan.prefill, is_by_kv_cache)};
-  plan.prefill_key_value = {plan.prefill.data_type, detail::key_value_reason};
-  if (const auto type = detail::workspace_type(question, plan.prefill.data_type)) {
-    plan.chunked_prefill_workspace = {*type, detail::workspace_reason(question)};
-    plan.workspace_bytes = detail::latent_size(config) * size_in_bytes(*type);
-  }
-  plan.decode_query = plan_decode(decode, question, choice);
-  plan.output = {model_dtype, detail::output_reason};
-  for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, choice.row)) {
-    plan.cautions.push_back({fact.kind, detail::caution(fact, question)});
-  }
-  return plan;
+  throw_if_nothing_runs(question, choice);
+  return detail::explain_plan(question, evaluation, choice,
+                              decodes_in_fp8(decode, question, choice));
 }
 
 DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataType model_dtype,
@@ -211,7 +151,6 @@ DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataTyp
                                    "a predicate of the engine's own",
                                    "none, and the table of make_decode_environment()");
   }
-  static_cast<void>(checked_format(question));  // throws
   return detail::explain_decode(question);
 }
 
@@ -242,7 +181,7 @@ std::string_view to_string(CautionKind kind) {
 }
 
 std::uint64_t pack(const AttentionPlan& plan) {
-  detail::check_kv_scales(plan.kv_scales);
+  detail::check_enumerator("kv_scales", "KvScales", plan.kv_scales, KvScales::dynamic);
   return detail::pack_plan(plan);
 }
 

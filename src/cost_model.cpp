@@ -64,8 +64,8 @@ double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t que
                                  std::int64_t num_attention_heads) {
   check_model(model);
   detail::check_dimensions(dimensions);
-  detail::check_positive("query_tokens", query_tokens);
-  detail::check_not_negative("context_tokens", context_tokens);
+  detail::check_at_least(1, "query_tokens", query_tokens);
+  detail::check_at_least(0, "context_tokens", context_tokens);
   detail::check_size("num_attention_heads", num_attention_heads);
   const auto query = static_cast<double>(query_tokens);
   const auto context = static_cast<double>(context_tokens);
@@ -93,7 +93,7 @@ std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill
     PrefillCostModel model) {
   check_model(model);
   return [model = std::move(model)](const EngineConfig& config, std::int64_t isl) {
-    detail::check_positive("isl", isl);
+    detail::check_at_least(1, "isl", isl);
     detail::check_config(config);
     const auto tokens = static_cast<double>(isl);
     double context = 0;

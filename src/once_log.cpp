@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
+#include <stdexcept>
 #include <utility>
 
 #include "log/keyed_log.h"
@@ -17,22 +19,23 @@
 namespace mla_dtype {
 namespace {
 
-class FunctionWriter final : public detail::Writer {
- public:
-  explicit FunctionWriter(std::function<void(LogLevel, std::string_view)> write)
-      : write_(std::move(write)) {
-    if (write_ == nullptr) detail::throw_invalid_argument("write", "null", "a callable");
-  }
+detail::Writer writer_of(std::function<void(LogLevel, std::string_view)> write) {
+  if (write == nullptr) detail::throw_invalid_argument("write", "null", "a callable");
+  return {[](LogLevel) { return true; },
+          [write = std::move(write)](LogLevel level, std::string_view text) {
+            write(level, text);
+            return true;
+          }};
+}
 
-  bool is_open(LogLevel) override { return true; }
-  bool write(LogLevel level, std::string_view text) override {
-    write_(level, text);
-    return true;
-  }
-
- private:
-  const std::function<void(LogLevel, std::string_view)> write_;
-};
+#if !MLA_DTYPE_WITH_SPDLOG
+void write_to_stderr(LogLevel level, std::string_view text) {
+  const char* const prefix = level == LogLevel::info ? "[info] " : "[warning] ";
+  const std::string line = prefix + std::string(text) + '\n';
+  if (std::fwrite(line.data(), 1, line.size(), stderr) == line.size()) return;
+  throw std::runtime_error("stderr takes no more");
+}
+#endif
 
 // What `speak` returns, or false where it throws.
 template <class Speak>
@@ -55,25 +58,14 @@ struct OnceLog::Impl {
     return speaks ? &said[static_cast<std::size_t>(scope)] : nullptr;
   }
 
-  bool say_once(LogScope scope, LogLevel level, std::uint64_t key, std::string_view message) {
-    detail::SaidSet* const scope_said = said_in(scope);
-    if (scope_said == nullptr) return false;
-    const std::uint64_t text = detail::said_key(static_cast<int>(level), message);
-    if (key == 0 && scope_said->contains(text)) return false;
-    return without_exceptions([&] {
-      return writer->is_open(level) &&
-             scope_said->once(text, key, [&] { return writer->write(level, message); });
-    });
-  }
-
-  const std::unique_ptr<detail::Writer> writer;
+  const detail::Writer writer;
   std::atomic<unsigned> spoken;              // detail::spoken_scopes()
   std::array<detail::SaidSet, 3> said = {};  // in each LogScope
 };
 
 unsigned detail::spoken_scopes(RankInfo rank) {
-  check_not_negative("global_rank", rank.global_rank);
-  check_not_negative("local_rank", rank.local_rank);
+  check_at_least(0, "global_rank", rank.global_rank);
+  check_at_least(0, "local_rank", rank.local_rank);
   return 1U | (rank.local_rank == 0 ? 2U : 0U) | (rank.global_rank == 0 ? 4U : 0U);
 }
 
@@ -85,34 +77,43 @@ bool detail::speaks(unsigned spoken, LogScope scope) {
 bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
   const SaidSet* const said = log.impl_->said_in(scope);
   if (said == nullptr || said->contains(key)) return false;
-  return without_exceptions([&] { return log.impl_->writer->is_open(level); });
+  return without_exceptions([&] { return log.impl_->writer.is_open(level); });
 }
 
 bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
                                 std::string_view text) {
-  return log.impl_->say_once(scope, level, key, text);
+  SaidSet* const said = log.impl_->said_in(scope);
+  if (said == nullptr) return false;
+  const std::uint64_t text_key = said_key(static_cast<int>(level), text);
+  if (key == 0 && said->contains(text_key)) return false;
+  return without_exceptions([&] {
+    const Writer& writer = log.impl_->writer;
+    return writer.is_open(level) &&
+           said->once(text_key, key, [&] { return writer.write(level, text); });
+  });
 }
 
-OnceLog::OnceLog(std::nullptr_t, RankInfo rank)
-    : impl_(new Impl{detail::make_writer(nullptr), detail::spoken_scopes(rank)}) {}
-
 #if MLA_DTYPE_WITH_SPDLOG
+OnceLog::OnceLog(std::nullptr_t, RankInfo rank)
+    : OnceLog(std::shared_ptr<spdlog::logger>(), rank) {}
+
 OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
     : impl_(new Impl{detail::make_writer(std::move(logger)), detail::spoken_scopes(rank)}) {}
+#else
+OnceLog::OnceLog(std::nullptr_t, RankInfo rank) : OnceLog(write_to_stderr, rank) {}
 #endif
 
 OnceLog::OnceLog(std::function<void(LogLevel, std::string_view)> write, RankInfo rank)
-    : impl_(new Impl{std::make_unique<FunctionWriter>(std::move(write)),
-                     detail::spoken_scopes(rank)}) {}
+    : impl_(new Impl{writer_of(std::move(write)), detail::spoken_scopes(rank)}) {}
 
 OnceLog::~OnceLog() = default;
 
 bool OnceLog::info_once(LogScope scope, std::string_view message) {
-  return impl_->say_once(scope, LogLevel::info, /*key=*/0, message);
+  return detail::KeyedLog::say_once(*this, scope, LogLevel::info, /*key=*/0, message);
 }
 
 bool OnceLog::warning_once(LogScope scope, std::string_view message) {
-  return impl_->say_once(scope, LogLevel::warning, /*key=*/0, message);
+  return detail::KeyedLog::say_once(*this, scope, LogLevel::warning, /*key=*/0, message);
 }
 
 void OnceLog::set_rank(RankInfo rank) {

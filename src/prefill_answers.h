@@ -24,11 +24,8 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
 /// Throws PrefillQueryRefused where FP8 queries are required and not possible.
 void throw_if_refused(const PrefillQuestion& question, const Evaluation& evaluation);
 
-OnceLog& log_of(const Environment& env);
-
 LogLevel level_of(Record record, const Environment& env);
 
-/// What a decision says in the log.
 std::vector<LogRecord> records(const PrefillQueryExplanation& explanation, const Environment& env);
 
 /// Says each once, in scope local; whether this call wrote one.

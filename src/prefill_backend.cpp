@@ -20,12 +20,9 @@ void add(KeyHash& hash, const Value& value) {
   if constexpr (std::is_same_v<Value, std::string>) {
     hash.add(std::string_view(value));
   } else if constexpr (std::is_same_v<Value, DeviceRange>) {
-    add(hash, to_string(value));
+    hash.add(to_string(value));
   } else if constexpr (std::is_same_v<Value, MlaDimensions>) {
-    for (const std::int64_t size :
-         {value.qk_nope_head_dim, value.qk_rope_head_dim, value.v_head_dim}) {
-      add(hash, size);
-    }
+    hash.add(detail::to_string(value));
   } else if constexpr (std::is_integral_v<Value> || std::is_enum_v<Value>) {
     hash.add(static_cast<std::uint64_t>(value), 0);
   } else {

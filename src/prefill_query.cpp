@@ -30,7 +30,7 @@ void check_backend_choice(const std::string& choice, const Environment& env) {
 }
 
 void check_prediction(const PrefillPrediction& prediction) {
-  detail::check_positive("isl", prediction.isl);
+  detail::check_at_least(1, "isl", prediction.isl);
   if (std::isfinite(prediction.speedup) && prediction.speedup > 0) return;
   detail::throw_invalid_argument("answer of predict_prefill_speedup",
                                  detail::to_text(prediction.speedup), "a finite number above 0");
@@ -49,11 +49,15 @@ std::optional<PrefillPrediction> predict(const EngineConfig& config, const Envir
   return prediction;
 }
 
+OnceLog& log_of(const Environment& env) {
+  return env.log != nullptr ? *env.log : default_once_log();
+}
+
 // Says each record of the decision once. The steady state words nothing: what a record would be
 // worded from was met before.
 bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
               const Environment& env) {
-  OnceLog& log = detail::log_of(env);
+  OnceLog& log = log_of(env);
   bool written = false;
   const bool is_measured =
       evaluation.outcome == PrefillQueryOutcome::quantized && !env.device_name.empty() &&
@@ -148,10 +152,6 @@ void throw_if_refused(const PrefillQuestion& question, const Evaluation& evaluat
   PrefillQueryExplanation explanation = explain(question, evaluation);
   const std::string text = compose_refusal(explanation);
   throw PrefillQueryRefused(text, std::move(explanation));
-}
-
-OnceLog& log_of(const Environment& env) {
-  return env.log != nullptr ? *env.log : default_once_log();
 }
 
 std::vector<LogRecord> records(const PrefillQueryExplanation& explanation, const Environment& env) {

@@ -4,7 +4,6 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/decode_backend.h>
-#include <mla_dtype/export.h>
 #include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_query.h>

@@ -94,8 +94,7 @@ struct MLA_DTYPE_ABI EngineConfig {
   std::int64_t num_attention_heads = 128;  ///< of one rank
   ParallelConfig parallel_config = {};
   SchedulerConfig scheduler_config = {};
-  std::int64_t index_topk =
-      0;  ///< tokens that sparse attention looks at (config.json); 0: dense attention
+  std::int64_t index_topk = 0;  ///< tokens that sparse attention looks at; 0: dense attention
 };
 
 /// How an engine's operators set a thing: what they type, with `%` for the value (or the value

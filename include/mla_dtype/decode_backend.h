@@ -3,7 +3,6 @@
 
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
-#include <mla_dtype/export.h>
 #include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
 

@@ -3,7 +3,6 @@
 
 #include <mla_dtype/config.h>
 #include <mla_dtype/decode_backend.h>
-#include <mla_dtype/export.h>
 #include <mla_dtype/features.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <mla_dtype/data_type.h>
-#include <mla_dtype/export.h>
 #include <mla_dtype/features.h>
 
 #include <array>

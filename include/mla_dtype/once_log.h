@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/export.h>
 #include <mla_dtype/features.h>
 
 #include <cstddef>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/export.h>
 #include <mla_dtype/once_log.h>
 
 #if !MLA_DTYPE_WITH_SPDLOG

@@ -4,7 +4,6 @@
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/engine_profile.h>
-#include <mla_dtype/export.h>
 #include <mla_dtype/features.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/once_log.h>

@@ -27,9 +27,6 @@ struct DecodeTable {
   std::optional<std::size_t> named = {};  ///< the row that runs; none: the first that can
 };
 
-/// Whether the device can.
-bool runs_on(const DecodePair& pair, const Platform& platform);
-
 /// The named row; of two of that name the one for such models.
 const DecodeRow* find_named(const DecodeTable& table, bool is_sparse);
 
@@ -57,31 +54,14 @@ bool can_decode(const PrefillQuestion& question);
 
 // The data types, and what to be cautioned about: attention_types.cpp.
 
-/// The KV cache as the allocator and as kernels see it.
-struct CacheTypes {
-  DataType storage;
-  DataType view;
-};
-
-/// `format` is null for one of the engine's own.
-CacheTypes cache_types(const KvCacheFormat* format, bool quantized, DataType model_dtype,
-                       DataType platform_fp8);
+/// The KV cache as kernels see it.
+DataType cache_view(const PrefillQuestion& question);
 
 /// Of one token's latent in one layer; none where the type alone does not say it.
-std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, bool quantized, DataType view,
-                                       const EngineConfig& config);
+std::optional<std::size_t> cache_bytes(const PrefillQuestion& question);
 
 /// The elements of one token's latent in one layer.
 std::size_t latent_size(const EngineConfig& config);
-
-/// What decoding does with the KV cache. All but `fp8` have queries in the model dtype.
-enum class Decode {
-  unquantized,    ///< the KV cache is not quantized
-  fp8,            ///< FP8 queries
-  model_queries,  ///< the backend reads a quantized KV cache so
-  not_plain_fp8,  ///< the engine's predicate is not asked about such a KV cache
-  refused,        ///< the engine's predicate said no
-};
 
 /// The type of the chunked-prefill workspace; none without chunked prefill.
 std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType prefill_query);
@@ -105,7 +85,6 @@ std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQue
 
 enum class PackedKind { number, data_type, kv_cache, scales };
 
-/// A field of a packed plan.
 struct PackedField {
   std::string_view name;
   unsigned shift, bits;

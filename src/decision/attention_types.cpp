@@ -31,14 +31,13 @@ unsigned number(const PlannedDataType& planned) {
 
 }  // namespace
 
-CacheTypes cache_types(const KvCacheFormat* format, bool quantized, DataType model_dtype,
-                       DataType platform_fp8) {
+DataType cache_view(const PrefillQuestion& question) {
+  const KvCacheFormat* const format = question.format;
   if (format == nullptr) {
-    const DataType type = quantized ? DataType::uint8 : model_dtype;
-    return {type, type};
+    return question.kv_cache_quantized ? DataType::uint8 : question.model_dtype;
   }
-  const DataType view = platform_variant(format->data_type.value_or(model_dtype), platform_fp8);
-  return {is_fp8(view) ? DataType::uint8 : view, view};
+  return platform_variant(format->data_type.value_or(question.model_dtype),
+                          question.env.fp8_data_type);
 }
 
 std::size_t latent_size(const EngineConfig& config) {
@@ -46,9 +45,14 @@ std::size_t latent_size(const EngineConfig& config) {
          static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
 }
 
-std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, bool quantized, DataType view,
-                                       const EngineConfig& config) {
-  if (format == nullptr && quantized) return std::nullopt;
+std::optional<std::size_t> cache_bytes(const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const KvCacheFormat* const format = question.format;
+  if (format == nullptr && question.kv_cache_quantized) return std::nullopt;
+  for (const EngineKvCacheFormat& own : question.env.kv_cache_formats) {
+    const bool is_it = format != nullptr && own.format.name == format->name;
+    if (is_it && own.token_bytes) return own.token_bytes(config);
+  }
   if (format != nullptr && is_flashmla_layout(*format)) {
     const auto latent = static_cast<std::size_t>(config.kv_lora_rank);
     return latent + (latent + 127) / 128 * sizeof(float) + (latent_size(config) - latent) * 2;
@@ -56,7 +60,7 @@ std::optional<std::size_t> cache_bytes(const KvCacheFormat* format, bool quantiz
   const bool has_own_layout =
       format != nullptr && (format->packed || format->scales == KvCacheScales::per_token_head);
   if (has_own_layout) return std::nullopt;
-  return latent_size(config) * size_in_bytes(view);
+  return latent_size(config) * size_in_bytes(cache_view(question));
 }
 
 // vllm/model_executor/layers/attention/mla_attention.py
@@ -91,7 +95,7 @@ std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQue
   }
   // sglang#14348, flashinfer#3484
   add_if(question.kv_cache_quantized && !is_fp8_decode, {CautionKind::storage_only});
-  if (prefill != nullptr && contains(prefill->backend.ignores_flag_on, question.table->platform)) {
+  if (prefill != nullptr && holds(prefill->backend.ignores_flag_on, question.table->platform)) {
     result.push_back({CautionKind::flag_ignored, prefill->backend.name});
   }
   const Platform* const device = device_of(question);

@@ -3,10 +3,16 @@
 #include <iterator>
 
 #include "decision/attention_plan.h"
-#include "facts/kv_cache_formats.h"
 
-namespace mla_dtype::detail {
+namespace mla_dtype {
+namespace detail {
 namespace {
+
+// Whether the device can.
+bool runs_on(const DecodePair& pair, const Platform& platform) {
+  if (pair.queries == DecodeQueries::fp8 && !fp8_data_type(platform)) return false;
+  return accepts(pair.devices, platform);
+}
 
 // One that only the engine knows, and is not quantized, is taken to be.
 bool is_in_model_dtype(const PrefillQuestion& question) {
@@ -15,16 +21,11 @@ bool is_in_model_dtype(const PrefillQuestion& question) {
          question.format->data_type.value_or(question.model_dtype) == question.model_dtype;
 }
 
-// What an operator typed has to be listed; where the checkpoint says it, what is stored alike may
-// be, unless it is to become another format.
+// What is to become another format has to be listed as it is.
 bool reads(const DecodePair& pair, const PrefillQuestion& question) {
   const auto& listed = pair.kv_cache_dtypes;
   if (listed.empty()) return is_in_model_dtype(question);
-  return std::any_of(listed.begin(), listed.end(), [&](const std::string& name) {
-    return name == question.cache_dtype ||
-           (question.is_from_checkpoint && pair.stored_as.empty() &&
-            storage_name(name) == storage_name(question.cache_dtype));
-  });
+  return pair.stored_as.empty() ? lists(listed, question) : holds(listed, question.cache_dtype);
 }
 
 bool takes_heads(const HeadCounts& heads, std::int64_t count) {
@@ -100,11 +101,6 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
 
 }  // namespace
 
-bool runs_on(const DecodePair& pair, const Platform& platform) {
-  if (pair.queries == DecodeQueries::fp8 && !fp8_data_type(platform)) return false;
-  return accepts(pair.devices, platform);
-}
-
 std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
   const bool sparse = is_sparse(question.config);
   const auto& table = question.decode->rows;
@@ -149,13 +145,21 @@ DecodeSelection select_decode(const PrefillQuestion& question) {
 }
 
 bool can_decode(const PrefillQuestion& question) {
-  const auto runs = [&](const DecodeRow& row) {
-    return decode_with(row, question).blockers.empty();
-  };
-  if (question.decode == nullptr) return true;
-  if (question.decode_choice != nullptr) return runs(*question.decode_choice);
-  const auto& rows = question.decode->rows;
-  return std::any_of(rows.begin(), rows.end(), runs);
+  return question.decode == nullptr || select_decode(question).selected.row != nullptr;
 }
 
-}  // namespace mla_dtype::detail
+}  // namespace detail
+
+DecodeQueries decode_queries(const DecodeBackend& backend, const Platform& platform,
+                             std::string_view kv_cache_dtype, DataType model_dtype) noexcept {
+  for (const DecodePair& pair : backend.pairs) {
+    const bool reads_cache = kv_cache_dtype.empty()
+                                 ? pair.kv_cache_dtypes.empty()
+                                 : detail::holds(pair.kv_cache_dtypes, kv_cache_dtype);
+    const bool takes_model = detail::accepts(pair.model_dtypes, model_dtype);
+    if (reads_cache && takes_model && detail::runs_on(pair, platform)) return pair.queries;
+  }
+  return DecodeQueries::none;
+}
+
+}  // namespace mla_dtype

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "facts/kv_cache_formats.h"
 #include "facts/prefill_costs.h"
 
 namespace mla_dtype::detail {
@@ -11,9 +10,8 @@ namespace {
 
 // A format that nobody describes is the engine's to judge, unless the row lists some such.
 bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
-  if (question.kv_caches != 0) return (row.kv_caches & question.kv_caches) != 0;
   return (question.format == nullptr && !row.lists_own_kv_caches) ||
-         holds(row.backend.fp8_kv_cache_dtypes, question.cache_dtype);
+         lists(row.backend.fp8_kv_cache_dtypes, question);
 }
 
 bool is_usable_without_fp8(const Choice& choice) {
@@ -38,13 +36,6 @@ Choice first(const PrefillQuestion& question, bool with_fp8) {
   return {};
 }
 
-// What runs if FP8 queries are not requested; null: nothing does.
-const PrefillRow* row_without_fp8(PrefillQuestion question) {
-  question.requested = false;
-  const Choice choice = select(question);
-  return choice.row != nullptr && is_usable_without_fp8(choice) ? choice.row : nullptr;
-}
-
 bool is_like_measured(const MeasuredPrefill& measured, const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
   const auto& known = known_devices();
@@ -65,7 +56,7 @@ bool advises_change(const PrefillQuestion& question, PrefillQueryOutcome outcome
   if (question.prediction->decides || is_by_kv_cache) return false;
   if (outcome == PrefillQueryOutcome::available_but_off) return is_worthwhile(speedup);
   return outcome == PrefillQueryOutcome::quantized && is_worthwhile(1 / speedup) &&
-         (question.table == nullptr || runs_without_fp8(question));
+         (question.table == nullptr || row_without_fp8(question) != nullptr);
 }
 
 }  // namespace
@@ -129,8 +120,10 @@ Choice select(const PrefillQuestion& question) {
                                                       : first(question, /*with_fp8=*/false);
 }
 
-bool runs_without_fp8(const PrefillQuestion& question) {
-  return row_without_fp8(question) != nullptr;
+const PrefillRow* row_without_fp8(PrefillQuestion question) {
+  question.requested = false;
+  const Choice choice = select(question);
+  return choice.row != nullptr && is_usable_without_fp8(choice) ? choice.row : nullptr;
 }
 
 Evaluation evaluate(const PrefillQuestion& question) {
@@ -175,12 +168,6 @@ MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp
     }
   }
   return {};
-}
-
-const PrefillRow* fp8_row(const Evaluation& evaluation) {
-  const bool is_possible = evaluation.outcome == PrefillQueryOutcome::quantized ||
-                           evaluation.outcome == PrefillQueryOutcome::available_but_off;
-  return is_possible ? evaluation.choice.row : nullptr;
 }
 
 Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,

@@ -42,8 +42,8 @@ bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question);
 /// Whether what would run with some KV cache would. `backend`: what runs with this one.
 bool would_support(const PrefillQuestion& question, const PrefillRow* backend);
 
-/// Whether prefill runs if FP8 queries are not requested.
-bool runs_without_fp8(const PrefillQuestion& question);
+/// What runs if FP8 queries are not requested; null: nothing does.
+const PrefillRow* row_without_fp8(PrefillQuestion question);
 
 /// Whether a change may be advised for what makes attention so many times as fast.
 constexpr bool is_worthwhile(double speedup) { return speedup >= 1.02; }
@@ -61,9 +61,6 @@ struct MeasuredPair {
 };
 
 MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8);
-
-/// The backend that takes FP8 queries, or would if they were requested; null: none.
-const PrefillRow* fp8_row(const Evaluation& evaluation);
 
 /// What a decision says in the log.
 enum class Record {

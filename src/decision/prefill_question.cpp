@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decision/prefill_question.h"
 
+#include <utility>
+
 #include "decision/evaluate.h"
-#include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {
-namespace {
-
-// That of kv_cache.h, or of the engine's own; null: neither.
-const KvCacheFormat* find_format(std::string_view cache_dtype, const Environment& env) {
-  if (const auto* const known = find_kv_cache_format(cache_dtype)) return known;
-  for (const EngineKvCacheFormat& own : env.kv_cache_formats) {
-    if (own.format.name == cache_dtype) return &own.format;
-  }
-  return nullptr;
-}
-
-}  // namespace
 
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env) {
@@ -25,10 +14,9 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
       config, env, model_dtype,
       effective_cache_dtype(requested, config.cache_config.checkpoint_kv_cache_quant_algo));
   question.is_from_checkpoint = requested == "auto" && question.cache_dtype != "auto";
-  question.format = find_format(question.cache_dtype, env);
-  if (question.format != nullptr) {
-    question.kv_caches =
-        question.is_from_checkpoint ? bits_stored_like(*question.format) : bit_of(*question.format);
+  question.format = find_kv_cache_format(question.cache_dtype);
+  for (const EngineKvCacheFormat& own : env.kv_cache_formats) {
+    if (own.format.name == question.cache_dtype) question.format = &own.format;
   }
   if (env.backend_supports_prefill_query_quantization) return question;
   question.table = env.prefill_table.get();
@@ -48,6 +36,52 @@ bool is_requested(const PrefillQuestion& question) {
     return question.prediction && question.prediction->speedup > 1;
   }
   return question.is_required() || attention.use_prefill_query_quantization;
+}
+
+const PrefillRow* PrefillTable::find(std::string_view name) const {
+  for (const PrefillRow& row : rows) {
+    if (row.backend.name == name) return &row;
+  }
+  return nullptr;
+}
+
+PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBackend> backends,
+                                const PrefillBackendAvailability& is_available) {
+  PrefillTable table;
+  table.platform = platform;
+  for (PrefillBackend& backend : backends) {
+    PrefillRow row;
+    if (!accepts(backend.devices, platform)) {
+      row.on_device = BlockerKind::backend_device;
+    } else if (backend.fp8_queries == Fp8Queries::never) {
+      row.on_device = BlockerKind::backend_without_fp8;
+    } else if (!accepts(backend.fp8_devices, platform) || !fp8_data_type(platform)) {
+      row.on_device = BlockerKind::fp8_device;
+    }
+    if (backend.model_dtypes.empty()) {
+      backend.model_dtypes = {DataType::float16, DataType::bfloat16};
+    }
+    if (is_available != nullptr) row.available = is_available(backend.name);
+    if (!row.available.supported) row.on_device.add(BlockerKind::backend_unavailable);
+    for (const std::string& name : backend.fp8_kv_cache_dtypes) {
+      if (find_kv_cache_format(name) == nullptr) row.lists_own_kv_caches = true;
+    }
+    if (!row.on_device.has(BlockerKind::backend_device)) table.here.push_back(table.rows.size());
+    row.backend = std::move(backend);
+    table.rows.push_back(std::move(row));
+  }
+  return table;
+}
+
+std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question) {
+  std::vector<const PrefillRow*> rows;
+  for (const bool preferred : {true, false}) {
+    for (const PrefillRow& row : question.table->rows) {
+      const auto& dimensions = row.backend.preferred_dimensions;
+      if (holds(dimensions, question.config.mla_dimensions) == preferred) rows.push_back(&row);
+    }
+  }
+  return rows;
 }
 
 }  // namespace mla_dtype::detail

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "facts/kv_cache_formats.h"
+
 namespace mla_dtype::detail {
 
 /// Like std::find, which compilers keep out of line.
@@ -21,6 +23,11 @@ bool holds(const Items& items, const Item& item) {
   return false;
 }
 
+inline bool holds(const std::vector<DeviceRange>& ranges, const Platform& device) {
+  return std::any_of(ranges.begin(), ranges.end(),
+                     [&](const DeviceRange& range) { return range.contains(device); });
+}
+
 /// Adds it where it is not held yet; whether it did.
 template <class Item>
 bool add_once(std::vector<Item>& items, Item item) {
@@ -29,19 +36,10 @@ bool add_once(std::vector<Item>& items, Item item) {
   return true;
 }
 
-/// Whether the device is in one of the ranges.
-inline bool contains(const std::vector<DeviceRange>& ranges, const Platform& device) {
-  return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const DeviceRange& range) { return range.contains(device); });
-}
-
 /// Whether a row takes it. An empty list stands for all.
 template <class Items, class Item>
 bool accepts(const Items& items, const Item& item) {
   return items.empty() || holds(items, item);
-}
-inline bool accepts(const std::vector<DeviceRange>& ranges, const Platform& device) {
-  return ranges.empty() || contains(ranges, device);
 }
 
 /// A set of enumerators, as bits; its items come in the order of the enumeration.
@@ -59,25 +57,18 @@ class EnumSet {
   constexpr EnumSet operator&(EnumSet other) const { return EnumSet(bits_ & other.bits_); }
   constexpr EnumSet operator-(EnumSet other) const { return EnumSet(bits_ & ~other.bits_); }
 
-  class Iterator {
-   public:
-    constexpr Iterator(unsigned rest) : rest_(rest) { skip(); }
-    constexpr Enum operator*() const { return static_cast<Enum>(item_); }
-    constexpr bool operator!=(Iterator end) const { return rest_ != end.rest_; }
-    constexpr void operator++() {
-      rest_ &= rest_ - 1;
-      skip();
+  struct Iterator {
+    unsigned rest;
+    constexpr Enum operator*() const {
+      unsigned item = 0;
+      while ((rest >> item & 1U) == 0) ++item;
+      return static_cast<Enum>(item);
     }
-
-   private:
-    constexpr void skip() {
-      while (rest_ != 0 && (rest_ >> item_ & 1U) == 0) ++item_;
-    }
-    unsigned rest_;
-    unsigned item_ = 0;
+    constexpr bool operator!=(Iterator end) const { return rest != end.rest; }
+    constexpr void operator++() { rest &= rest - 1; }
   };
-  constexpr Iterator begin() const { return bits_; }
-  constexpr Iterator end() const { return 0; }
+  constexpr Iterator begin() const { return {bits_}; }
+  constexpr Iterator end() const { return {0}; }
 
  private:
   explicit constexpr EnumSet(unsigned bits) : bits_(bits) {}
@@ -103,7 +94,6 @@ struct PrefillRow {
   PrefillBackend backend;
   Support available = true;
   Blockers on_device = {};           ///< what can be said before there is a model
-  unsigned kv_caches = 0;            ///< a bit for each KvCacheFormat that FP8 queries go with
   bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
 };
 
@@ -118,7 +108,6 @@ struct PrefillTable {
   std::vector<std::string> kv_cache_dtypes = {};  ///< that may be advised; empty: any
   std::uint64_t fingerprint = 0;                  ///< a hash of all the above
 
-  /// Null if there is none.
   const PrefillRow* find(std::string_view name) const;
 };
 
@@ -145,10 +134,7 @@ struct PrefillQuestion {
   std::string_view cache_dtype;           ///< what `auto` comes to by the checkpoint
   bool is_from_checkpoint = false;        ///< whether it came to something else
   const KvCacheFormat* format = nullptr;  ///< null: known to the engine alone
-  /// The bits of the KV caches that a row may list for it: what an operator typed has to be listed;
-  /// where the checkpoint says it, what is stored alike may be. 0: none of kv_cache.h.
-  unsigned kv_caches = 0;
-  const PrefillTable* table = nullptr;  ///< null: a predicate of the engine's own answers alone
+  const PrefillTable* table = nullptr;    ///< null: a predicate of the engine's own answers alone
   /// By the operator, by name, or by an engine that does not look at the request. Null: it is open.
   const PrefillRow* chosen = nullptr;
 
@@ -177,7 +163,6 @@ struct PrefillQuestion {
   }
 };
 
-/// Whether the model has sparse attention.
 inline bool is_sparse(const EngineConfig& config) { return config.index_topk > 0; }
 
 /// Whether a prefill backend goes with the model's kind of attention, in FP8, too.
@@ -185,11 +170,21 @@ inline bool suits(const PrefillBackend& backend, const EngineConfig& config) {
   return is_sparse(config) ? backend.sparse || backend.fp8_with_sparse : !backend.sparse;
 }
 
+/// Whether a row that lists these reads the KV cache: what an operator typed has to be listed;
+/// where the checkpoint says it, what is stored alike may be.
+inline bool lists(const std::vector<std::string>& names, const PrefillQuestion& question) {
+  const auto storage = storage_name(question.cache_dtype);
+  for (const std::string& name : names) {
+    if (name == question.cache_dtype) return true;
+    if (question.is_from_checkpoint && storage_name(name) == storage) return true;
+  }
+  return false;
+}
+
 /// The configuration and the environment of a question, both checked; no predicate is asked.
 PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
                               const Environment& env);
 
-/// Whether FP8 queries are asked for.
 bool is_requested(const PrefillQuestion& question);
 
 /// Those of the table, as they are preferred for the dimensions.

@@ -20,21 +20,15 @@ Rows those(const Rows& rows, Test test) {
 
 bool is_fp8_backend(const PrefillRow* row) { return row->backend.fp8_queries != Fp8Queries::never; }
 
-// Whose reading of the KV cache counts: of what could take FP8 queries with another one; if there
-// is none, of what ever takes any. The operator's choice stands alone.
-Rows readers(const PrefillQuestion& question) {
-  const Rows all = rows_in_order(question);
-  const auto fits = [&](const PrefillRow* row) { return would_take_fp8(*row, question); };
-  const PrefillRow* const chosen = question.chosen;
-  if (chosen != nullptr && fits(chosen)) return {chosen};
-  Rows fitting = those(all, fits);
-  if (!fitting.empty()) return fitting;
-  if (chosen != nullptr && is_fp8_backend(chosen)) return {chosen};
-  return those(all, is_fp8_backend);
-}
-
+// By all whose reading counts: of what could take FP8 queries with another KV cache; if there is
+// none, of what ever takes any. The operator's choice stands alone.
 bool is_kv_cache_refused(const PrefillQuestion& question) {
-  const Rows rows = readers(question);
+  const PrefillRow* const chosen = question.chosen;
+  const auto readers = [&](auto test) {
+    return chosen != nullptr && test(chosen) ? Rows{chosen} : those(rows_in_order(question), test);
+  };
+  Rows rows = readers([&](const PrefillRow* row) { return would_take_fp8(*row, question); });
+  if (rows.empty()) rows = readers(is_fp8_backend);
   return !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const PrefillRow* row) {
     return blockers_of(*row, question).has(BlockerKind::kv_cache_format);
   });
@@ -73,12 +67,8 @@ bool covers(const Change& least, const Change& change, const PrefillQuestion& qu
          (least.decode == nullptr || least.decode == change.decode);
 }
 
-// An engine's operators cannot set each.
-bool can_be_set(const KvCacheFormat& format, const PrefillQuestion& question) {
-  return question.table == nullptr || accepts(question.table->kv_cache_dtypes, format.name);
-}
-
-// None, then all known KV caches, those most like that of the question first.
+// None, then all known KV caches that the engine's operators can set, those most like that of the
+// question first.
 std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& question) {
   std::vector<const KvCacheFormat*> options = {nullptr};
   // A predicate of the engine's own is not asked about others.
@@ -93,7 +83,9 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
   };
   for (const int wanted : {1, 2, 3}) {
     const auto add = [&](const KvCacheFormat& format) {
-      if (distance(format) == wanted && can_be_set(format, question)) options.push_back(&format);
+      const bool can_be_set =
+          question.table == nullptr || accepts(question.table->kv_cache_dtypes, format.name);
+      if (can_be_set && distance(format) == wanted) options.push_back(&format);
     };
     for (const KvCacheFormat& format : kv_cache_formats()) {
       if (is_auto_a_format || format.name != "auto") add(format);
@@ -103,23 +95,19 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
   return options;
 }
 
-// Where an engine has backends of their own for models with sparse attention, an operator cannot
-// choose others for these.
-bool is_for_model(const PrefillRow& row, const PrefillQuestion& question) {
-  const auto& rows = question.table->rows;
-  return suits(row.backend, question.config) ||
-         std::none_of(rows.begin(), rows.end(),
-                      [](const PrefillRow& other) { return other.backend.sparse; });
-}
-
 // Each least set of changes that is enough, the smallest first.
 template <class IsEnough>
 std::vector<Change> least(const PrefillQuestion& question,
                           const std::vector<const DecodeRow*>& decodes, IsEnough is_enough) {
   Rows rows = {nullptr};
   if (question.table != nullptr) {
-    for (const PrefillRow* row : rows_in_order(question)) {
-      if (is_for_model(*row, question)) rows.push_back(row);
+    // Where an engine has backends of their own for models with sparse attention, an operator
+    // cannot choose others for these.
+    const Rows all = rows_in_order(question);
+    const bool takes_any =
+        std::none_of(all.begin(), all.end(), [](auto* row) { return row->backend.sparse; });
+    for (const PrefillRow* row : all) {
+      if (takes_any || suits(row->backend, question.config)) rows.push_back(row);
     }
   }
   const std::vector<const KvCacheFormat*> kv_caches = kv_cache_options(question);
@@ -201,32 +189,10 @@ const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow*
 
 // Whether an operator of these backends asks for FP8 queries; else they go by the KV cache.
 bool has_flag(const PrefillTable& table) {
-  const auto any_row = [&](auto test) {
-    return std::any_of(table.rows.begin(), table.rows.end(),
-                       [&](const PrefillRow& row) { return test(row.backend.fp8_queries); });
-  };
-  return !any_row([](Fp8Queries queries) { return queries == Fp8Queries::by_kv_cache; }) ||
-         any_row([](Fp8Queries queries) {
-           return queries == Fp8Queries::optional || queries == Fp8Queries::required;
-         });
-}
-
-// What the backends of the table, or the engine's own predicate, have against FP8 queries.
-void add_obstacles_of_backends(const PrefillQuestion& question, const Evaluation& evaluation,
-                               std::vector<Obstacle>& result) {
-  if (question.table == nullptr) {
-    if (question.engines_answer && !question.engines_answer->supported) {
-      result.push_back({BlockerKind::backend_refused});
-    }
-    return;
-  }
-  if (evaluation.facts.kv_cache_quantized && is_kv_cache_refused(question)) {
-    result.push_back({BlockerKind::kv_cache_format});
-  }
-  for (const PrefillRow* const row : speakers(question, evaluation)) {
-    const Blockers against = blockers_of(*row, question) - BlockerKind::kv_cache_format;
-    for (const BlockerKind kind : against) result.push_back({kind, row});
-  }
+  EnumSet<Fp8Queries> all;
+  for (const PrefillRow& row : table.rows) all.add(row.backend.fp8_queries);
+  return !all.has(Fp8Queries::by_kv_cache) ||
+         all.has(EnumSet<Fp8Queries>(Fp8Queries::optional) | Fp8Queries::required);
 }
 
 }  // namespace
@@ -234,12 +200,20 @@ void add_obstacles_of_backends(const PrefillQuestion& question, const Evaluation
 std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluation& evaluation) {
   std::vector<Obstacle> result;
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
+  const PrefillTable* const table = question.table;
   if (!evaluation.facts.kv_cache_quantized) {
     result.push_back({BlockerKind::kv_cache_not_quantized});
+  } else if (table != nullptr && is_kv_cache_refused(question)) {
+    result.push_back({BlockerKind::kv_cache_format});
   }
-  add_obstacles_of_backends(question, evaluation, result);
-  const bool has_no_flag = question.table != nullptr && !has_flag(*question.table);
-  if (!evaluation.facts.requested && (!has_no_flag || result.empty())) {
+  const auto& answer = question.engines_answer;  // where there is no table
+  if (answer && !answer->supported) result.push_back({BlockerKind::backend_refused});
+  for (const PrefillRow* const row : table != nullptr ? speakers(question, evaluation) : Rows()) {
+    const Blockers against = blockers_of(*row, question) - BlockerKind::kv_cache_format;
+    for (const BlockerKind kind : against) result.push_back({kind, row});
+  }
+  const bool is_told = table == nullptr || has_flag(*table) || result.empty();
+  if (!evaluation.facts.requested && is_told) {
     result.insert(result.begin(), {BlockerKind::not_requested});
   }
   return result;
@@ -251,7 +225,6 @@ PrefillQuestion with(const PrefillQuestion& question, const Change& change) {
     changed.cache_dtype = format->name;
     changed.is_from_checkpoint = false;
     changed.format = format;
-    changed.kv_caches = bit_of(*format);
     changed.kv_cache_quantized = format->quantized;
   }
   if (change.row != nullptr) changed.chosen = change.row;

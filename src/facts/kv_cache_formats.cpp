@@ -90,12 +90,4 @@ std::string_view detail::effective_cache_dtype(
   return kv_cache_dtype_of(checkpoint_kv_cache_quant_algo).value_or(cache_dtype);
 }
 
-unsigned detail::bits_stored_like(const KvCacheFormat& format) noexcept {
-  unsigned bits = 0;
-  for (const KvCacheFormat& other : formats) {
-    if (storage_name(other.name) == storage_name(format.name)) bits |= bit_of(other);
-  }
-  return bits;
-}
-
 }  // namespace mla_dtype

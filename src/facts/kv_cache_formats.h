@@ -47,13 +47,4 @@ inline bool is_flashmla_layout(const KvCacheFormat& format) { return format.name
 /// Its place in kv_cache_formats(); none for any other.
 std::optional<unsigned> index_of(const KvCacheFormat& format) noexcept;
 
-/// A bit for each of kv_cache_formats(); none for any other.
-inline unsigned bit_of(const KvCacheFormat& format) {
-  const auto index = index_of(format);
-  return index ? 1U << *index : 0;
-}
-
-/// The bits of all that are stored like it.
-unsigned bits_stored_like(const KvCacheFormat& format) noexcept;
-
 }  // namespace mla_dtype::detail

@@ -59,9 +59,8 @@ class SaidSet {
     bool written = false;
   };
 
-  // Both with mutex_ held.
-  Claim*& claim_of(
-      std::uint64_t text) noexcept;  // its link in claims_; at the end if there is none
+  // Both with mutex_ held. The text's link in claims_; that at the end if there is none.
+  Claim*& claim_of(std::uint64_t text) noexcept;
   void enter(std::uint64_t key, std::size_t& count, std::size_t quota) noexcept;
 
   std::mutex mutex_;

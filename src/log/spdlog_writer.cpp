@@ -16,11 +16,12 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return level == LogLevel::info ? spdlog::level::info : spdlog::level::warn;
 }
 
-bool lets_through(const spdlog::logger& logger, spdlog::level::level_enum level) {
-  const auto& sinks = logger.sinks();
-  return logger.should_log(level) && std::any_of(sinks.begin(), sinks.end(), [&](const auto& sink) {
-           return sink->should_log(level);
-         });
+// Null: there is no logger.
+bool lets_through(const std::shared_ptr<spdlog::logger>& logger, spdlog::level::level_enum level) {
+  if (logger == nullptr || !logger->should_log(level)) return false;
+  const auto& sinks = logger->sinks();
+  return std::any_of(sinks.begin(), sinks.end(),
+                     [&](const auto& sink) { return sink->should_log(level); });
 }
 
 // spdlog's default logger. A static object may speak after the one that holds spdlog's loggers was
@@ -42,41 +43,28 @@ std::shared_ptr<spdlog::logger> default_logger() {
   return spdlog::default_logger();
 }
 
-// Through the logger itself, no copy of its sinks: so its level, sinks and error handler hold when
-// they are changed later, and an async logger stays async.
-class SpdlogWriter final : public Writer {
- public:
-  explicit SpdlogWriter(std::shared_ptr<spdlog::logger> logger) : logger_(std::move(logger)) {
-    // So that the end is noticed also by one who first speaks then.
-    if (logger_ == nullptr) default_logger();
-  }
-
-  bool is_open(LogLevel level) override {
-    const auto open = current();
-    return open != nullptr && lets_through(*open, to_spdlog(level));
-  }
-
-  // The logger tests the levels, too. If another thread closed them meanwhile, nobody knows whether
-  // the record got through: rather said again than lost. The default logger may be another by now.
-  bool write(LogLevel level, std::string_view text) override {
-    const auto open = current();
-    if (open == nullptr || !lets_through(*open, to_spdlog(level))) return false;
-    open->log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
-    return lets_through(*open, to_spdlog(level));
-  }
-
- private:
-  std::shared_ptr<spdlog::logger> current() const {
-    return logger_ != nullptr ? logger_ : default_logger();
-  }
-
-  const std::shared_ptr<spdlog::logger> logger_;  // null: the default one
-};
-
 }  // namespace
 
-std::unique_ptr<Writer> make_writer(std::shared_ptr<spdlog::logger> logger) {
-  return std::make_unique<SpdlogWriter>(std::move(logger));
+// Through the logger itself, no copy of its sinks: so its level, sinks and error handler hold when
+// they are changed later, and an async logger stays async.
+Writer make_writer(std::shared_ptr<spdlog::logger> logger) {
+  // So that the end is noticed also by one who first speaks then.
+  if (logger == nullptr) default_logger();
+  const auto current = [logger = std::move(logger)] {
+    return logger != nullptr ? logger : default_logger();
+  };
+  const auto is_open = [current](LogLevel level) {
+    return lets_through(current(), to_spdlog(level));
+  };
+  // The logger tests the levels, too. If another thread closed them meanwhile, nobody knows whether
+  // the record got through: rather said again than lost. The default logger may be another by now.
+  const auto write = [current](LogLevel level, std::string_view text) {
+    const auto open = current();
+    if (!lets_through(open, to_spdlog(level))) return false;
+    open->log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
+    return lets_through(open, to_spdlog(level));
+  };
+  return {is_open, write};
 }
 
 }  // namespace mla_dtype::detail

@@ -3,29 +3,24 @@
 
 #include <mla_dtype/once_log.h>
 
+#include <functional>
 #include <memory>
 #include <string_view>
 
 namespace mla_dtype::detail {
 
 /// Where a OnceLog writes.
-class Writer {
- public:
-  virtual ~Writer() = default;
-
+struct Writer {
   /// Whether a record of this level gets through.
-  virtual bool is_open(LogLevel level) = 0;
+  std::function<bool(LogLevel level)> is_open;
 
   /// Writes it; whether it got through. Throws what the engine's logger throws.
-  virtual bool write(LogLevel level, std::string_view text) = 0;
+  std::function<bool(LogLevel level, std::string_view text)> write;
 };
 
 #if MLA_DTYPE_WITH_SPDLOG
 /// Through the logger; null: through spdlog's default logger at the time of the call.
-std::unique_ptr<Writer> make_writer(std::shared_ptr<spdlog::logger> logger);
-#else
-/// To stderr.
-std::unique_ptr<Writer> make_writer(std::nullptr_t);
+Writer make_writer(std::shared_ptr<spdlog::logger> logger);
 #endif
 
 }  // namespace mla_dtype::detail

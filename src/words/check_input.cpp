@@ -26,10 +26,6 @@ void check_model_data_type(DataType type, std::string_view field) {
   if (!is_model_data_type(type)) throw_bad_data_type(field, type, "bfloat16, float16, float32");
 }
 
-void check_kv_scales(KvScales scales, std::string_view field) {
-  check_enumerator(field, "KvScales", scales, KvScales::dynamic);
-}
-
 void check_quant_algo(std::string_view cache_dtype, std::string_view quant_algo) {
   if (cache_dtype != "auto" || quant_algo.empty() || kv_cache_dtype_of(quant_algo)) return;
   throw_unknown_name("checkpoint_kv_cache_quant_algo", quant_algo, known_quant_algos());
@@ -40,16 +36,16 @@ void check_config(const EngineConfig& config) {
   check_enumerator("prefill_query_mode", "PrefillQueryMode", attention.prefill_query_mode,
                    PrefillQueryMode::automatic);
   if (attention.expected_isl) {
-    check_positive("expected_isl", *attention.expected_isl);
+    check_at_least(1, "expected_isl", *attention.expected_isl);
   } else if (attention.prefill_query_mode == PrefillQueryMode::automatic) {
     throw_invalid_argument("expected_isl", "none",
                            "1 and above, where prefill_query_mode is automatic");
   }
   if (const auto& chunk = config.scheduler_config.max_num_batched_tokens) {
-    check_positive("max_num_batched_tokens", *chunk);
+    check_at_least(1, "max_num_batched_tokens", *chunk);
   }
   const CacheConfig& cache = config.cache_config;
-  check_kv_scales(cache.kv_scales);
+  check_enumerator("kv_scales", "KvScales", cache.kv_scales, KvScales::dynamic);
   check_quant_algo(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo);
   check_dimensions(config.mla_dimensions);
   check_size("kv_lora_rank", config.kv_lora_rank);

@@ -28,8 +28,9 @@ void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
     throw_invalid_argument(row + "fp8_kv_cache_dtypes", in_quotes(name),
                            "quantized KV-cache dtypes");
   }
-  for (const KvScales scales : backend.fp8_kv_scales)
-    check_kv_scales(scales, row + "fp8_kv_scales");
+  for (const KvScales scales : backend.fp8_kv_scales) {
+    check_enumerator(row + "fp8_kv_scales", "KvScales", scales, KvScales::dynamic);
+  }
   for (const DeviceRange& range : backend.fp8_devices) {
     const auto& devices = backend.devices;
     const bool runs_there =
@@ -47,7 +48,7 @@ void check_prefill_backend(const PrefillBackend& backend) {
   const std::string row = filled("prefill backend {}, ", backend.name);
   check_types(row + "model_dtypes", backend.model_dtypes);
   check_types(row + "fp8_model_dtypes", backend.fp8_model_dtypes);
-  check_positive(row + "head_multiple", backend.head_multiple);
+  check_at_least(1, row + "head_multiple", backend.head_multiple);
   for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
     for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
   }
@@ -66,9 +67,9 @@ void check_decode_backend(const DecodeBackend& backend) {
   for (const MlaDimensions& dimensions : backend.dimensions) check_dimensions(dimensions);
   for (const DecodePair& pair : backend.pairs) {
     check_types(row + "model_dtypes", pair.model_dtypes);
-    check_not_negative(row + "heads.up_to", pair.heads.up_to);
-    check_not_negative(row + "heads.multiple_of", pair.heads.multiple_of);
-    for (const int heads : pair.heads.one_of) check_positive(row + "heads.one_of", heads);
+    check_at_least(0, row + "heads.up_to", pair.heads.up_to);
+    check_at_least(0, row + "heads.multiple_of", pair.heads.multiple_of);
+    for (const int heads : pair.heads.one_of) check_at_least(1, row + "heads.one_of", heads);
     const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
     if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
         (is_fp8_pair && pair.kv_cache_dtypes.empty())) {

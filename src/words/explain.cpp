@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <utility>
 #include <vector>
 
 #include "decision/prefill_costs.h"
@@ -85,7 +84,7 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
                             : why_not_on_device(*question.table);
   });
   if (why == Hopeless::no || why == Hopeless::decode) return text;
-  if (runs_without_fp8(question) && !question.is_required()) {
+  if (row_without_fp8(question) != nullptr && !question.is_required()) {
     text += " Prefill in the model's data type is the right choice here.";
   }
   return text;
@@ -113,17 +112,14 @@ std::string hint(const PrefillQuestion& question, const Selection& selection) {
 
 KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quant_algo,
                              DataType model_dtype) {
-  std::string requested(cache_dtype);
-  if (find_kv_cache_format(cache_dtype) == nullptr) {
-    return {requested, requested, "the engine knows it"};
-  }
-  if (cache_dtype != "auto") return {requested, requested, "the operator chose it"};
-  const std::string_view resolved = effective_cache_dtype(cache_dtype, quant_algo);
-  if (resolved != "auto") {
-    return {std::move(requested), std::string(resolved), "the checkpoint was quantized for it"};
-  }
-  return {std::move(requested), std::string(mla_dtype::to_string(model_dtype)),
-          "it is the model's data type"};
+  const std::string_view dtype = effective_cache_dtype(cache_dtype, quant_algo);
+  const bool is_open = dtype == "auto";
+  const char* const reason = find_kv_cache_format(cache_dtype) == nullptr ? "the engine knows it"
+                             : cache_dtype != "auto"                      ? "the operator chose it"
+                             : is_open ? "it is the model's data type"
+                                       : "the checkpoint was quantized for it";
+  return {std::string(cache_dtype),
+          std::string(is_open ? mla_dtype::to_string(model_dtype) : dtype), reason};
 }
 
 PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluation& evaluation) {
@@ -150,8 +146,9 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   }
   const Selection selection = make_selection(question);
   result.hint = hint(question, selection);
-  const PrefillRow* const fp8 = fp8_row(evaluation);
-  result.payoff = payoff(question, fp8 != nullptr ? fp8 : selection.advised);
+  const bool is_possible = result.outcome == PrefillQueryOutcome::quantized ||
+                           result.outcome == PrefillQueryOutcome::available_but_off;
+  result.payoff = payoff(question, is_possible ? evaluation.choice.row : selection.advised);
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {

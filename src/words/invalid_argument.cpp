@@ -93,12 +93,9 @@ void check_name(std::string_view field, std::string_view name) {
   }
 }
 
-void throw_below(std::string_view field, std::int64_t value, int least) {
-  throw_invalid_argument(field, to_text(value), filled("{} and above", least));
-}
-
-void throw_above(std::string_view field, std::int64_t value, std::int64_t most) {
-  throw_invalid_argument(field, to_text(value), filled("at most {}", most));
+void throw_no_size(std::string_view field, std::int64_t value, int least) {
+  throw_invalid_argument(field, to_text(value),
+                         value < least ? filled("{} and above", least) : "at most 2147483647");
 }
 
 void throw_out_of_range(std::string_view field, std::string_view type, unsigned value) {

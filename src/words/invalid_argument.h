@@ -27,21 +27,14 @@ std::string one_line(std::string_view text);
 /// Throws it for a name that is empty, or has other characters than letters, digits, `_`, `-`, `.`.
 void check_name(std::string_view field, std::string_view name);
 
-/// Throws it for a number that is too small, or too large.
-[[noreturn]] void throw_below(std::string_view field, std::int64_t value, int least);
-[[noreturn]] void throw_above(std::string_view field, std::int64_t value, std::int64_t most);
-inline void check_positive(std::string_view field, std::int64_t value) {
-  if (value < 1) throw_below(field, value, 1);
+/// Throws it for a number below `least`, or for one above the largest size of a model or of a group
+/// of ranks, a number of 31 bits.
+[[noreturn]] void throw_no_size(std::string_view field, std::int64_t value, int least);
+inline void check_at_least(int least, std::string_view field, std::int64_t value) {
+  if (value < least) throw_no_size(field, value, least);
 }
-inline void check_not_negative(std::string_view field, std::int64_t value) {
-  if (value < 0) throw_below(field, value, 0);
-}
-
-/// Throws it for a size of a model or of a group of ranks that is no number of 31 bits.
 inline void check_size(std::string_view field, std::int64_t value, int least = 1) {
-  constexpr std::int64_t most = 0x7fffffff;
-  if (value < least) throw_below(field, value, least);
-  if (value > most) throw_above(field, value, most);
+  if (value < least || value > 0x7fffffff) throw_no_size(field, value, least);
 }
 
 /// Throws it for a value of the enumeration `type` that is none of its enumerators.
@@ -73,8 +66,6 @@ void check_dimensions(const MlaDimensions& dimensions);
 
 /// A data type that no model has.
 void check_model_data_type(DataType type, std::string_view field = "model_dtype");
-
-void check_kv_scales(KvScales scales, std::string_view field = "kv_scales");
 
 /// An enumerator out of range, a number below 1, a checkpoint's quantization that is not known.
 void check_config(const EngineConfig& config);

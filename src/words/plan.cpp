@@ -68,13 +68,6 @@ std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
   }
 }
 
-}  // namespace
-
-std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype) {
-  return filled("KV-cache dtype {}: {}.", in_quotes(kv_cache_dtype.resolved),
-                kv_cache_dtype.reason);
-}
-
 std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_by_kv_cache) {
   if (is_by_kv_cache) return "The KV cache is FP8, and the prefill backend goes by it.";
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
@@ -87,45 +80,23 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_b
   return text.erase(0, 1);
 }
 
-std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason) {
-  constexpr std::string_view reasons[] = {
-      "The KV cache is not quantized; {} reads it.",
-      "The KV cache is FP8, and {} takes FP8 queries with it.",
-      "The KV cache is quantized; {} reads it with queries in the model's data type.",
-      "The KV cache is quantized, but not plain FP8.",
-      "The decode backend does not take FP8 queries."};
-  if (decode == Decode::refused && !engines_reason.empty()) return engines_reason;
-  return filled(reasons[static_cast<std::size_t>(decode)],
-                row != nullptr ? "decode backend " + row->backend.name : "the decode backend");
-}
-
-std::string stored_as_reason(const std::string& decode_backend) {
-  return filled("decode backend {} stores it so", decode_backend);
-}
-
-DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
-  DecodeBackendSelection result;
-  const auto [selected, rejected_choices] = select_decode(question);
-  if (selected.row != nullptr) {
-    result.name = selected.row->backend.name;
-    result.queries = selected.pair->queries;
+std::string decode_reason(const PrefillQuestion& question, const DecodeChoice& decode,
+                          const std::optional<Support>& fp8_decode) {
+  const std::string backend =
+      decode.row != nullptr ? "decode backend " + decode.row->backend.name : "the decode backend";
+  if (fp8_decode && fp8_decode->supported) {
+    return filled("The KV cache is FP8, and {} takes FP8 queries with it.", backend);
   }
-  for (const DecodeChoice& choice : rejected_choices) {
-    RejectedPrefillBackend& rejected = result.rejected.emplace_back();
-    rejected.name = choice.row->backend.name;
-    for (const BlockerKind kind : choice.blockers) {
-      const std::string what = decode_sentence(kind, *choice.row, question);
-      rejected.blockers.push_back(
-          {kind, rejected.name, filled("Decode backend {} {}", rejected.name, what)});
-    }
+  if (!question.kv_cache_quantized) {
+    return filled("The KV cache is not quantized; {} reads it.", backend);
   }
-  return result;
-}
-
-std::string decode_refusal(const PrefillQuestion& question) {
-  const std::string why = reasons(explain_decode(question).rejected, /*is_found=*/false);
-  return question.decode_choice != nullptr ? why.substr(1)
-                                           : "No known decode backend can be used." + why;
+  if (decode.pair != nullptr) {
+    return filled("The KV cache is quantized; {} reads it with queries in the model's data type.",
+                  backend);
+  }
+  if (!fp8_decode) return "The KV cache is quantized, but not plain FP8.";
+  return fp8_decode->reason.empty() ? "The decode backend does not take FP8 queries."
+                                    : fp8_decode->reason;
 }
 
 std::string workspace_reason(const PrefillQuestion& question) {
@@ -156,6 +127,84 @@ std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
     if (name == "backend") return to_text(fact.backend);
     return to_text(name == "flag" ? flag_name(question.env.spellings) : fact.known_wrong);
   });
+}
+
+void explain_kv_cache(const PrefillQuestion& question, AttentionPlan& plan) {
+  const DataType view = cache_view(question);
+  const std::string reason =
+      filled("KV-cache dtype {}: {}.", in_quotes(plan.kv_cache_dtype.resolved),
+             plan.kv_cache_dtype.reason);
+  plan.kv_scales = question.config.cache_config.kv_scales;
+  plan.kv_cache_storage = {is_fp8(view) ? DataType::uint8 : view, reason};
+  plan.kv_cache_view = {view, reason};
+  plan.kv_cache_bytes = cache_bytes(question);
+  plan.unquantized_kv_cache_bytes =
+      latent_size(question.config) * size_in_bytes(question.model_dtype);
+}
+
+}  // namespace
+
+AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluation,
+                           const DecodeChoice& decode, const std::optional<Support>& fp8_decode) {
+  const DataType model_dtype = question.model_dtype;
+  AttentionPlan plan{};
+  plan.prefill = explain(question, evaluation);
+  if (question.table != nullptr) plan.prefill_backend = explain_selection(question);
+  plan.kv_cache_dtype = plan.prefill.kv_cache_dtype;
+  const KvCacheFormat*& format = question.format;
+  const bool is_known = format != nullptr && format->quantized == question.kv_cache_quantized;
+  if (!is_known) format = nullptr;  // `auto` is the engine's to decide
+  if (decode.row != nullptr) {
+    plan.decode_backend = decode.row->backend.name;
+    if (const std::string& stored = decode.pair->stored_as; !stored.empty()) {
+      plan.kv_cache_dtype.resolved = stored;
+      plan.kv_cache_dtype.reason = filled("decode backend {} stores it so", plan.decode_backend);
+      format = find_kv_cache_format(stored);
+      question.kv_cache_quantized = true;
+    }
+  }
+  explain_kv_cache(question, plan);
+  const DataType prefill = plan.prefill.data_type;
+  const bool is_by_kv_cache = evaluation.facts.requested && !question.requested;
+  plan.prefill_query = {prefill, prefill_reason(plan.prefill, is_by_kv_cache)};
+  plan.prefill_key_value = {prefill, "Always that of the prefill queries."};
+  if (const auto type = workspace_type(question, prefill)) {
+    plan.chunked_prefill_workspace = {*type, workspace_reason(question)};
+    plan.workspace_bytes = latent_size(question.config) * size_in_bytes(*type);
+  }
+  const bool is_fp8_decode = fp8_decode && fp8_decode->supported;
+  plan.decode_query = {is_fp8_decode ? question.env.fp8_data_type : model_dtype,
+                       decode_reason(question, decode, fp8_decode)};
+  plan.output = {model_dtype, "Always the model's data type."};
+  for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, decode.row)) {
+    plan.cautions.push_back({fact.kind, caution(fact, question)});
+  }
+  return plan;
+}
+
+DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
+  DecodeBackendSelection result;
+  const auto [selected, rejected_choices] = select_decode(question);
+  if (selected.row != nullptr) {
+    result.name = selected.row->backend.name;
+    result.queries = selected.pair->queries;
+  }
+  for (const DecodeChoice& choice : rejected_choices) {
+    RejectedPrefillBackend& rejected = result.rejected.emplace_back();
+    rejected.name = choice.row->backend.name;
+    for (const BlockerKind kind : choice.blockers) {
+      const std::string what = decode_sentence(kind, *choice.row, question);
+      rejected.blockers.push_back(
+          {kind, rejected.name, filled("Decode backend {} {}", rejected.name, what)});
+    }
+  }
+  return result;
+}
+
+std::string decode_refusal(const PrefillQuestion& question) {
+  const std::string why = reasons(explain_decode(question).rejected, /*is_found=*/false);
+  return question.decode_choice != nullptr ? why.substr(1)
+                                           : "No known decode backend can be used." + why;
 }
 
 std::string in_lines(const AttentionPlan& plan) {

@@ -25,10 +25,8 @@ std::string spell(const Spellings& spellings, const Remedy& changes, const Remed
 
 // Each condition that failed: blockers.cpp.
 
-/// The condition that failed, what it failed for, and both as a sentence.
 Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question);
 
-/// What is predicted, as a sentence.
 std::string predicted(const PrefillPrediction& prediction);
 
 /// From which ISL FP8 pays by what was measured, as a sentence.
@@ -92,25 +90,14 @@ std::string reasons(const std::vector<RejectedPrefillBackend>& rejected, bool is
 /// Which backend was selected, and why not those that matter on this device.
 std::string compose(const PrefillBackendSelection& selection);
 
-/// The explanation for a human, in lines.
 std::string in_lines(const PrefillQueryExplanation& explanation);
 
 // A plan: plan.cpp.
 
-/// Why the KV cache is of its type.
-std::string kv_cache_reason(const KvCacheResolution& kv_cache_dtype);
-
-inline constexpr char key_value_reason[] = "Always that of the prefill queries.";
-inline constexpr char output_reason[] = "Always the model's data type.";
-
-/// Why prefill queries are of their type. `is_by_kv_cache`: FP8, and nobody asked for it.
-std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_by_kv_cache);
-
-/// Why decode queries are of theirs. `engines_reason`: what its predicate gave for a refusal.
-std::string decode_reason(Decode decode, const DecodeRow* row, const std::string& engines_reason);
-
-/// Why the KV cache is of another format than it was set to.
-std::string stored_as_reason(const std::string& decode_backend);
+/// The plan with its reasons. `fp8_decode`: what the decode backend that runs says of FP8 queries;
+/// none: it was not asked.
+AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluation,
+                           const DecodeChoice& decode, const std::optional<Support>& fp8_decode);
 
 /// The decode backend of a question with a table, and why not those before it.
 DecodeBackendSelection explain_decode(const PrefillQuestion& question);
@@ -118,13 +105,6 @@ DecodeBackendSelection explain_decode(const PrefillQuestion& question);
 /// Why no kernel can decode.
 std::string decode_refusal(const PrefillQuestion& question);
 
-/// Why the workspace is of its type.
-std::string workspace_reason(const PrefillQuestion& question);
-
-/// A caution as a sentence.
-std::string caution(const CautionFact& fact, const PrefillQuestion& question);
-
-/// The plan for a human, in lines.
 std::string in_lines(const AttentionPlan& plan);
 
 /// A value of a packed plan. Packed plans come from other processes: any is shown.

@@ -41,11 +41,6 @@ std::string_view option_of(std::string_view spelling) {
   return is_object ? spelling.substr(0, begin + object_begin.size()) : std::string_view();
 }
 
-// One option is given once, with both keys.
-std::string merged(const std::string& a, const std::string& b) {
-  return a.substr(0, a.size() - object_end.size()) + ", " + b.substr(option_of(b).size());
-}
-
 // An option to give, with all keys that it sets.
 struct Option {
   std::string text;
@@ -58,7 +53,9 @@ void add(std::vector<Option>& options, const Option& setting) {
     return !name.empty() && option_of(option.text) == name;
   });
   if (same == options.end()) return options.push_back(setting);
-  same->text = merged(same->text, setting.text);
+  // One option is given once, with both keys.
+  same->text.resize(same->text.size() - object_end.size());
+  same->text += ", " + setting.text.substr(name.size());
   same->is_changed = same->is_changed || setting.is_changed;
 }
 

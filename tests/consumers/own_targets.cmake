@@ -8,7 +8,7 @@ set(build "${WORK}/own_targets-build")
 set(prefix "${WORK}/own_targets-prefix")
 set(arguments "-DMLA_DTYPE_SOURCE=${SOURCE}" "-DMAIN=${WORK}/add_subdirectory/main.cpp"
     "-DCMAKE_INSTALL_PREFIX=${prefix}")
-list(REMOVE_ITEM configure -DCMAKE_BUILD_TYPE=Release) # the parent has set none, and keeps it so
+list(REMOVE_ITEM configure -DCMAKE_BUILD_TYPE=Debug) # the parent has set none, and keeps it so
 
 build("${CASES}/parent" "${build}" ${arguments} -DOWN_TARGETS=ON)
 expect("not the parent's spdlog: ${configure_output}"
