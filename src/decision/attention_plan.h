@@ -57,7 +57,8 @@ bool can_decode(const PrefillQuestion& question);
 /// The KV cache as kernels see it.
 DataType cache_view(const PrefillQuestion& question);
 
-/// Of one token's latent in one layer; none where the type alone does not say it.
+/// Of one token's latent in one layer, as the engine says of a format of its own; none where the
+/// type alone does not say it. A null format: the engine contradicts `auto`.
 std::optional<std::size_t> cache_bytes(const PrefillQuestion& question);
 
 /// The elements of one token's latent in one layer.

@@ -69,7 +69,7 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   if (!accepts(backend.dimensions, question.config.mla_dimensions)) {
     result.add(BlockerKind::dimensions);
   }
-  // Most rows take any number of heads, and to divide takes as long as all the rest.
+  // Most rows take any number of heads, and a division is slow.
   if (backend.head_multiple != 1 &&
       question.config.num_attention_heads % backend.head_multiple != 0) {
     result.add(BlockerKind::head_count);

@@ -5,7 +5,7 @@
 include("${CMAKE_CURRENT_LIST_DIR}/common.cmake")
 set(build "${WORK}/extension-build")
 
-build("${CASES}/extension" "${build}" "-DMLA_DTYPE_SOURCE=${SOURCE}")
+build("${CASES}/extension" "${build}" "-DMLA_DTYPE_SOURCE=${SOURCE}" -DCMAKE_BUILD_TYPE=Release)
 run("${build}/host" "${build}/first.so" "${build}/second.so")
 set(text "[info] FP8 prefill attention enabled: query data type is FP8\n")
 foreach(engine 1 2)

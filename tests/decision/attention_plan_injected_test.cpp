@@ -107,6 +107,8 @@ TEST(AttentionPlan, WhatIsInjectedMustAgree) {
                  StartsWith("is_quantized_kv_cache: false for nvfp4"));
   InjectedPlan by_auto(true, true, true);
   EXPECT_EQ(by_auto.plan(make_config("auto", true)).kv_cache_storage.data_type, bytes);
+  expect_invalid([&] { by_auto.plan(make_config("bfloat16", true)); },
+                 StartsWith("is_quantized_kv_cache: true for bfloat16"));
   // Two devices.
   expect_invalid(
       [] {
