@@ -24,8 +24,12 @@ std::string base_name(const std::string& path) { return path.substr(path.rfind('
 
 bool contains(const std::string& text, const char* part) { return text.find(part) != text.npos; }
 
+// Of several words, as behind `bash -c`.
+bool is_command(const std::string& word) { return word.find_first_of(" \t\n") != word.npos; }
+
 // How a word begins an engine's options, if it does.
 const char* engine_begun_by(const std::string& word, const std::string& next) {
+  if (is_command(word)) return nullptr;
   const std::string base = base_name(word);
   if (base == "trtllm-serve" || word == "tensorrt_llm.commands.serve") return "tensorrt-llm";
   if (word == "sglang.launch_server" || (base == "sglang" && next == "serve")) return "sglang";
@@ -42,11 +46,11 @@ std::size_t length_of_program(const Words& words) {
   return 0;
 }
 
-// A command that is one word of another, as behind `bash -c`, is taken out of it.
+// A command that is one word of another is taken out of it.
 Words unwrapped(const Words& words) {
   if (length_of_program(words) != 0) return words;
   for (const std::string& word : words) {
-    if (!contains(word, " ")) continue;
+    if (!is_command(word)) continue;
     Words inner = shell_words(word);
     if (length_of_program(inner) != 0) return inner;
   }

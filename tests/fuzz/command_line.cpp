@@ -64,7 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (answer.is_null()) return 0;
   // A command within a word of another one is not looked for in a third.
   const bool is_nested = std::any_of(command.begin(), command.end(), [](const std::string& word) {
-    return word.find(' ') != word.npos;
+    return word.find_first_of(" \t") != word.npos;
   });
   const Json pasted = ask({quoted(command)});
   CHECK(pasted == answer || (is_nested && pasted.is_null()));

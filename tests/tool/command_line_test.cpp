@@ -111,7 +111,9 @@ TEST(ToolCommandLine, MayBeOneWord) {
        {R"('vllm serve X -tp 8 --kv-cache-dtype fp8')",
         R"("vllm serve 'X' \\
              -tp   8 --kv-cache-dtype fp8 -ac '{\"backend\": null}'")",
-        R"(bash -c 'vllm serve X "-tp" 8 --kv-cache-dtype fp8 -ac {\"backend\":null}')"}) {
+        R"(bash -c 'vllm serve X "-tp" 8 --kv-cache-dtype fp8 -ac {\"backend\":null}')",
+        R"('docker run vllm/vllm-openai:v0.24 --model X -tp 8 --kv-cache-dtype fp8')",
+        R"('vllm.entrypoints.openai.api_server --model X -tp 8 --kv-cache-dtype fp8')"}) {
     SCOPED_TRACE(command);
     const Json json = answer(command);
     EXPECT_EQ(heads(json), 16);
