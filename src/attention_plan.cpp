@@ -83,7 +83,7 @@ void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& 
   std::string why;
   if (question.decode != nullptr && choice.row == nullptr) {
     why = detail::decode_refusal(question);
-  } else if (question.table != nullptr && detail::make_selection(question).selected == nullptr) {
+  } else if (question.table != nullptr && detail::selected_row(question) == nullptr) {
     why = detail::compose(detail::explain_selection(question));
   }
   if (why.empty()) return;

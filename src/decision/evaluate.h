@@ -131,4 +131,7 @@ struct Selection {
 
 Selection make_selection(const PrefillQuestion& question);
 
+/// What runs; null: nothing, or not the choice.
+const PrefillRow* selected_row(const PrefillQuestion& question);
+
 }  // namespace mla_dtype::detail

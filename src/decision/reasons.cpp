@@ -150,14 +150,6 @@ Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
   return against;
 }
 
-// What runs; null: nothing, or not the choice.
-const PrefillRow* selected_row(const PrefillQuestion& question) {
-  const PrefillRow* const row = select(question).row;
-  const bool is_choice_rejected =
-      question.chosen != nullptr && !rejection(*question.chosen, question).empty();
-  return is_choice_rejected ? nullptr : row;
-}
-
 std::vector<Choice> rejected_rows(const PrefillQuestion& question, const PrefillRow* selected) {
   std::vector<Choice> result;
   for (const PrefillRow* const row : rows_in_order(question)) {
@@ -285,6 +277,13 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
     return (blockers_of(row, question) - of_configuration - BlockerKind::kv_cache_format).empty();
   };
   return any_row(would_fit) ? Hopeless::configuration : Hopeless::model;
+}
+
+const PrefillRow* selected_row(const PrefillQuestion& question) {
+  const PrefillRow* const row = select(question).row;
+  const bool is_choice_rejected =
+      question.chosen != nullptr && !rejection(*question.chosen, question).empty();
+  return is_choice_rejected ? nullptr : row;
 }
 
 Selection make_selection(const PrefillQuestion& question) {
