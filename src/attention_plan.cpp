@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/attention_plan.h>
 
-#include <memory>
-#include <utility>
-
-#include "facts/kv_cache_formats.h"
 #include "prefill_answers.h"
 #include "words/form.h"
 #include "words/invalid_argument.h"

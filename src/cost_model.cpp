@@ -2,9 +2,6 @@
 #include <mla_dtype/cost_model.h>
 
 #include <cmath>
-#include <string>
-#include <string_view>
-#include <utility>
 
 #include "decision/prefill_costs.h"
 #include "facts/data_types.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/kv_cache.h>
 
-#include "facts/kv_cache_formats.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
 

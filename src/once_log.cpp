@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/once_log.h>
 
-#include <array>
-#include <atomic>
-#include <cstddef>
-#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <stdexcept>
-#include <utility>
 
 #include "log/keyed_log.h"
 #include "log/said_key.h"
@@ -59,8 +54,8 @@ struct OnceLog::Impl {
   }
 
   const detail::Writer writer;
-  std::atomic<unsigned> spoken;              // detail::spoken_scopes()
-  std::array<detail::SaidSet, 3> said = {};  // in each LogScope
+  std::atomic<unsigned> spoken;           // detail::spoken_scopes()
+  std::array<detail::SaidSet, 3> said{};  // in each LogScope
 };
 
 unsigned detail::spoken_scopes(RankInfo rank) {

@@ -4,10 +4,7 @@
 #include <spdlog/formatter.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <exception>
-#include <string_view>
-#include <utility>
 
 #include "log/keyed_log.h"
 #include "log/said_key.h"

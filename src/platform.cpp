@@ -2,8 +2,6 @@
 #include <mla_dtype/platform.h>
 
 #include <iterator>
-#include <string>
-#include <vector>
 
 #include "facts/devices.h"
 #include "words/form.h"

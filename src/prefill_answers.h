@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/once_log.h>
-#include <mla_dtype/prefill_query.h>
-
-#include <cstdint>
-#include <vector>
-
 #include "decision/evaluate.h"
 
 // What the doors share that decide on prefill queries.

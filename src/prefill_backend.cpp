@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/prefill_backend.h>
 
-#include <string>
-#include <type_traits>
-#include <utility>
-
 #include "log/said_key.h"
 #include "prefill_answers.h"
 #include "words/invalid_argument.h"

@@ -2,7 +2,6 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <cmath>
-#include <utility>
 
 #include "facts/data_types.h"
 #include "log/keyed_log.h"

@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
-#include <mla_dtype/data_type.h>
-#include <mla_dtype/decode_backend.h>
-#include <mla_dtype/features.h>
-#include <mla_dtype/platform.h>
 #include <mla_dtype/prefill_query.h>
-
-#include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace mla_dtype {
 
@@ -30,10 +15,10 @@ struct MLA_DTYPE_ABI DecodeEnvironment {
   /// reads it with queries in the model dtype (one that does not read it at all throws). Null: the
   /// table answers. Asked at most once for each plan, and only if the KV cache is plain FP8.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
-      decode_backend_supports_quantized_query = {};
+      decode_backend_supports_quantized_query{};
 
   /// The engine's decode backends: make_decode_environment() sets it.
-  std::shared_ptr<const detail::DecodeTable> decode_table = {};
+  std::shared_ptr<const detail::DecodeTable> decode_table{};
 };
 
 /// That of an engine that runs this backend on the platform. With it a plan also knows the pairs
@@ -55,7 +40,7 @@ make_decode_environment(const Platform& platform, std::string_view decode_backen
 /// A data type, and why it is that one.
 struct MLA_DTYPE_ABI PlannedDataType {
   DataType data_type = DataType::bfloat16;
-  std::string reason = {};  ///< one sentence
+  std::string reason{};  ///< one sentence
 };
 
 /// What is legal, and may still not be what was meant.
@@ -75,30 +60,30 @@ enum class CautionKind : std::uint8_t {
 
 struct MLA_DTYPE_ABI Caution {
   CautionKind kind = CautionKind::unit_scales;
-  std::string sentence = {};
+  std::string sentence{};
 };
 
 /// Every data type of an MLA layer.
 struct MLA_DTYPE_ABI AttentionPlan {
-  KvCacheResolution kv_cache_dtype = {};
+  KvCacheResolution kv_cache_dtype{};
   KvScales kv_scales = KvScales::unknown;
-  PlannedDataType kv_cache_storage = {};  ///< what the KV cache is allocated as
-  PlannedDataType kv_cache_view = {};     ///< what kernels read it as
-  PlannedDataType prefill_query = {};
-  PlannedDataType prefill_key_value = {};                         ///< always the query's
-  std::optional<PlannedDataType> chunked_prefill_workspace = {};  ///< none without chunked prefill
-  PlannedDataType decode_query = {};
-  PlannedDataType output = {};  ///< of prefill and decode
+  PlannedDataType kv_cache_storage{};  ///< what the KV cache is allocated as
+  PlannedDataType kv_cache_view{};     ///< what kernels read it as
+  PlannedDataType prefill_query{};
+  PlannedDataType prefill_key_value{};                         ///< always the query's
+  std::optional<PlannedDataType> chunked_prefill_workspace{};  ///< none without chunked prefill
+  PlannedDataType decode_query{};
+  PlannedDataType output{};  ///< of prefill and decode
 
-  PrefillQueryExplanation prefill = {};  ///< why prefill_query is what it is: blockers, remedies
-  PrefillBackendSelection prefill_backend = {};  ///< which one to use; empty without a table
-  std::string decode_backend = {};               ///< the same of decoding
-  std::vector<Caution> cautions = {};
+  PrefillQueryExplanation prefill{};  ///< why prefill_query is what it is: blockers, remedies
+  PrefillBackendSelection prefill_backend{};  ///< which one to use; empty without a table
+  std::string decode_backend{};               ///< the same of decoding
+  std::vector<Caution> cautions{};
 
   // Memory; none where the layout is the engine's: packed, or with scales for each token.
-  std::optional<std::size_t> kv_cache_bytes = {};   ///< for a token and layer
-  std::size_t unquantized_kv_cache_bytes = 0;       ///< the same in the model dtype
-  std::optional<std::size_t> workspace_bytes = {};  ///< of chunked prefill, for a token
+  std::optional<std::size_t> kv_cache_bytes{};   ///< for a token and layer
+  std::size_t unquantized_kv_cache_bytes = 0;    ///< the same in the model dtype
+  std::optional<std::size_t> workspace_bytes{};  ///< of chunked prefill, for a token
 };
 
 /// Every data type of an MLA layer in one answer, consistent:
@@ -144,9 +129,9 @@ class MLA_DTYPE_EXPORT AttentionPlanRefused : public std::runtime_error {
 
 /// Which decode backend an engine runs, and the queries that it reads the KV cache with.
 struct MLA_DTYPE_ABI DecodeBackendSelection {
-  std::string name = {};  ///< empty: none can run, or not the one that was named
+  std::string name{};  ///< empty: none can run, or not the one that was named
   DecodeQueries queries = DecodeQueries::none;
-  std::vector<RejectedPrefillBackend> rejected = {};  ///< those that went before it
+  std::vector<RejectedPrefillBackend> rejected{};  ///< those that went before it
 };
 
 /// The first decode backend, in the order of the engine, that runs this model with this KV cache.
@@ -190,9 +175,9 @@ MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Enviro
 /// One field in which the plan of a rank is not that of rank 0.
 struct MLA_DTYPE_ABI RankDifference {
   std::size_t rank = 0;
-  std::string_view field = {};  ///< its name in the table above; static
-  std::string value = {};       ///< this rank's
-  std::string expected = {};    ///< rank 0's
+  std::string_view field{};  ///< its name in the table above; static
+  std::string value{};       ///< this rank's
+  std::string expected{};    ///< rank 0's
 };
 
 /// Where the packed plans, one of each rank in order, differ from the first. Ranks that compute

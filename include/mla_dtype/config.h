@@ -27,7 +27,7 @@ struct MLA_DTYPE_ABI CacheConfig {
 
   /// The KV-cache quantization that the checkpoint was made for, as its `kv_cache_quant_algo` names
   /// it (`FP8`); what `auto` then means, also to is_quantized_kv_cache predicates. Empty: none.
-  std::string checkpoint_kv_cache_quant_algo = {};
+  std::string checkpoint_kv_cache_quant_algo{};
 
   KvScales kv_scales = KvScales::unknown;
 
@@ -52,9 +52,9 @@ struct MLA_DTYPE_ABI AttentionConfig {
   bool use_prefill_query_quantization = false;
 
   PrefillQueryMode prefill_query_mode = PrefillQueryMode::by_flag;
-  std::string mla_prefill_backend = {};  ///< the operator's choice; empty: it is open
+  std::string mla_prefill_backend{};  ///< the operator's choice; empty: it is open
   /// The input sequence length that the engine expects, in tokens, 1 or more; none: it cannot say.
-  std::optional<std::int64_t> expected_isl = {};
+  std::optional<std::int64_t> expected_isl{};
 };
 
 /// The dimensions of an attention head, in elements; the rotary one may be 0. The defaults are
@@ -83,17 +83,17 @@ struct SchedulerConfig {
 
   /// The tokens of a chunk of a long input, 1 or more; none: not known. Predictions of prefill
   /// (cost_model.h) then take it for one piece.
-  std::optional<std::int64_t> max_num_batched_tokens = {};
+  std::optional<std::int64_t> max_num_batched_tokens{};
 };
 
 struct MLA_DTYPE_ABI EngineConfig {
-  CacheConfig cache_config = {};
-  AttentionConfig attention_config = {};
-  MlaDimensions mla_dimensions = {};
+  CacheConfig cache_config{};
+  AttentionConfig attention_config{};
+  MlaDimensions mla_dimensions{};
   std::int64_t kv_lora_rank = 512;  ///< elements of the latent that stands for keys and values
   std::int64_t num_attention_heads = 128;  ///< of one rank
-  ParallelConfig parallel_config = {};
-  SchedulerConfig scheduler_config = {};
+  ParallelConfig parallel_config{};
+  SchedulerConfig scheduler_config{};
   std::int64_t index_topk = 0;  ///< tokens that sparse attention looks at; 0: dense attention
 };
 

@@ -3,13 +3,8 @@
 
 #include <mla_dtype/config.h>
 #include <mla_dtype/data_type.h>
-#include <mla_dtype/features.h>
 
-#include <cstdint>
 #include <functional>
-#include <optional>
-#include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -45,10 +40,10 @@ using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
 struct MLA_DTYPE_ABI PrefillCostModel {
-  std::variant<PrefillThroughput, PrefillCurve> costs = {};
-  MlaDimensions dimensions = {};  ///< that it was measured with; other ones are converted
-  std::string source = {};        ///< device and kernels, for humans
-  std::int64_t longest_isl = 0;   ///< measured; beyond, predictions extrapolate; 0: not known
+  std::variant<PrefillThroughput, PrefillCurve> costs{};
+  MlaDimensions dimensions{};    ///< that it was measured with; other ones are converted
+  std::string source{};          ///< device and kernels, for humans
+  std::int64_t longest_isl = 0;  ///< measured; beyond, predictions extrapolate; 0: not known
 };
 
 /// One NVIDIA H100 80GB, FlashAttention-3 and Triton kernels, CUDA 13; 128 heads, 16,384 tokens or
@@ -65,13 +60,13 @@ struct MLA_DTYPE_ABI PrefillCostModel {
 
 /// What was measured on a device with the backend that runs in BF16 and the one that runs in FP8.
 struct MLA_DTYPE_ABI MeasuredPrefill {
-  std::string_view device_name = {};  ///< as cudaGetDeviceProperties() reports it
-  std::string_view bf16_backend = {};
-  std::string_view fp8_backend = {};
+  std::string_view device_name{};  ///< as cudaGetDeviceProperties() reports it
+  std::string_view bf16_backend{};
+  std::string_view fp8_backend{};
   double speedup_at_4096 = 1;  ///< measured, of one sequence of 4,096 tokens and 128 heads
   int fewest_heads = 16;       ///< that were measured
   int most_heads = 128;
-  PrefillCostModel model = {};  ///< fitted to all measurements
+  PrefillCostModel model{};  ///< fitted to all measurements
 };
 
 /// All that are built in:

@@ -28,7 +28,7 @@ namespace detail {
 [[noreturn]] MLA_DTYPE_EXPORT void throw_data_type_out_of_range(DataType type);
 
 struct DataTypeTraits {
-  std::string_view name = {};
+  std::string_view name{};
   bool is_fp8 = false;
   std::size_t size = 0;
 };

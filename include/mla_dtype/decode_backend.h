@@ -2,15 +2,7 @@
 #pragma once
 
 #include <mla_dtype/config.h>
-#include <mla_dtype/data_type.h>
-#include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
-
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace mla_dtype {
 
@@ -23,7 +15,7 @@ enum class DecodeQueries : std::uint8_t {
 
 /// How many attention heads of a rank kernels take: each of these says some. None set: any.
 struct HeadCounts {
-  std::vector<int> one_of = {};
+  std::vector<int> one_of{};
   int up_to = 0;
   int multiple_of = 0;
 };
@@ -32,26 +24,26 @@ struct HeadCounts {
 struct MLA_DTYPE_ABI DecodePair {
   DecodeQueries queries = DecodeQueries::model;
   /// As operators may spell them; empty: those in the model dtype.
-  std::vector<std::string> kv_cache_dtypes = {};
-  std::vector<DeviceRange> devices = {};     ///< empty: any; for FP8 queries, any that has FP8
-  std::vector<DataType> model_dtypes = {};   ///< empty: any
-  HeadCounts heads = {};                     ///< of a rank
+  std::vector<std::string> kv_cache_dtypes{};
+  std::vector<DeviceRange> devices{};        ///< empty: any; for FP8 queries, any that has FP8
+  std::vector<DataType> model_dtypes{};      ///< empty: any
+  HeadCounts heads{};                        ///< of a rank
   bool with_decode_context_parallel = true;  ///< also over a KV cache spread over ranks
-  std::string stored_as = {};  ///< the KV-cache dtype that these become; empty: they stay
+  std::string stored_as{};  ///< the KV-cache dtype that these become; empty: they stay
 };
 
 /// What a decode backend of MLA can do: one row of a table. What is in none of its pairs is not
 /// legal: kernels reject it, or give wrong outputs without an error.
 struct MLA_DTYPE_ABI DecodeBackend {
-  std::string name = {};  ///< as an operator spells it
-  std::vector<DecodePair> pairs = {};
+  std::string name{};  ///< as an operator spells it
+  std::vector<DecodePair> pairs{};
   bool needs_unit_scales = false;  ///< of a quantized KV cache: refuses scales other than 1
   bool sparse = false;             ///< runs models with index_topk, and only those
-  std::vector<MlaDimensions> dimensions = {};  ///< empty: any
-  std::vector<int> qk_nope_head_dims = {};     ///< empty: any
-  std::vector<std::size_t> latent_sizes = {};  ///< kv_lora_rank + qk_rope_head_dim; empty: any
+  std::vector<MlaDimensions> dimensions{};  ///< empty: any
+  std::vector<int> qk_nope_head_dims{};     ///< empty: any
+  std::vector<std::size_t> latent_sizes{};  ///< kv_lora_rank + qk_rope_head_dim; empty: any
   /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
-  std::string known_wrong = {};
+  std::string known_wrong{};
 
   bool preferred_with_quantized_kv_cache = false;  ///< goes before the other rows then
   int preferred_up_to_heads = 0;                   ///< ... and with as many heads of a rank

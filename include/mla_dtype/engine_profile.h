@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
 #include <mla_dtype/decode_backend.h>
-#include <mla_dtype/features.h>
 #include <mla_dtype/kv_cache.h>
 #include <mla_dtype/prefill_backend.h>
-
-#include <cstddef>
-#include <cstdint>
-#include <functional>
-#include <string>
-#include <vector>
 
 namespace mla_dtype {
 
@@ -23,9 +15,9 @@ enum class BackendSelection : std::uint8_t {
 
 /// A KV-cache format of an engine's own, which plans, blockers and bytes are then right for.
 struct EngineKvCacheFormat {
-  KvCacheFormat format = {};  ///< its name: a literal, or what lives as long
+  KvCacheFormat format{};  ///< its name: a literal, or what lives as long
   /// Of a token and layer; null: as the elements say, or not known if it is packed.
-  std::function<std::size_t(const EngineConfig& config)> token_bytes = {};
+  std::function<std::size_t(const EngineConfig& config)> token_bytes{};
 };
 
 /// What is known of one engine. An engine fills in one of its own, or starts from a copy:
@@ -34,15 +26,15 @@ struct EngineKvCacheFormat {
 ///     mine.selection = mla_dtype::BackendSelection::first_with_fp8;
 ///     const auto env = mla_dtype::make_environment(platform, mine);
 struct MLA_DTYPE_ABI EngineProfile {
-  std::string name = {};
-  std::string facts_as_of = {};  ///< the version and the day of which the rest is true
-  std::vector<PrefillBackend> prefill_backends = {};  ///< in its order of preference
-  std::vector<DecodeBackend> decode_backends = {};    ///< in its order of preference
+  std::string name{};
+  std::string facts_as_of{};  ///< the version and the day of which the rest is true
+  std::vector<PrefillBackend> prefill_backends{};  ///< in its order of preference
+  std::vector<DecodeBackend> decode_backends{};    ///< in its order of preference
   BackendSelection selection = BackendSelection::first_with_fp8;
-  Spellings spellings = {};
-  std::vector<EngineKvCacheFormat> kv_cache_formats = {};  ///< besides those of kv_cache.h
+  Spellings spellings{};
+  std::vector<EngineKvCacheFormat> kv_cache_formats{};  ///< besides those of kv_cache.h
   /// The KV-cache dtypes that its operators can set: no other is advised. Empty: all of both.
-  std::vector<std::string> kv_cache_dtypes = {};
+  std::vector<std::string> kv_cache_dtypes{};
 };
 
 /// vLLM: it takes the first usable backend, and may then refuse the request (vllm#50181, open in

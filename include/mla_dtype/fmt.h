@@ -15,14 +15,6 @@
 
 #include MLA_DTYPE_FMT_HEADER
 #include <mla_dtype/attention_plan.h>
-#include <mla_dtype/data_type.h>
-#include <mla_dtype/kv_cache.h>
-#include <mla_dtype/platform.h>
-#include <mla_dtype/prefill_backend.h>
-#include <mla_dtype/prefill_query.h>
-
-#include <string_view>
-#include <type_traits>
 
 namespace mla_dtype::detail {
 

@@ -5,10 +5,7 @@
 #include <mla_dtype/features.h>
 
 #include <array>
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 
 namespace mla_dtype {
 
@@ -25,11 +22,11 @@ enum class KvCacheScales : std::uint8_t {
 
 /// What a KV-cache dtype string means.
 struct KvCacheFormat {
-  std::string_view name = {};  ///< as an operator spells it; static
-  bool quantized = false;      ///< what is_quantized_kv_cache() answers; no synonym of FP8
+  std::string_view name{};  ///< as an operator spells it; static
+  bool quantized = false;   ///< what is_quantized_kv_cache() answers; no synonym of FP8
   /// The elements of the cache tensor: uint8 where they are packed; none for `auto`. float8_e4m3fn
   /// stands for the platform's E4M3 type, which is float8_e4m3fnuz on some (platform.h).
-  std::optional<DataType> data_type = {};
+  std::optional<DataType> data_type{};
   bool packed = false;  ///< an element is not a value: 4-bit pairs, or values beside scales
   KvCacheScales scales = KvCacheScales::none;
 };
@@ -55,9 +52,9 @@ struct KvCacheFormat {
 
 /// What a KV-cache dtype string comes to.
 struct MLA_DTYPE_ABI KvCacheResolution {
-  std::string requested = {};  ///< as the operator gave it
-  std::string resolved = {};  ///< never `auto`: one of the other strings, or the model dtype's name
-  std::string reason = {};    ///< why, as part of a sentence
+  std::string requested{};  ///< as the operator gave it
+  std::string resolved{};   ///< never `auto`: one of the other strings, or the model dtype's name
+  std::string reason{};     ///< why, as part of a sentence
 };
 
 /// What `auto` comes to: the KV-cache dtype that the checkpoint was quantized for, as its

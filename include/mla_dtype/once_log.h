@@ -35,7 +35,7 @@ enum class LogLevel : std::uint8_t { info, warning };
 /// What is logged: for an engine that logs it itself.
 struct MLA_DTYPE_ABI LogRecord {
   LogLevel level = LogLevel::info;
-  std::string text = {};
+  std::string text{};
 };
 
 /// The position of this process among the engine's processes; 0 is the first.

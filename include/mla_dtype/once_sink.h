@@ -10,8 +10,6 @@
 #include <spdlog/common.h>
 #include <spdlog/sinks/sink.h>
 
-#include <memory>
-#include <string>
 #include <vector>
 
 namespace mla_dtype {

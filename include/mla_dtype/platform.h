@@ -4,10 +4,7 @@
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/features.h>
 
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -61,8 +58,8 @@ struct Platform {
 
 /// A device, and its name where that is known.
 struct MLA_DTYPE_ABI Device {
-  Platform platform = {};
-  std::string name = {};  ///< as cudaGetDeviceProperties() gives it, or empty
+  Platform platform{};
+  std::string name{};  ///< as cudaGetDeviceProperties() gives it, or empty
 };
 
 /// The device of what parse_platform() takes, without a name, or of a card that is known by name:
@@ -73,9 +70,9 @@ struct MLA_DTYPE_ABI Device {
 
 /// A card that is known by name.
 struct KnownDevice {
-  std::string_view name = {};  ///< as runtimes report it
-  Platform platform = {};      ///< whose FP8 format fp8_data_type() has
-  int memory_gb_per_s = 0;     ///< bandwidth of its memory
+  std::string_view name{};  ///< as runtimes report it
+  Platform platform{};      ///< whose FP8 format fp8_data_type() has
+  int memory_gb_per_s = 0;  ///< bandwidth of its memory
 };
 
 /// All of them. Never changes.
@@ -109,8 +106,8 @@ class MLA_DTYPE_EXPORT DeviceRange {
   friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
 
  private:
-  Platform first_ = {};
-  Platform last_ = {};
+  Platform first_{};
+  Platform last_{};
 };
 
 /// CUDA devices of capability `major`.x.

@@ -2,17 +2,10 @@
 #pragma once
 
 #include <mla_dtype/config.h>
-#include <mla_dtype/data_type.h>
-#include <mla_dtype/features.h>
 #include <mla_dtype/platform.h>
 
-#include <cstdint>
 #include <functional>
-#include <string>
-#include <string_view>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
 namespace mla_dtype {
 
@@ -29,7 +22,7 @@ struct MLA_DTYPE_ABI Support {
       : supported(is_supported), reason(std::move(why_not)) {}
 
   bool supported = false;
-  std::string reason = {};  ///< whole sentences; ignored where supported
+  std::string reason{};  ///< whole sentences; ignored where supported
 };
 
 /// Whether a prefill backend takes queries, keys and values in FP8.
@@ -43,29 +36,29 @@ enum class Fp8Queries : std::uint8_t {
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.
 struct MLA_DTYPE_ABI PrefillBackend {
-  std::string name = {};  ///< as an operator spells it: letters, digits, `_`, `-` and `.`
+  std::string name{};  ///< as an operator spells it: letters, digits, `_`, `-` and `.`
 
   // What it runs with.
-  std::vector<DeviceRange> devices = {};                 ///< empty: any, and none
-  std::vector<DataType> model_dtypes = {};               ///< empty: float16 and bfloat16
-  std::vector<MlaDimensions> dimensions = {};            ///< empty: any
-  std::vector<MlaDimensions> preferred_dimensions = {};  ///< goes before the other rows for these
+  std::vector<DeviceRange> devices{};                 ///< empty: any, and none
+  std::vector<DataType> model_dtypes{};               ///< empty: float16 and bfloat16
+  std::vector<MlaDimensions> dimensions{};            ///< empty: any
+  std::vector<MlaDimensions> preferred_dimensions{};  ///< goes before the other rows for these
   int head_multiple = 1;  ///< the heads of a rank must be a multiple of this
 
   // What its prefill runs in FP8 with, besides.
   Fp8Queries fp8_queries = Fp8Queries::never;
-  std::vector<DeviceRange> fp8_devices = {};    ///< among `devices`; empty: all that have FP8
-  std::vector<DataType> fp8_model_dtypes = {};  ///< that it writes from FP8 queries; empty: all
+  std::vector<DeviceRange> fp8_devices{};    ///< among `devices`; empty: all that have FP8
+  std::vector<DataType> fp8_model_dtypes{};  ///< that it writes from FP8 queries; empty: all
   /// At least one, unless `never`, as operators may spell it. A KV-cache dtype that kv_cache.h does
   /// not know is the engine's own to judge, and passes, unless some such are listed here.
-  std::vector<std::string> fp8_kv_cache_dtypes = {};
-  std::vector<KvScales> fp8_kv_scales = {};       ///< of the KV cache; empty: any
-  bool fp8_with_decode_context_parallel = true;   ///< also over a KV cache spread over ranks
-  std::vector<DeviceRange> ignores_flag_on = {};  ///< may run in FP8 there without being asked to
-  bool fp8_with_sparse = false;                   ///< also with sparse attention (index_topk)
-  bool sparse = false;  ///< runs with it alone, then with FP8 queries, too
+  std::vector<std::string> fp8_kv_cache_dtypes{};
+  std::vector<KvScales> fp8_kv_scales{};         ///< of the KV cache; empty: any
+  bool fp8_with_decode_context_parallel = true;  ///< also over a KV cache spread over ranks
+  std::vector<DeviceRange> ignores_flag_on{};    ///< may run in FP8 there without being asked to
+  bool fp8_with_sparse = false;                  ///< also with sparse attention (index_topk)
+  bool sparse = false;                           ///< runs with it alone, then with FP8 queries, too
   /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
-  std::string known_wrong = {};
+  std::string known_wrong{};
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
@@ -119,29 +112,29 @@ struct PrefillPrediction {
 struct MLA_DTYPE_ABI Blocker {
   BlockerKind kind = BlockerKind::not_requested;
   /// What it failed for: the KV-cache dtype, the device, ...; empty where the engine alone knows.
-  std::string value = {};
-  std::string sentence = {};  ///< the same for a human
+  std::string value{};
+  std::string sentence{};  ///< the same for a human
 };
 
 /// A backend that was not selected, and all that speaks against it.
 struct MLA_DTYPE_ABI RejectedPrefillBackend {
-  std::string name = {};
-  std::vector<Blocker> blockers = {};
+  std::string name{};
+  std::vector<Blocker> blockers{};
 };
 
 /// Which prefill backend to use.
 struct MLA_DTYPE_ABI PrefillBackendSelection {
-  std::string name = {};           ///< empty: none can run, or not the one that was chosen
-  std::string chosen = {};         ///< the operator's choice; empty: there was none
+  std::string name{};              ///< empty: none can run, or not the one that was chosen
+  std::string chosen{};            ///< the operator's choice; empty: there was none
   bool takes_fp8_queries = false;  ///< here, with this KV cache and model; requested or not
 
   /// Those that were passed over: preferred to the selected one, or, where FP8 queries are
   /// requested in vain, all that could not take them either. Of a choice at most that one.
-  std::vector<RejectedPrefillBackend> rejected = {};
+  std::vector<RejectedPrefillBackend> rejected{};
 
   /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
   /// to change. Empty where they are predicted to gain less than 2 %.
-  std::string hint = {};
+  std::string hint{};
 };
 
 /// The first backend that can run; where FP8 prefill queries are requested and some backend can

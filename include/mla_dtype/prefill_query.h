@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
-#include <mla_dtype/data_type.h>
 #include <mla_dtype/engine_profile.h>
-#include <mla_dtype/features.h>
-#include <mla_dtype/kv_cache.h>
 #include <mla_dtype/once_log.h>
-#include <mla_dtype/platform.h>
-#include <mla_dtype/prefill_backend.h>
 
-#include <cstdint>
-#include <functional>
-#include <memory>
-#include <optional>
 #include <stdexcept>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace mla_dtype {
 
@@ -60,32 +47,32 @@ struct PrefillTable;
 struct MLA_DTYPE_ABI Environment {
   /// Whether a KV cache of this dtype string is quantized. Null: the library's own function of that
   /// name. Asked once for each decision.
-  std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache = {};
+  std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache{};
 
   /// Whether the engine's prefill backend can take FP8 queries, and if not, why: the record of a
   /// refused request says it. Null: the table answers, which else nobody asks. Asked at most once
   /// for each decision, and only if the KV cache is quantized.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
-      backend_supports_prefill_query_quantization = {};
+      backend_supports_prefill_query_quantization{};
 
   /// The engine's prefill backends: make_environment() sets it.
-  std::shared_ptr<const detail::PrefillTable> prefill_table = {};
+  std::shared_ptr<const detail::PrefillTable> prefill_table{};
 
   DataType fp8_data_type = DataType::float8_e4m3fn;  ///< the platform's; row 1's answer
-  std::shared_ptr<OnceLog> log = {};  ///< where the decision is logged; null: default_once_log()
-  Spellings spellings = {};           ///< how this engine's operators set what they are told of
-  std::vector<EngineKvCacheFormat> kv_cache_formats = {};  ///< its own, besides those of kv_cache.h
-  LogLevel refused_request_level = LogLevel::info;         ///< of the record of a refused request
+  std::shared_ptr<OnceLog> log{};  ///< where the decision is logged; null: default_once_log()
+  Spellings spellings{};           ///< how this engine's operators set what they are told of
+  std::vector<EngineKvCacheFormat> kv_cache_formats{};  ///< its own, besides those of kv_cache.h
+  LogLevel refused_request_level = LogLevel::info;      ///< of the record of a refused request
 
   /// How many times as fast prefill attention is with FP8 queries, keys and values at this ISL (in
   /// tokens): cost_model.h makes such predictions. Null: there are none. Asked once for each
   /// decision where AttentionConfig::expected_isl is stated, unless FP8 is required anyway.
-  std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup = {};
+  std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup{};
 
   /// The device's name, as cudaGetDeviceProperties() reports it: where it was measured with the
   /// backends that run (measured_prefills()), the records say from which ISL FP8 pays, unless the
   /// engine predicts that itself. Empty: nothing is said of that.
-  std::string device_name = {};
+  std::string device_name{};
 };
 
 /// The environment of an engine that runs the prefill backend of this name, one of those in
@@ -158,9 +145,9 @@ MLA_DTYPE_EXPORT DataType determine_prefill_query_data_type(const EngineConfig& 
 struct MLA_DTYPE_ABI PrefillQueryDecision {
   DataType data_type = DataType::bfloat16;
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
-  PrefillQueryFacts facts = {};     ///< backend_supports is false where the backend was not asked
-  std::string backend_reason = {};  ///< what an injected predicate of it gave for a refusal
-  std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
+  PrefillQueryFacts facts{};     ///< backend_supports is false where the backend was not asked
+  std::string backend_reason{};  ///< what an injected predicate of it gave for a refusal
+  std::optional<PrefillPrediction> prediction{};  ///< none where it was not asked for
 };
 
 /// Decides the same, and logs nothing. A refusal is an answer here, even of what is required.
@@ -183,25 +170,25 @@ MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
 
 /// Changes of settings that together give FP8 prefill queries; the prediction says if they pay.
 struct MLA_DTYPE_ABI Remedy {
-  bool request = false;              ///< turn use_prefill_query_quantization on
-  std::string cache_dtype = {};      ///< set the KV-cache dtype to this; empty: leave it
-  std::string prefill_backend = {};  ///< choose this prefill backend; empty: leave it
-  std::string spelling = {};         ///< the same on this engine's command line
-  std::string decode_backend = {};   ///< choose this decode backend; of AttentionPlanRefused
+  bool request = false;           ///< turn use_prefill_query_quantization on
+  std::string cache_dtype{};      ///< set the KV-cache dtype to this; empty: leave it
+  std::string prefill_backend{};  ///< choose this prefill backend; empty: leave it
+  std::string spelling{};         ///< the same on this engine's command line
+  std::string decode_backend{};   ///< choose this decode backend; of AttentionPlanRefused
 };
 
 /// Where FP8 prefill queries start to pay on the engine's device: of a bfloat16 model of the head
 /// dimensions and the number of heads that were measured, without context (measured_prefills()).
 struct MLA_DTYPE_ABI PrefillPayoff {
-  std::string device = {};
-  std::string bf16_backend = {};
+  std::string device{};
+  std::string bf16_backend{};
   bool bf16_backend_runs = false;  ///< without FP8 queries; else it would, were the choice open
-  std::string fp8_backend = {};
+  std::string fp8_backend{};
   /// From which ISL on FP8 is faster, in tokens; none: not as far as was measured.
-  std::optional<std::int64_t> break_even_isl = {};
+  std::optional<std::int64_t> break_even_isl{};
   std::int64_t longest_isl = 0;  ///< that was measured
   double speedup_at_4096 = 1;    ///< measured; below 1: what leaving the BF16 backend costs there
-  std::string source = {};
+  std::string source{};
 };
 
 /// A decision, and why it is what it is.
@@ -209,26 +196,26 @@ struct MLA_DTYPE_ABI PrefillQueryExplanation {
   DataType data_type = DataType::bfloat16;
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
   /// Of a KV cache that is not quantized backend_supports says what it would be with another one.
-  PrefillQueryFacts facts = {};
-  KvCacheResolution kv_cache_dtype = {};
+  PrefillQueryFacts facts{};
+  KvCacheResolution kv_cache_dtype{};
 
-  std::string prefill_backend = {};    ///< the table's that it was decided with; empty: none
-  std::vector<Blocker> blockers = {};  ///< all that failed; none if and only if it is FP8
+  std::string prefill_backend{};    ///< the table's that it was decided with; empty: none
+  std::vector<Blocker> blockers{};  ///< all that failed; none if and only if it is FP8
 
   /// Each gives FP8 prefill queries, with no change to spare, and no two come to the same. The
   /// smallest come first, then what the table of backends prefers. Predicates of the engine's own
   /// are not asked about other settings: there may be more then.
-  std::vector<Remedy> remedies = {};
+  std::vector<Remedy> remedies{};
 
   /// With a table: empty if there is a remedy, else one or more sentences that nothing helps, which
   /// begin `On this device` if it is about that; also where the mode is `automatic`, and FP8 not
   /// predicted to be faster.
-  std::string nothing_helps = {};
+  std::string nothing_helps{};
 
-  std::string hint = {};                             ///< PrefillBackendSelection::hint
-  std::optional<PrefillPrediction> prediction = {};  ///< none where it was not asked for
+  std::string hint{};                             ///< PrefillBackendSelection::hint
+  std::optional<PrefillPrediction> prediction{};  ///< none where it was not asked for
   /// Of the backend that takes FP8 queries, would, or is hinted at; none where it is not known.
-  std::optional<PrefillPayoff> payoff = {};
+  std::optional<PrefillPayoff> payoff{};
 };
 
 /// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and

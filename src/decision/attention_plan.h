@@ -3,12 +3,6 @@
 
 #include <mla_dtype/attention_plan.h>
 
-#include <cstddef>
-#include <cstdint>
-#include <optional>
-#include <string_view>
-#include <vector>
-
 #include "decision/prefill_question.h"
 
 namespace mla_dtype::detail {
@@ -16,15 +10,15 @@ namespace mla_dtype::detail {
 // Which decode backend runs: decode.cpp.
 
 struct DecodeRow {
-  DecodeBackend backend = {};
+  DecodeBackend backend{};
   Support available = true;
 };
 
 /// The decode backends of an engine on its device, in its order.
 struct DecodeTable {
-  Platform platform = {};
-  std::vector<DecodeRow> rows = {};
-  std::optional<std::size_t> named = {};  ///< the row that runs; none: the first that can
+  Platform platform{};
+  std::vector<DecodeRow> rows{};
+  std::optional<std::size_t> named{};  ///< the row that runs; none: the first that can
 };
 
 /// The named row; of two of that name the one for such models.
@@ -37,13 +31,13 @@ std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question);
 struct DecodeChoice {
   const DecodeRow* row = nullptr;    ///< null: none can run
   const DecodePair* pair = nullptr;  ///< how it reads the KV cache; null: it does not
-  Blockers blockers = {};            ///< what keeps it from running
+  Blockers blockers{};               ///< what keeps it from running
 };
 
 /// The choice, or the first that runs; and those that go before it.
 struct DecodeSelection {
-  DecodeChoice selected = {};
-  std::vector<DecodeChoice> rejected = {};
+  DecodeChoice selected{};
+  std::vector<DecodeChoice> rejected{};
 };
 
 /// Of a question without a table: nothing.
@@ -73,8 +67,8 @@ const Platform* device_of(const PrefillQuestion& question);
 /// One thing to be cautioned about; where it is about a backend, that, and what it is known for.
 struct CautionFact {
   CautionKind kind;
-  std::string_view backend = {};
-  std::string_view known_wrong = {};
+  std::string_view backend{};
+  std::string_view known_wrong{};
 };
 
 /// What is to be cautioned about in a plan that is complete but for this. `prefill`, `decode`: what

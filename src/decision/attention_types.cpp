@@ -2,7 +2,6 @@
 #include <iterator>
 
 #include "decision/attention_plan.h"
-#include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {
 namespace {

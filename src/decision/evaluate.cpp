@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decision/evaluate.h"
 
-#include <algorithm>
-
 #include "facts/prefill_costs.h"
 
 namespace mla_dtype::detail {

@@ -3,9 +3,6 @@
 
 #include <mla_dtype/cost_model.h>
 
-#include <optional>
-#include <vector>
-
 #include "decision/prefill_question.h"
 
 namespace mla_dtype::detail {
@@ -13,16 +10,16 @@ namespace mla_dtype::detail {
 /// A backend of the table, and what speaks against FP8 queries, or it. Null: none can run.
 struct Choice {
   const PrefillRow* row = nullptr;
-  Blockers blockers = {};
+  Blockers blockers{};
 };
 
 /// The answer to a question, small enough to be made for every layer.
 struct Evaluation {
-  PrefillQueryFacts facts = {};
+  PrefillQueryFacts facts{};
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
   DataType data_type = DataType::bfloat16;
-  Choice choice = {};  ///< from the table: what runs
-  std::optional<PrefillPrediction> prediction = {};
+  Choice choice{};  ///< from the table: what runs
+  std::optional<PrefillPrediction> prediction{};
 };
 
 Evaluation evaluate(const PrefillQuestion& question);
@@ -125,7 +122,7 @@ struct Selection {
   const PrefillRow* selected = nullptr;
   const PrefillRow* subject = nullptr;  ///< the choice, also where it is rejected; else the former
   bool takes_fp8 = false;
-  std::vector<Choice> rejected = {};
+  std::vector<Choice> rejected{};
   const PrefillRow* advised = nullptr;  ///< could take FP8 queries where the selected one cannot
 };
 

@@ -2,7 +2,6 @@
 #include "decision/prefill_costs.h"
 
 #include <algorithm>
-#include <variant>
 
 namespace mla_dtype::detail {
 namespace {

@@ -3,9 +3,6 @@
 
 #include <mla_dtype/cost_model.h>
 
-#include <cstdint>
-#include <optional>
-
 namespace mla_dtype::detail {
 
 /// A cost model, which is taken to be checked, for the attention of one model.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decision/prefill_question.h"
 
-#include <utility>
-
 #include "decision/evaluate.h"
 
 namespace mla_dtype::detail {

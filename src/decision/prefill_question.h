@@ -4,11 +4,6 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <algorithm>
-#include <cstdint>
-#include <optional>
-#include <string_view>
-#include <utility>
-#include <vector>
 
 #include "facts/kv_cache_formats.h"
 
@@ -93,20 +88,20 @@ inline constexpr Blockers of_device = Blockers(BlockerKind::backend_device) |
 struct PrefillRow {
   PrefillBackend backend;
   Support available = true;
-  Blockers on_device = {};           ///< what can be said before there is a model
+  Blockers on_device{};              ///< what can be said before there is a model
   bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
 };
 
 /// The prefill backends of an engine on its device, in its order. Never changes once it is made:
 /// one serves any number of threads.
 struct PrefillTable {
-  Platform platform = {};
-  std::vector<PrefillRow> rows = {};
-  std::vector<std::size_t> here = {};     ///< those that run on the device
-  std::optional<std::size_t> named = {};  ///< the row that runs where the operator chooses none
+  Platform platform{};
+  std::vector<PrefillRow> rows{};
+  std::vector<std::size_t> here{};     ///< those that run on the device
+  std::optional<std::size_t> named{};  ///< the row that runs where the operator chooses none
   BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
-  std::vector<std::string> kv_cache_dtypes = {};  ///< that may be advised; empty: any
-  std::uint64_t fingerprint = 0;                  ///< a hash of all the above
+  std::vector<std::string> kv_cache_dtypes{};  ///< that may be advised; empty: any
+  std::uint64_t fingerprint = 0;               ///< a hash of all the above
 
   const PrefillRow* find(std::string_view name) const;
 };
@@ -141,8 +136,8 @@ struct PrefillQuestion {
   // The answers of predicates.
   bool kv_cache_quantized = false;
   bool requested = false;  ///< by the flag, by the mode, or by what is predicted
-  std::optional<PrefillPrediction> prediction = {};
-  std::optional<Support> engines_answer = {};  ///< where its own predicate was asked
+  std::optional<PrefillPrediction> prediction{};
+  std::optional<Support> engines_answer{};  ///< where its own predicate was asked
 
   // A plan's. Null: decoding is not asked about.
   const DecodeTable* decode = nullptr;

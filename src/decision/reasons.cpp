@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
 #include <tuple>
 
 #include "decision/attention_plan.h"
 #include "decision/evaluate.h"
-#include "facts/kv_cache_formats.h"
 
 namespace mla_dtype::detail {
 namespace {

@@ -3,10 +3,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstddef>
-#include <string>
-#include <utility>
-#include <vector>
 
 namespace mla_dtype {
 namespace {

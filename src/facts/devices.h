@@ -3,10 +3,6 @@
 
 #include <mla_dtype/platform.h>
 
-#include <optional>
-#include <string_view>
-#include <utility>
-
 namespace mla_dtype::detail {
 
 /// The major, and what follows it, of a CUDA device as compilers and runtimes spell it: `10.3`,

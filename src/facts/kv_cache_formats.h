@@ -3,8 +3,6 @@
 
 #include <mla_dtype/kv_cache.h>
 
-#include <optional>
-#include <string_view>
 #include <vector>
 
 namespace mla_dtype::detail {

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "facts/prefill_costs.h"
 
-#include <string>
-#include <vector>
-
 namespace mla_dtype {
 namespace {
 

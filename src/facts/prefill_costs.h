@@ -3,8 +3,6 @@
 
 #include <mla_dtype/cost_model.h>
 
-#include <string_view>
-
 namespace mla_dtype::detail {
 
 /// That of measured_prefills(); null if it is not known.

@@ -4,10 +4,6 @@
 #include <mla_dtype/decode_backend.h>
 #include <mla_dtype/prefill_backend.h>
 
-#include <string>
-#include <utility>
-#include <vector>
-
 // What rows of all engines are made with.
 
 namespace mla_dtype::detail {

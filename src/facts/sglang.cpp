@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/engine_profile.h>
 
-#include <utility>
-
 #include "facts/rows.h"
 
 // SGLang, python/sglang/srt/layers/attention/ and arg_groups/, each file at the commit beside it.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/engine_profile.h>
 
-#include <utility>
-
 #include "facts/rows.h"
 
 namespace mla_dtype {

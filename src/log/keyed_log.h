@@ -3,9 +3,6 @@
 
 #include <mla_dtype/once_log.h>
 
-#include <cstdint>
-#include <string_view>
-
 namespace mla_dtype::detail {
 
 /// A OnceLog for those who know a record by a key (SaidSet's) before they compose its text. Like

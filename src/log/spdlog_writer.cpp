@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <mla_dtype/once_log.h>
 #include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
 

@@ -3,10 +3,6 @@
 
 #include <mla_dtype/once_log.h>
 
-#include <functional>
-#include <memory>
-#include <string_view>
-
 namespace mla_dtype::detail {
 
 /// Where a OnceLog writes.

@@ -2,11 +2,8 @@
 #include "answer.h"
 
 #include <fmt/format.h>
-#include <mla_dtype/once_log.h>
 
 #include <algorithm>
-#include <memory>
-#include <string_view>
 
 #include "from.h"
 

@@ -5,11 +5,8 @@
 #include <mla_dtype/version.h>
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdint>
 #include <limits>
 #include <stdexcept>
-#include <vector>
 
 namespace mla_dtype::tool {
 namespace {

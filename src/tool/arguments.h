@@ -5,9 +5,6 @@
 #include <mla_dtype/once_log.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
-#include <optional>
-#include <string>
 #include <vector>
 
 namespace mla_dtype::tool {

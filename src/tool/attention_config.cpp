@@ -4,9 +4,7 @@
 #include <fmt/format.h>
 #include <mla_dtype/nearest_name.h>
 
-#include <cstddef>
 #include <sstream>
-#include <string_view>
 
 #include "json_input.h"
 

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
 #include <mla_dtype/cost_model.h>
-
-#include <cstdint>
-#include <optional>
-#include <string>
 
 namespace mla_dtype::tool {
 

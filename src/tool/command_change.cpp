@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <string>
-#include <vector>
 
 #include "command_file.h"
 #include "command_line.h"

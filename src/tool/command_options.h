@@ -9,9 +9,9 @@ namespace mla_dtype::tool {
 
 /// An option of an engine that is read.
 struct EngineOption {
-  std::string_view name;        ///< with `-` for `_`, without the dashes before it
-  std::string_view setting;     ///< the option of this tool, or a word for what is worked out later
-  std::string_view value = {};  ///< of an option that takes none
+  std::string_view name;     ///< with `-` for `_`, without the dashes before it
+  std::string_view setting;  ///< the option of this tool, or a word for what is worked out later
+  std::string_view value{};  ///< of an option that takes none
 };
 
 /// Those of the engine of this name.

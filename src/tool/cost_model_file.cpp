@@ -5,9 +5,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <string_view>
-#include <variant>
-#include <vector>
 
 #include "json_input.h"
 

@@ -3,8 +3,6 @@
 
 #include <mla_dtype/cost_model.h>
 
-#include <string>
-
 namespace mla_dtype::tool {
 
 /// Reads a cost model, which the library accepts, from a JSON object: `bf16_tflops`, `fp8_tflops`

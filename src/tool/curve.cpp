@@ -3,10 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <cstddef>
-#include <cstdint>
 #include <set>
-#include <utility>
 
 namespace mla_dtype::tool {
 

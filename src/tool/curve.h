@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
-#include <mla_dtype/cost_model.h>
-
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "break_even.h"
 #include "json_output.h"
 

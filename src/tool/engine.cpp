@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine.h"
 
-#include <mla_dtype/kv_cache.h>
-
 #include <algorithm>
 #include <stdexcept>
 

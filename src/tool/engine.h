@@ -3,10 +3,6 @@
 
 #include <mla_dtype/engine_profile.h>
 
-#include <string>
-#include <string_view>
-#include <vector>
-
 namespace mla_dtype::tool {
 
 /// An engine, as `--engine` names it.

@@ -3,11 +3,8 @@
 
 #include <mla_dtype/config.h>
 
-#include <cstdint>
 #include <istream>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 

@@ -11,13 +11,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <iterator>
-#include <stdexcept>
-#include <string>
-#include <vector>
 
 #include "arguments.h"
 #include "command_line.h"

@@ -2,11 +2,8 @@
 #include "matrix.h"
 
 #include <fmt/format.h>
-#include <mla_dtype/prefill_query.h>
 
 #include <algorithm>
-#include <cstddef>
-#include <utility>
 
 #include "engine.h"
 #include "report.h"

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/data_type.h>
-#include <mla_dtype/prefill_backend.h>
-
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "json_output.h"
 #include "question.h"
 

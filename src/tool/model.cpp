@@ -3,11 +3,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <mla_dtype/kv_cache.h>
 
 #include <filesystem>
-#include <optional>
-#include <stdexcept>
 #include <system_error>
 
 #include "engine.h"

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <filesystem>
-#include <stdexcept>
 #include <system_error>
 #include <utility>
 

@@ -6,9 +6,6 @@
 #include <mla_dtype/prefill_query.h>
 
 #include <filesystem>
-#include <stdexcept>
-#include <string>
-#include <vector>
 
 #include "cost_model_file.h"
 #include "engine.h"

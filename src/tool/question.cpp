@@ -4,13 +4,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <mla_dtype/attention_plan.h>
-#include <mla_dtype/kv_cache.h>
 #include <mla_dtype/nearest_name.h>
-#include <mla_dtype/prefill_backend.h>
 
 #include <algorithm>
-#include <stdexcept>
-#include <string_view>
 
 #include "attention_config.h"
 #include "engine.h"

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
 #include <mla_dtype/cost_model.h>
-#include <mla_dtype/data_type.h>
 #include <mla_dtype/engine_profile.h>
-#include <mla_dtype/platform.h>
-
-#include <optional>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "arguments.h"
 

@@ -2,13 +2,6 @@
 #pragma once
 
 #include <mla_dtype/attention_plan.h>
-#include <mla_dtype/data_type.h>
-#include <mla_dtype/prefill_backend.h>
-#include <mla_dtype/prefill_query.h>
-
-#include <optional>
-#include <string>
-#include <vector>
 
 #include "break_even.h"
 #include "json_output.h"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
 
-#include <cstddef>
-
 #include "json_output.h"
 #include "report.h"
 

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <string>
 
 #include "answer.h"
 #include "curve.h"

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <vector>
-
 #include "arguments.h"
 #include "command_line.h"
 #include "question.h"

@@ -12,7 +12,7 @@ namespace {
 // By BlockerKind; of a condition of a backend also what it failed for, and what is said of the
 // backend.
 struct Wording {
-  std::string_view name, value = {}, sentence = {};
+  std::string_view name, value = {}, sentence{};
 };
 
 constexpr Wording wordings[] = {

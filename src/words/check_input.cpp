@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <string>
 
 #include "decision/prefill_question.h"
 #include "facts/data_types.h"
-#include "facts/kv_cache_formats.h"
 #include "words/form.h"
 #include "words/invalid_argument.h"
 

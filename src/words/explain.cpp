@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <vector>
 
 #include "decision/prefill_costs.h"
-#include "facts/kv_cache_formats.h"
 #include "words/form.h"
 #include "words/sentences.h"
 

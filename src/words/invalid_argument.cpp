@@ -4,7 +4,6 @@
 #include <mla_dtype/nearest_name.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <iterator>
 #include <stdexcept>
 

@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <mla_dtype/config.h>
-#include <mla_dtype/data_type.h>
 #include <mla_dtype/engine_profile.h>
-
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace mla_dtype::detail {
 

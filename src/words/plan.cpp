@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <string_view>
 
 #include "facts/data_types.h"
-#include "facts/kv_cache_formats.h"
 #include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"

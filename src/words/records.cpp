@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <algorithm>
-#include <string_view>
-#include <vector>
 
 #include "words/form.h"
 #include "words/invalid_argument.h"
