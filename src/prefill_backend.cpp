@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <mla_dtype/prefill_backend.h>
 
-#include "log/said_key.h"
+#include <atomic>
+
 #include "prefill_answers.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
@@ -9,54 +10,10 @@
 namespace mla_dtype {
 namespace {
 
-using detail::KeyHash;
-
-template <class Value>
-void add(KeyHash& hash, const Value& value) {
-  if constexpr (std::is_same_v<Value, std::string>) {
-    hash.add(std::string_view(value));
-  } else if constexpr (std::is_same_v<Value, DeviceRange>) {
-    hash.add(to_string(value));
-  } else if constexpr (std::is_same_v<Value, MlaDimensions>) {
-    hash.add(detail::to_string(value));
-  } else if constexpr (std::is_integral_v<Value> || std::is_enum_v<Value>) {
-    hash.add(static_cast<std::uint64_t>(value), 0);
-  } else {
-    hash.add(value.size(), 0);
-    for (const auto& item : value) add(hash, item);
-  }
-}
-
-// A member that a row gets does not compile here until it is named.
-void add(KeyHash& hash, const PrefillBackend& row) {
-  const auto& [name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple,
-               fp8_queries, fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-               fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse,
-               known_wrong] = row;
-  const auto add_all = [&](const auto&... members) { (add(hash, members), ...); };
-  add_all(name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple, fp8_queries,
-          fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-          fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse, known_wrong);
-}
-
-// PrefillTable::fingerprint.
-std::uint64_t fingerprint(const detail::PrefillTable& table) {
-  KeyHash hash(0);
-  add(hash, to_string(table.platform));
-  add(hash, table.named.value_or(table.rows.size()));
-  add(hash, table.selection);
-  add(hash, table.kv_cache_dtypes);
-  for (const detail::PrefillRow& row : table.rows) {
-    add(hash, row.backend);
-    add(hash, row.available.supported);
-    add(hash, row.available.reason);
-  }
-  return hash.value();
-}
-
 Environment environment_of(const Platform& platform, detail::PrefillTable table) {
+  static std::atomic<std::uint64_t> tables{0};
+  table.id = ++tables;
   Environment env;
-  table.fingerprint = fingerprint(table);
   env.prefill_table = std::make_shared<const detail::PrefillTable>(std::move(table));
   // Where the hardware has no FP8 the backend refuses, and the value is never returned.
   env.fp8_data_type = fp8_data_type(platform).value_or(DataType::float8_e4m3fn);

@@ -38,7 +38,7 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   put(question.knows_kv_caches(), 1), put(question.table != nullptr, 1);
   put(evaluation.prediction.has_value(), 1);
 
-  KeyHash hash(question.table != nullptr ? question.table->fingerprint : 0);
+  KeyHash hash(question.table != nullptr ? question.table->id : 0);
   hash.add(small, pair(parallel.decode_context_parallel_size, index_topk));
   hash.add(pair(dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim),
            pair(dimensions.v_head_dim, heads));

@@ -101,7 +101,7 @@ struct PrefillTable {
   std::optional<std::size_t> named{};  ///< the row that runs where the operator chooses none
   BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
   std::vector<std::string> kv_cache_dtypes{};  ///< that may be advised; empty: any
-  std::uint64_t fingerprint = 0;               ///< a hash of all the above
+  std::uint64_t id = 0;                        ///< no two of a process have the same
 
   const PrefillRow* find(std::string_view name) const;
 };

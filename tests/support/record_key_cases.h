@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ struct Case {
   std::optional<DataType> fp8 = {};
   std::optional<KvCacheFormat> own_kv_cache = {};
   std::string device_name = {};
+  std::shared_ptr<const detail::PrefillTable> table = {};  // of before; null: of the rows
 
   Environment make() const {
     const auto is_available = [this](std::string_view name) -> Support {
@@ -47,6 +49,7 @@ struct Case {
     };
     Environment env =
         named ? make_environment(platform, *named) : make_environment(platform, rows, is_available);
+    if (table != nullptr) env.prefill_table = table;
     if (engines_answer) {
       env.backend_supports_prefill_query_quantization =
           [answer = *engines_answer](const EngineConfig&, DataType) { return answer; };
@@ -92,13 +95,6 @@ inline std::vector<Said> said_of(const Case& asked) {
   return result;
 }
 
-inline std::uint64_t refused_key(const Case& asked) {
-  const Environment env = asked.make();
-  const detail::PrefillQuestion question = detail::ask(asked.config, asked.model_dtype, env);
-  return detail::record_key(question, detail::evaluate(question), RecordKind::refused,
-                            LogLevel::info);
-}
-
 struct Alteration {
   std::string name;
   std::function<void(Case&)> apply;
@@ -106,83 +102,31 @@ struct Alteration {
 using Alterations = std::vector<Alteration>;
 
 // A member that one of these gets does not compile here until it is named; then change it below.
-[[maybe_unused]] inline void every_member(const PrefillBackend& row, const EngineConfig& config,
-                                          const CacheConfig& cache,
+[[maybe_unused]] inline void every_member(const EngineConfig& config, const CacheConfig& cache,
                                           const AttentionConfig& attention,
                                           const Spellings& spellings) {
-  const auto& [name, devices, model_dtypes, dimensions, preferred_dimensions, head_multiple,
-               fp8_queries, fp8_devices, fp8_model_dtypes, fp8_kv_cache_dtypes, fp8_kv_scales,
-               fp8_with_decode_context_parallel, ignores_flag_on, fp8_with_sparse, sparse,
-               known_wrong] = row;
   const auto& [cache_config, attention_config, mla_dimensions, kv_lora_rank, num_attention_heads,
                parallel_config, scheduler_config, index_topk] = config;
   const auto& [cache_dtype, quant_algo, kv_scales, are_estimated, differ] = cache;
   const auto& [flag, mode, choice, expected_isl] = attention;
   const auto& [request_fp8, kv_cache_dtype, prefill_backend, decode_backend] = spellings;
-  (void)name, (void)cache_config, (void)cache_dtype, (void)flag, (void)request_fp8;
+  (void)cache_config, (void)cache_dtype, (void)flag, (void)request_fp8;
 }
 
-template <class Apply>
-void add_row_change(Alterations& changes, std::size_t row, const char* member, Apply apply) {
-  changes.push_back({"row " + std::to_string(row) + ' ' + member, [=](Case& c) {
-                       if (row < c.rows.size()) apply(c.rows[row]);
-                     }});
-}
-
-inline Alterations changes_of_row(std::size_t row) {
-  Alterations changes;
-  const auto add = [&](const char* member, auto apply) {
-    add_row_change(changes, row, member, apply);
-  };
-  using Row = PrefillBackend;
-  add("name", [](Row& r) { r.name += "_2"; });
-  add("devices", [](Row& r) { r.devices = {cuda(9, 0)}; });
-  add("devices, others", [](Row& r) { r.devices = {cuda(8, 0), cuda(10, 0)}; });
-  add("model_dtypes", [](Row& r) { r.model_dtypes = {DataType::float32}; });
-  add("model_dtypes, others", [](Row& r) {
-    r.model_dtypes = {DataType::bfloat16, DataType::float32};
-  });
-  add("dimensions", [](Row& r) { r.dimensions = {{64, 32, 64}}; });
-  add("dimensions, others", [](Row& r) { r.dimensions = {{64, 32, 64}, {128, 64, 128}}; });
-  add("preferred_dimensions", [](Row& r) { r.preferred_dimensions = {{128, 64, 128}}; });
-  add("head_multiple", [](Row& r) { r.head_multiple = 3; });
-  add("fp8_queries", [](Row& r) {
-    if (r.fp8_queries != Fp8Queries::never) {
-      r.fp8_queries = Fp8Queries::required;
-    } else {
-      r.fp8_queries = Fp8Queries::optional;
-      r.fp8_kv_cache_dtypes = {"fp8"};
-    }
-  });
-  add("fp8_queries, never", [](Row& r) {
-    Row none;
-    none.name = r.name;
-    r = none;
-  });
-  add("fp8_devices", [](Row& r) { r.fp8_devices = {cuda(10, 3)}; });
-  add("fp8_devices, others", [](Row& r) { r.fp8_devices = {cuda(10, 0), cuda(10, 3)}; });
-  add("fp8_model_dtypes", [](Row& r) { r.fp8_model_dtypes = {DataType::float16}; });
-  add("fp8_kv_cache_dtypes", [](Row& r) { r.fp8_kv_cache_dtypes = {"fp8_e5m2"}; });
-  add("fp8_kv_cache_dtypes, others", [](Row& r) { r.fp8_kv_cache_dtypes = {"fp8"}; });
-  add("fp8_kv_cache_dtypes, own", [](Row& r) { r.fp8_kv_cache_dtypes = {"my_fp8"}; });
-  add("fp8_kv_scales", [](Row& r) { r.fp8_kv_scales = {KvScales::calibrated}; });
-  add("fp8_with_decode_context_parallel",
-      [](Row& r) { r.fp8_with_decode_context_parallel = false; });
-  add("ignores_flag_on", [](Row& r) { r.ignores_flag_on = {cuda(10, 0)}; });
-  add("fp8_with_sparse", [](Row& r) { r.fp8_with_sparse = true; });
-  add("sparse", [](Row& r) { r.sparse = true; });
-  add("fp8_queries, by_kv_cache", [](Row& r) {
-    if (r.fp8_queries != Fp8Queries::never) r.fp8_queries = Fp8Queries::by_kv_cache;
-  });
-  return changes;
-}
-
-inline Alterations changes_of_question() {
+inline Alterations all_changes() {
   Alterations changes;
   const auto add = [&](std::string name, std::function<void(Case&)> apply) {
     changes.push_back({std::move(name), std::move(apply)});
   };
+  const auto add_table = [&](std::string name, const std::function<void(Case&)>& apply) {
+    add(std::move(name), [=](Case& c) {
+      apply(c);
+      c.table.reset();
+    });
+  };
   add("nothing", [](Case&) {});
+  add_table("an equal table", [](Case&) {});
+  add_table("a row less", [](Case& c) { c.rows.pop_back(); });
   for (const char* dtype : {"auto", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "nvfp4", "my_fp8"}) {
     add(dtype, [=](Case& c) { c.config.cache_config.cache_dtype = dtype; });
   }
@@ -222,15 +166,15 @@ inline Alterations changes_of_question() {
   add("float16", [](Case& c) { c.model_dtype = DataType::float16; });
   add("float32", [](Case& c) { c.model_dtype = DataType::float32; });
   for (const char* device : {"8.0", "9.0", "10.3", "12.0", "gfx950", "none"}) {
-    add(device, [=](Case& c) { c.platform = make_platform(device); });
+    add_table(device, [=](Case& c) { c.platform = make_platform(device); });
   }
   for (const char* named : {"FLASH_ATTN", "FLASHINFER", "TRTLLM_FMHA"}) {
-    add(std::string("named ") + named, [=](Case& c) { c.named = named; });
+    add_table(std::string("named ") + named, [=](Case& c) { c.named = named; });
   }
   for (const Support& answer : {Support(true), Support(false, ""), Support(false, "Because."),
                                 Support(false, "For another reason.")}) {
     add("engine's answer", [=](Case& c) { c.engines_answer = answer; });
-    add("availability", [=](Case& c) { c.availability["TRTLLM_RAGGED"] = answer; });
+    add_table("availability", [=](Case& c) { c.availability["TRTLLM_RAGGED"] = answer; });
   }
   for (const bool answer : {false, true}) {
     add("engine's KV cache", [=](Case& c) { c.engines_kv_cache = answer; });
@@ -261,14 +205,6 @@ inline Alterations changes_of_question() {
   return changes;
 }
 
-inline Alterations all_changes() {
-  Alterations changes = changes_of_question();
-  for (const std::size_t row : {0U, 1U, 2U, 3U}) {
-    for (Alteration& change : changes_of_row(row)) changes.push_back(std::move(change));
-  }
-  return changes;
-}
-
 struct Base {
   RecordKind record;
   Case asked;
@@ -279,6 +215,7 @@ inline std::vector<Base> bases() {
   const auto add = [&](RecordKind record, auto change) {
     Case asked;
     change(asked);
+    asked.table = asked.make().prefill_table;
     result.push_back({record, std::move(asked)});
   };
   const auto predicts = [](Case& c, double speedup) {
