@@ -62,7 +62,6 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
 
 PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataType model_dtype,
                                                const Environment& env) {
-  detail::check(config, model_dtype, env);
   if (env.backend_supports_prefill_query_quantization) {
     detail::throw_invalid_argument("backend_supports_prefill_query_quantization",
                                    "a predicate of the engine's own",
@@ -75,8 +74,6 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                                const Platform& platform,
                                                const std::vector<PrefillBackend>& backends,
                                                const PrefillBackendAvailability& is_available) {
-  detail::check_config(config);
-  detail::check_model_data_type(model_dtype);
   if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic) {
     detail::throw_invalid_argument("prefill_query_mode", "automatic",
                                    "by_flag, required; with an Environment automatic, too");
