@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 #include "log/said_key.h"
 #include "prefill_answers.h"
 

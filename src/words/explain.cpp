@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 #include "decision/prefill_costs.h"
 #include "words/form.h"
 #include "words/sentences.h"

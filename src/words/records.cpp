@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 #include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
