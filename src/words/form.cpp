@@ -15,9 +15,6 @@ std::string written(HowToWrite... how) {
 
 }  // namespace
 
-std::string to_text(long long number) { return written(number); }
-std::string to_text(unsigned long long number) { return written(number); }
-
 std::string to_text(double number) {
   const double size = std::abs(number);
   const bool is_plain = size == 0 || (size >= 1e-4 && size < 1e16);

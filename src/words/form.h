@@ -12,18 +12,12 @@ namespace mla_dtype::detail {
 // Texts with values in them. Of no library: which one an engine has, in which version, is its own
 // to say, and this is all that is needed.
 
-std::string to_text(long long number);
-std::string to_text(unsigned long long number);
 std::string to_text(double number);
 inline std::string to_text(std::string_view text) { return std::string(text); }
 template <class Number, std::enable_if_t<std::is_integral_v<Number>, int> = 0>
 std::string to_text(Number number) {
-  using Widest = std::conditional_t<std::is_signed_v<Number>, long long, unsigned long long>;
-  if constexpr (std::is_same_v<Number, bool>) {
-    return number ? "true" : "false";
-  } else {
-    return to_text(Widest{number});
-  }
+  if constexpr (std::is_same_v<Number, bool>) return number ? "true" : "false";
+  return std::to_string(number);
 }
 
 /// With so many digits after the point.
