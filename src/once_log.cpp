@@ -8,7 +8,6 @@
 #include "log/keyed_log.h"
 #include "log/said_key.h"
 #include "log/said_set.h"
-#include "log/writer.h"
 #include "words/invalid_argument.h"
 
 namespace mla_dtype {

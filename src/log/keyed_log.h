@@ -29,4 +29,18 @@ unsigned spoken_scopes(RankInfo rank);
 /// Whether the scope is among them; std::invalid_argument for what is none.
 bool speaks(unsigned spoken, LogScope scope);
 
+/// Where a OnceLog writes.
+struct Writer {
+  /// Whether a record of this level gets through.
+  std::function<bool(LogLevel level)> is_open;
+
+  /// Writes it; whether it got through. Throws what the engine's logger throws.
+  std::function<bool(LogLevel level, std::string_view text)> write;
+};
+
+#if MLA_DTYPE_WITH_SPDLOG
+/// Through the logger; null: through spdlog's default logger at the time of the call.
+Writer make_writer(std::shared_ptr<spdlog::logger> logger);
+#endif
+
 }  // namespace mla_dtype::detail

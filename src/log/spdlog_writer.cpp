@@ -6,7 +6,7 @@
 #include <atomic>
 #include <utility>
 
-#include "log/writer.h"
+#include "log/keyed_log.h"
 
 namespace mla_dtype::detail {
 namespace {
