@@ -3,21 +3,6 @@
 #include "prefill_answers.h"
 
 namespace mla_dtype::detail {
-namespace {
-
-// Two sizes, which are checked.
-std::uint64_t pair(std::int64_t a, std::int64_t b) noexcept {
-  return static_cast<std::uint64_t>(a << 32 | b);
-}
-
-std::uint64_t bits_of(double number) noexcept {
-  std::uint64_t bits = 0;
-  static_assert(sizeof bits == sizeof number);
-  std::memcpy(&bits, &number, sizeof bits);
-  return bits;
-}
-
-}  // namespace
 
 std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& evaluation,
                          Record record, LogLevel level) noexcept {
@@ -38,23 +23,25 @@ std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& eval
   put(evaluation.prediction.has_value(), 1);
 
   KeyHash hash(question.table != nullptr ? question.table->id : 0);
-  hash.add(small, pair(parallel.decode_context_parallel_size, index_topk));
-  hash.add(pair(dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim),
-           pair(dimensions.v_head_dim, heads));
+  const auto add = [&](auto a, auto b) {
+    hash.add(static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b));
+  };
+  add(small, index_topk);
+  add(parallel.decode_context_parallel_size, heads);
+  add(dimensions.qk_nope_head_dim, dimensions.qk_rope_head_dim);
+  add(dimensions.v_head_dim, 0);
   if (const auto& prediction = evaluation.prediction) {
-    hash.add(static_cast<std::uint64_t>(prediction->isl), bits_of(prediction->speedup));
-    hash.add(prediction->decides, prediction->advises_change);
+    const double& speedup = prediction->speedup;
+    hash.add(std::string_view(reinterpret_cast<const char*>(&speedup), sizeof speedup));
+    add(prediction->isl, prediction->decides + 2 * prediction->advises_change);
   }
   hash.add(question.cache_dtype);
   hash.add(question.operators_choice());
   if (question.engines_answer) hash.add(question.engines_answer->reason);
   for (const auto& [own, token_bytes] : question.env.kv_cache_formats) {
     hash.add(own.name);
-    const DataType type = own.data_type.value_or(question.model_dtype);
-    const auto traits =
-        static_cast<unsigned>(own.quantized) + 2 * static_cast<unsigned>(own.packed);
-    hash.add(traits,
-             static_cast<std::uint64_t>(type) << 8 | static_cast<std::uint64_t>(own.scales));
+    add(own.quantized, own.packed);
+    add(own.data_type.value_or(question.model_dtype), own.scales);
   }
   if (record == Record::enabled) return hash.value();  // speaks of no setting
   hash.add(question.env.device_name);
