@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <iterator>
-
 #include "decision/attention_plan.h"
+
+#include <iterator>
 
 namespace mla_dtype {
 namespace detail {
@@ -98,6 +98,28 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
   return result;
 }
 
+// Where a KV cache of E4M3 or E5M2 is the platform's own variant of it.
+DataType platform_variant(DataType type, DataType platform_fp8) {
+  const bool fnuz = platform_fp8 == DataType::float8_e4m3fnuz;
+  if (type == DataType::float8_e4m3fn && fnuz) return DataType::float8_e4m3fnuz;
+  if (type == DataType::float8_e5m2 && fnuz) return DataType::float8_e5m2fnuz;
+  return type;
+}
+
+constexpr unsigned packed_version = 1;
+
+// Two formats of the engine's own are two KV caches. FNV-1a, folded: the same everywhere.
+unsigned name_hash(std::string_view name) {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  return (hash >> 20 ^ hash) & 0xfffffU;
+}
+
+unsigned number(const PlannedDataType& planned) {
+  static_cast<void>(size_in_bytes(planned.data_type));  // throws for what is no data type
+  return static_cast<unsigned>(planned.data_type);
+}
+
 }  // namespace
 
 std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
@@ -145,6 +167,115 @@ DecodeSelection select_decode(const PrefillQuestion& question) {
 
 bool can_decode(const PrefillQuestion& question) {
   return question.decode == nullptr || select_decode(question).selected.row != nullptr;
+}
+
+DataType cache_view(const PrefillQuestion& question) {
+  const KvCacheFormat* const format = question.format;
+  if (format == nullptr) {
+    return question.kv_cache_quantized ? DataType::uint8 : question.model_dtype;
+  }
+  return platform_variant(format->data_type.value_or(question.model_dtype),
+                          question.env.fp8_data_type);
+}
+
+std::size_t latent_size(const EngineConfig& config) {
+  return static_cast<std::size_t>(config.kv_lora_rank) +
+         static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
+}
+
+std::optional<std::size_t> cache_bytes(const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const KvCacheFormat* const format = question.format;
+  if (format == nullptr && question.kv_cache_quantized) return std::nullopt;
+  for (const EngineKvCacheFormat& own : question.env.kv_cache_formats) {
+    const bool is_it = format != nullptr && own.format.name == format->name;
+    if (is_it && own.token_bytes) return own.token_bytes(config);
+  }
+  if (format != nullptr && is_flashmla_layout(*format)) {
+    const auto latent = static_cast<std::size_t>(config.kv_lora_rank);
+    return latent + (latent + 127) / 128 * sizeof(float) + (latent_size(config) - latent) * 2;
+  }
+  const bool has_own_layout =
+      format != nullptr && (format->packed || format->scales == KvCacheScales::per_token_head);
+  if (has_own_layout) return std::nullopt;
+  return latent_size(config) * size_in_bytes(cache_view(question));
+}
+
+// vllm/model_executor/layers/attention/mla_attention.py
+std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType prefill_query) {
+  const EngineConfig& config = question.config;
+  if (!config.scheduler_config.enable_chunked_prefill) return std::nullopt;
+  if (config.parallel_config.decode_context_parallel_size > 1) return question.model_dtype;
+  const bool is_dequantized = question.format != nullptr && is_flashmla_layout(*question.format);
+  return is_dequantized ? DataType::bfloat16 : prefill_query;
+}
+
+const Platform* device_of(const PrefillQuestion& question) {
+  if (question.table != nullptr) return &question.table->platform;
+  return question.decode != nullptr ? &question.decode->platform : nullptr;
+}
+
+std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
+                                     const PrefillRow* prefill, const DecodeRow* decode) {
+  std::vector<CautionFact> result;
+  const CacheConfig& cache = question.config.cache_config;
+  const bool is_fp8_prefill = is_fp8(plan.prefill_query.data_type);
+  const bool is_fp8_decode = is_fp8(plan.decode_query.data_type);
+  const auto add_if = [&](bool is_so, const CautionFact& fact) {
+    if (is_so) result.push_back(fact);
+  };
+  if (is_fp8_prefill || is_fp8_decode) {
+    // vllm#37054, TensorRT-LLM#3675, #16916
+    add_if(cache.kv_scales == KvScales::unit, {CautionKind::unit_scales});
+    add_if(cache.kv_scales == KvScales::unknown, {CautionKind::unknown_scales});
+    add_if(cache.k_and_v_scales_differ, {CautionKind::unequal_scales});      // sglang#34765
+    add_if(cache.kv_scales_are_estimated, {CautionKind::estimated_scales});  // ATOM#2191
+  }
+  // sglang#14348, flashinfer#3484
+  add_if(question.kv_cache_quantized && !is_fp8_decode, {CautionKind::storage_only});
+  if (prefill != nullptr && holds(prefill->backend.ignores_flag_on, question.table->platform)) {
+    result.push_back({CautionKind::flag_ignored, prefill->backend.name});
+  }
+  const Platform* const device = device_of(question);
+  add_if((is_fp8_prefill || is_fp8_decode) && device != nullptr && !fp8_data_type(*device),
+         {CautionKind::no_fp8_units});
+  const auto add_known_wrong = [&](bool is_fp8, const auto* row) {
+    if (!is_fp8 || row == nullptr || row->backend.known_wrong.empty()) return;
+    result.push_back({CautionKind::known_wrong, row->backend.name, row->backend.known_wrong});
+  };
+  add_known_wrong(is_fp8_prefill, prefill);
+  add_known_wrong(is_fp8_decode, decode);
+  return result;
+}
+
+std::uint64_t pack_plan(const AttentionPlan& plan) {
+  const std::string_view cache_dtype = storage_name(plan.kv_cache_dtype.resolved);
+  const auto* const format = find_kv_cache_format(cache_dtype);
+  // Of a format that decoding stores, too.
+  const bool is_quantized =
+      plan.prefill.facts.kv_cache_quantized || (format != nullptr && format->quantized);
+  const bool is_own = format == nullptr && plan.kv_cache_dtype.requested != "auto";
+  const unsigned values[] = {
+      packed_version,
+      number(plan.kv_cache_storage),
+      number(plan.kv_cache_view),
+      number(plan.prefill_query),
+      number(plan.prefill_key_value),
+      plan.chunked_prefill_workspace ? number(*plan.chunked_prefill_workspace) : packed_no_type,
+      number(plan.decode_query),
+      number(plan.output),
+      format != nullptr ? index_of(*format).value_or(packed_model_cache)
+      : is_own          ? packed_own_cache
+                        : packed_model_cache,
+      is_quantized ? static_cast<unsigned>(plan.kv_scales) : 0,
+      is_own ? name_hash(cache_dtype) : 0,
+  };
+  static_assert(std::size(values) == std::size(packed_fields));
+  std::uint64_t packed = 0;
+  for (std::size_t i = 0; i < std::size(values); ++i) {
+    packed |= std::uint64_t{values[i]} << packed_fields[i].shift;
+  }
+  return packed;
 }
 
 }  // namespace detail
