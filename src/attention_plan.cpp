@@ -95,16 +95,13 @@ DecodeEnvironment decode_environment(const Platform& platform,
   detail::check_decode_backends(backends);
   DecodeTable table{platform, {}, {}};
   std::vector<std::string_view> names;
-  for (std::size_t i = 0; i < backends.size(); ++i) {
-    const std::string_view name = backends[i].name;
-    if (name == decode_backend && !table.named) table.named = i;
-    detail::add_once(names, name);
+  for (const DecodeBackend& backend : backends) {
+    if (backend.name == decode_backend && !table.named) table.named = table.rows.size();
+    detail::add_once<std::string_view>(names, backend.name);
+    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
   }
   if (decode_backend && !table.named) {
     detail::throw_unknown_name("decode_backend", *decode_backend, names);
-  }
-  for (const DecodeBackend& backend : backends) {
-    table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
   }
   return {nullptr, std::make_shared<const DecodeTable>(std::move(table))};
 }

@@ -46,12 +46,9 @@ void check_model(const PrefillCostModel& model) {
   check_number("bf16_tflops", costs->bf16_tflops);
   check_number("fp8_tflops", costs->fp8_tflops);
   check_number("quantize_ns", costs->quantize_ns);
-  const auto check_if_any = [](const char* field, double value) {
-    if (value != 0) check_number(field, value);
-  };
-  check_if_any("quantize_token_ns", costs->quantize_token_ns);
-  check_if_any("other_ns", costs->other_ns);
-  check_if_any("other_token_ns", costs->other_token_ns);
+  if (costs->quantize_token_ns != 0) check_number("quantize_token_ns", costs->quantize_token_ns);
+  if (costs->other_ns != 0) check_number("other_ns", costs->other_ns);
+  if (costs->other_token_ns != 0) check_number("other_token_ns", costs->other_token_ns);
 }
 
 }  // namespace

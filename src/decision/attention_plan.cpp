@@ -98,14 +98,6 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
   return result;
 }
 
-// Where a KV cache of E4M3 or E5M2 is the platform's own variant of it.
-DataType platform_variant(DataType type, DataType platform_fp8) {
-  const bool fnuz = platform_fp8 == DataType::float8_e4m3fnuz;
-  if (type == DataType::float8_e4m3fn && fnuz) return DataType::float8_e4m3fnuz;
-  if (type == DataType::float8_e5m2 && fnuz) return DataType::float8_e5m2fnuz;
-  return type;
-}
-
 constexpr unsigned packed_version = 1;
 
 // Two formats of the engine's own are two KV caches. FNV-1a, folded: the same everywhere.
@@ -174,8 +166,12 @@ DataType cache_view(const PrefillQuestion& question) {
   if (format == nullptr) {
     return question.kv_cache_quantized ? DataType::uint8 : question.model_dtype;
   }
-  return platform_variant(format->data_type.value_or(question.model_dtype),
-                          question.env.fp8_data_type);
+  // E4M3 and E5M2 are the platform's own variants of them.
+  const DataType type = format->data_type.value_or(question.model_dtype);
+  const bool fnuz = question.env.fp8_data_type == DataType::float8_e4m3fnuz;
+  if (type == DataType::float8_e4m3fn && fnuz) return DataType::float8_e4m3fnuz;
+  if (type == DataType::float8_e5m2 && fnuz) return DataType::float8_e5m2fnuz;
+  return type;
 }
 
 std::size_t latent_size(const EngineConfig& config) {
