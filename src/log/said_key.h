@@ -48,21 +48,12 @@ class KeyHash {
   void add(std::string_view text) noexcept {
     const char* at = text.data();
     std::size_t left = text.size();
-    for (; left > 16; at += 16, left -= 16) {
-      add(load<std::uint64_t>(at), load<std::uint64_t>(at + 8));
-    }
-    // The rest, and the length of the whole. Loads that overlap take fewer branches than a loop.
-    const std::uint64_t length = text.size() * golden_ratio;
-    if (left >= 8) {
-      add(load<std::uint64_t>(at), load<std::uint64_t>(at + left - 8) + length);
-    } else if (left >= 4) {
-      add(load<std::uint32_t>(at), load<std::uint32_t>(at + left - 4) + length);
-    } else if (left > 0) {
-      add(load<std::uint8_t>(at) << 8 | load<std::uint8_t>(at + left / 2),
-          load<std::uint8_t>(at + left - 1) + length);
-    } else {
-      place_ += golden_ratio;
-    }
+    for (; left > 16; at += 16, left -= 16) add(load(at), load(at + 8));
+    // The last 16 bytes, some of them again, and the length of the whole.
+    char padded[16] = {};
+    if (text.size() < 16) text.copy(padded, text.size());
+    const char* const last = text.size() < 16 ? padded : at + left - 16;
+    add(load(last), load(last + 8) + text.size() * golden_ratio);
   }
 
   /// Never 0.
@@ -73,9 +64,8 @@ class KeyHash {
 
  private:
   // Of a fixed size, so that memcpy becomes one instruction.
-  template <class Word>
   static std::uint64_t load(const char* from) noexcept {
-    Word word;
+    std::uint64_t word;
     std::memcpy(&word, from, sizeof word);
     return word;
   }
