@@ -5,10 +5,6 @@
 
 namespace mla_dtype {
 
-namespace detail {
-struct DecodeTable;
-}  // namespace detail
-
 /// What the engine injects about decoding; made by make_decode_environment(), or by hand.
 struct MLA_DTYPE_ABI DecodeEnvironment {
   /// Whether the decode backend takes FP8 queries with an FP8 KV cache, and if not, why: it then
@@ -17,8 +13,7 @@ struct MLA_DTYPE_ABI DecodeEnvironment {
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       decode_backend_supports_quantized_query{};
 
-  /// The engine's decode backends: make_decode_environment() sets it.
-  std::shared_ptr<const detail::DecodeTable> decode_table{};
+  std::shared_ptr<const detail::DecodeTable> decode_table{};  ///< by make_decode_environment()
 };
 
 /// That of an engine that runs this backend on the platform. With it a plan also knows the pairs
@@ -90,16 +85,13 @@ struct MLA_DTYPE_ABI AttentionPlan {
 ///
 /// - KV cache: what `auto` comes to, or what the decode backend makes of it. FP8 and packed formats
 ///   are allocated as bytes (uint8); FP8 is viewed as the platform's FP8 type, as engines do.
-/// - Prefill queries, keys and values: what determine_prefill_query_data_type() decides. Its
-///   remedies are such as decoding can follow.
+/// - Prefill: what determine_prefill_query_data_type() decides; remedies are such as suit decoding.
 /// - Chunked-prefill workspace: the prefill query's type; the model dtype with a
 ///   decode-context-parallel size above 1; bfloat16 for `fp8_ds_mla`.
-/// - Decode: FP8 queries if the KV cache is plain FP8 and the decode backend takes them, else the
-///   model dtype. There is no flag for it.
-/// - Output: the model dtype.
+/// - Decode queries: FP8, without a flag, if the KV cache is plain FP8 and the backend takes them.
+/// - Output, and decode queries otherwise: the model dtype.
 ///
-/// Logs nothing; asks each predicate at most once, those of the backends only if the KV cache is
-/// quantized. Throws what determine_prefill_query_data_type() throws; std::invalid_argument also
+/// Logs nothing. Throws what determine_prefill_query_data_type() throws; std::invalid_argument also
 /// for neither a table nor a predicate of decoding, tables of two devices, an fp8_data_type other
 /// than the device's E4M3, and a KV-cache predicate that is wrong about a known dtype;
 /// AttentionPlanRefused where no kernel can run: no decode backend, or not the one that was named,

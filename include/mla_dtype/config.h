@@ -9,9 +9,8 @@
 
 namespace mla_dtype {
 
-// What the operator asked for, and of which model. The names are those of vLLM's configuration and
-// of Hugging Face's config.json. Sizes are 64 bits wide, as engines hold them; beyond 2^31 - 1 they
-// are refused.
+// What the operator asked for, and of which model, by the names of vLLM's configuration and Hugging
+// Face's config.json. Sizes have 64 bits, as engines hold them; above 2^31 - 1 they are refused.
 
 /// How the scales of a quantized KV cache came to be.
 enum class KvScales : std::uint8_t {
@@ -46,9 +45,8 @@ enum class PrefillQueryMode : std::uint8_t {
 };
 
 struct MLA_DTYPE_ABI AttentionConfig {
-  /// Asks for prefill queries, keys and values in FP8. Off by default: it gains up to 1.28x at long
-  /// input sequence lengths (vllm#39751: kernel latency at ISL 128K) and costs about 20 % at ISL
-  /// 1024 (vllm#39752).
+  /// Asks for prefill queries, keys and values in FP8. Off by default: it gains up to 1.28x at ISL
+  /// 128K (vllm#39751: kernel latency) and costs about 20 % at ISL 1024 (vllm#39752).
   bool use_prefill_query_quantization = false;
 
   PrefillQueryMode prefill_query_mode = PrefillQueryMode::by_flag;
@@ -81,8 +79,7 @@ struct ParallelConfig {
 struct SchedulerConfig {
   bool enable_chunked_prefill = true;
 
-  /// The tokens of a chunk of a long input, 1 or more; none: not known. Predictions of prefill
-  /// (cost_model.h) then take it for one piece.
+  /// The tokens of a chunk of a long input, 1 or more; none: predictions take it for one piece.
   std::optional<std::int64_t> max_num_batched_tokens{};
 };
 

@@ -10,9 +10,8 @@
 
 namespace mla_dtype {
 
-// From which input length do FP8 prefill queries, keys and values pay? They have to be quantized
-// first, which grows with the length, and attention with its square: so there may be a length from
-// which FP8 is faster as a whole. It depends on the device, its kernels, and how they quantize.
+// From which input length on does FP8 prefill pay, if at all? Quantizing grows with the length, and
+// attention with its square; how much depends on the device, its kernels, and how they quantize.
 
 /// A cost model in three numbers, each from 1e-9 to 1e9, and three more, which may be 0.
 struct PrefillThroughput {
@@ -33,9 +32,9 @@ struct PrefillTiming {
 };
 
 /// A cost model as it was measured: two points or more, in ascending order of ISL, all with the
-/// same heads. Between two the times of a token are interpolated. They should reach from below the
-/// break-even to beyond it, since no gain is predicted that was not measured: beyond the last point
-/// the speedup is that of the last one, before the first that of the first, but not above 1.
+/// same heads, from below the break-even to beyond it. Between two the times of a token are
+/// interpolated. No gain is predicted that was not measured: beyond the last point the speedup is
+/// that of the last one, before the first that of the first, but not above 1.
 using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
@@ -53,8 +52,7 @@ struct MLA_DTYPE_ABI PrefillCostModel {
 /// other devices of its compute capability, as the much slower H20, need a model of their own.
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel& h100_prefill_cost_model();
 
-/// The same by the name that cudaGetDeviceProperties() reports (`NVIDIA H100 80GB HBM3`). Null for
-/// any other.
+/// The same by the name that cudaGetDeviceProperties() reports (`NVIDIA H100 80GB HBM3`), or null.
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
     std::string_view device_name);
 
@@ -69,11 +67,10 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
   PrefillCostModel model{};  ///< fitted to all measurements
 };
 
-/// All that are built in:
-/// FLASH_ATTN and TRTLLM_RAGGED (vLLM) on B200, GB200, B300 and GB300; trtllm_mla and trtllm_mla
-/// (SGLang) on the same; TRTLLM_FMHA and TRTLLM_FMHA (TensorRT-LLM) on these, H100, H200 and RTX
-/// PRO 6000. Always the faster of the two by these models takes 0.2 % longer than in hindsight
-/// (geometric mean; RTX PRO 6000 1.4 %), FP8 from ISL 4096 on 0.9 %
+/// All that are built in: FLASH_ATTN and TRTLLM_RAGGED (vLLM) on B200, GB200, B300 and GB300;
+/// trtllm_mla and trtllm_mla (SGLang) on the same; TRTLLM_FMHA and TRTLLM_FMHA (TensorRT-LLM) on
+/// these, H100, H200 and RTX PRO 6000. Always the faster of the two by these models takes 0.2 %
+/// longer than in hindsight (geometric mean; RTX PRO 6000 1.4 %), FP8 from ISL 4096 on 0.9 %
 /// (tests/benchmark/README.md).
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<MeasuredPrefill>& measured_prefills();
 
@@ -95,9 +92,8 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 /// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its
 /// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
 /// as chunked prefill and prefix-cache hits leave them: these are attended to, too, and cast again.
-/// The heads are those of one rank; a curve knows only its own.
-/// std::invalid_argument: a bad model (see its members), an empty prefill, a dimension below 1.
-/// Thread-safe; takes time for each point of a curve.
+/// The heads are those of one rank; a curve knows only its own. std::invalid_argument: a bad model
+/// (see its members), an empty prefill, a dimension below 1. Thread-safe; linear in curve points.
 ///
 ///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
 [[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
@@ -105,18 +101,17 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
     const MlaDimensions& dimensions = {}, std::int64_t num_attention_heads = 128);
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
-/// faster in FP8; none where there is no such length. What is faster before a curve's last crossing
-/// does not count. Errors as above.
+/// faster in FP8 (of a curve, beyond its last crossing); none: there is no such length. Errors as
+/// above.
 ///
 ///     break_even_isl(h100_prefill_cost_model())  // 2366
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
     const PrefillCostModel& model, const MlaDimensions& dimensions = {},
     std::int64_t num_attention_heads = 128);
 
-/// What Environment::predict_prefill_speedup takes: the prediction of a whole input of this ISL,
-/// with the dimensions and heads of the configuration; in chunks, each of which casts the keys and
-/// values before it again, if it says how long they are (SchedulerConfig). std::invalid_argument,
-/// at once, for a bad model.
+/// What Environment::predict_prefill_speedup takes: it predicts a whole input of this ISL, with the
+/// dimensions and heads of the configuration; in chunks, each of which casts the keys and values
+/// before it again, if that says how long they are. A bad model: std::invalid_argument, at once.
 ///
 ///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
 [[nodiscard]] MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>

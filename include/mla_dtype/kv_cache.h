@@ -34,20 +34,14 @@ struct KvCacheFormat {
 /// All of them: the 18 strings that vLLM accepts (vllm/config/cache.py).
 [[nodiscard]] MLA_DTYPE_EXPORT const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcept;
 
-/// The format of this name, letter for letter; none if there is none. Takes no lock and does not
-/// allocate. For an engine that knows formats of its own and asks here for the rest:
-///
-///     env.is_quantized_kv_cache = [](std::string_view cache_dtype) {
-///       const auto format = mla_dtype::parse_kv_cache_dtype(cache_dtype);
-///       return cache_dtype == "my_format" || (format && format->quantized);
-///     };
+/// The format of this name, letter for letter; none if there is none: for an engine's own predicate
+/// that knows further formats. Takes no lock and does not allocate.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
     std::string_view cache_dtype) noexcept;
 
-/// Whether a KV cache of this dtype string is quantized, as vLLM decides it: every known string but
-/// `auto`, `float16`, `bfloat16` and the four `turboquant_*`, although these are packed
-/// (vllm/utils/torch_utils.py). An unknown string: std::invalid_argument, naming the nearest known
-/// one. Takes no lock and does not allocate, unless it throws.
+/// Whether vLLM takes a KV cache of this dtype string for quantized: every known one but `auto`,
+/// `float16`, `bfloat16` and the packed `turboquant_*` (vllm/utils/torch_utils.py). Unknown:
+/// std::invalid_argument, naming the nearest. Takes no lock; does not allocate, unless it throws.
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 
 /// What a KV-cache dtype string comes to.
@@ -60,9 +54,8 @@ struct MLA_DTYPE_ABI KvCacheResolution {
 /// What `auto` comes to: the KV-cache dtype that the checkpoint was quantized for, as its
 /// `kv_cache_quant_algo` names it (`FP8` or `NVFP4`, in any case; empty, and `MIXED_PRECISION`:
 /// none), else the model dtype (vllm/utils/torch_utils.py, resolve_kv_cache_dtype_string). Any
-/// other string comes to itself, and the checkpoint is not looked at. std::invalid_argument for a
-/// string, a quantization that is looked at (vLLM warns, and falls back to the model dtype), or a
-/// model dtype that is not known.
+/// other string comes to itself, whatever the checkpoint. std::invalid_argument for an unknown
+/// string, model dtype, or quantization that `auto` asks for (vLLM warns, and takes model_dtype).
 [[nodiscard]] MLA_DTYPE_EXPORT KvCacheResolution
 resolve_kv_cache_dtype(std::string_view cache_dtype, DataType model_dtype,
                        std::string_view checkpoint_kv_cache_quant_algo = {});

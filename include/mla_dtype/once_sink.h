@@ -21,8 +21,7 @@ class SaidSet;
 /// An spdlog sink that lets each distinct (level, text) pass once to the sinks it wraps, unlike
 /// spdlog's dup_filter_sink also when other messages come between and however late. "Once", the
 /// bound, memory, and the cost of a record that is held back are those of one scope of a OnceLog;
-/// on a rank that does not speak in this scope nothing passes. As thread-safe as the wrapped sinks:
-/// wrap `_mt` sinks where several threads log.
+/// on a rank that does not speak in this scope nothing passes. Thread-safe over `_mt` sinks.
 ///
 /// A record passes to every wrapped sink whose level lets it through; if there is none, it has not
 /// been said. If one throws, the others still get the record, then the first exception is rethrown,

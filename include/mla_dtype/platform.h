@@ -12,9 +12,8 @@ namespace mla_dtype {
 
 class DeviceRange;
 
-/// Which device this is, known or not: CUDA with a compute capability, ROCm with a gfx
-/// architecture, or none (by default). A value of a few bytes, made by cuda(), rocm() or
-/// parse_platform().
+/// A device, known or not: CUDA of a compute capability, ROCm of a gfx architecture, or none (by
+/// default). A value of a few bytes, made by cuda(), rocm() or parse_platform().
 struct Platform {
   constexpr Platform() = default;
   friend constexpr bool operator==(Platform a, Platform b) noexcept {

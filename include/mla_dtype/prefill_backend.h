@@ -62,11 +62,7 @@ struct MLA_DTYPE_ABI PrefillBackend {
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
-/// FLASH_ATTN, TRTLLM_RAGGED, FLASHINFER, TOKENSPEED_MLA. Never changes; start from a copy to add
-/// or change rows:
-///
-///     auto backends = mla_dtype::vllm_prefill_backends();
-///     backends.insert(backends.begin(), my_backend);
+/// FLASH_ATTN, TRTLLM_RAGGED, FLASHINFER, TOKENSPEED_MLA. Never changes: add rows to a copy.
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& vllm_prefill_backends();
 
 /// TensorRT-LLM's own: TRTLLM_FMHA, its context FMHA.
@@ -138,16 +134,14 @@ struct MLA_DTYPE_ABI PrefillBackendSelection {
 };
 
 /// The first backend that can run; where FP8 prefill queries are requested and some backend can
-/// take them, the first one that can. (In vLLM the backend is chosen without a look at the flag,
-/// which then is refused: vllm#50181.) Where they are required, no other is selected. A backend
-/// that the operator chose (AttentionConfig::mla_prefill_backend) is taken, or rejected with all
-/// reasons.
+/// take them, the first one that can. Where they are required, no other is selected. The operator's
+/// choice (AttentionConfig::mla_prefill_backend) is taken, or rejected with all reasons.
 ///
-/// prefill_query.h has the same function of an Environment. Asks `is_available` once for each of
-/// `backends`; what it throws reaches the caller. std::invalid_argument: no backends, two of one
-/// name, a row that contradicts itself, a chosen backend that is none of them, an unknown KV-cache
-/// dtype, a dimension below 1, a model dtype other than float32, float16 and bfloat16, the mode
-/// `automatic`, which takes an Environment. Thread-safe; for model init: it allocates.
+/// Asks `is_available` once for each of `backends`; what it throws reaches the caller.
+/// std::invalid_argument: no backends, two of one name, a row that contradicts itself, a chosen
+/// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
+/// other than float32, float16 and bfloat16, the mode `automatic`, which takes an Environment
+/// (prefill_query.h). Thread-safe; for model init: it allocates.
 ///
 ///     const auto selection = select_prefill_backend(config, model_dtype, mla_dtype::cuda(10, 3));
 ///     if (selection.name.empty()) { /* selection.rejected says why */ }

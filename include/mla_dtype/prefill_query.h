@@ -39,6 +39,7 @@ enum class PrefillQueryOutcome : std::uint8_t {
 
 namespace detail {
 struct PrefillTable;
+struct DecodeTable;
 }  // namespace detail
 
 /// What the engine injects: what is true of its device, backend and log. One may serve any number
@@ -55,8 +56,7 @@ struct MLA_DTYPE_ABI Environment {
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization{};
 
-  /// The engine's prefill backends: make_environment() sets it.
-  std::shared_ptr<const detail::PrefillTable> prefill_table{};
+  std::shared_ptr<const detail::PrefillTable> prefill_table{};  ///< by make_environment()
 
   DataType fp8_data_type = DataType::float8_e4m3fn;  ///< the platform's; row 1's answer
   std::shared_ptr<OnceLog> log{};  ///< where the decision is logged; null: default_once_log()
@@ -70,24 +70,20 @@ struct MLA_DTYPE_ABI Environment {
   std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup{};
 
   /// The device's name, as cudaGetDeviceProperties() reports it: where it was measured with the
-  /// backends that run (measured_prefills()), the records say from which ISL FP8 pays, unless the
-  /// engine predicts that itself. Empty: nothing is said of that.
+  /// backends that run (measured_prefills()), the records, and an info besides row 1's, say from
+  /// which ISL FP8 pays, unless the engine predicts that itself. Empty: nothing is said of that.
   std::string device_name{};
 };
 
 /// The environment of an engine that runs the prefill backend of this name, one of those in
-/// prefill_backend.h, on the platform, unless a configuration chooses another one of the same
-/// table. Its advice takes those for available; an engine that knows better passes a table. An
-/// unknown backend: std::invalid_argument. What is made here may be used from any thread.
+/// prefill_backend.h, unless a configuration chooses another one of its table. Advice takes those
+/// for available; an engine that knows better passes a table. Unknown: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
                                                             std::string_view prefill_backend);
 
 /// The environment of an engine that runs whichever of these backends select_prefill_backend()
-/// selects for the configuration, on the platform. Asks `is_available` here, once for each backend,
-/// and never again. Throws as select_prefill_backend() does for bad rows.
-///
-///     const auto env = mla_dtype::make_environment(platform, mla_dtype::vllm_prefill_backends(),
-///                                                  is_compiled_in);
+/// selects. Asks `is_available` here, once for each, and never again. Throws as that does for bad
+/// rows.
 [[nodiscard]] MLA_DTYPE_EXPORT Environment
 make_environment(const Platform& platform, const std::vector<PrefillBackend>& prefill_backends,
                  const PrefillBackendAvailability& is_available = nullptr);
@@ -111,25 +107,22 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// Where the engine states its expected ISL and predicts, the records say what is predicted: row
 /// 3's, which is not logged if less than 2 % would be gained; and a warning besides row 1's if FP8
 /// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
-/// row 3's record an info says what was predicted. Where FP8 was measured on the device
-/// (Environment::device_name), row 3's record says from which ISL it pays, and besides row 1's an
-/// info.
+/// row 3's record an info says what was predicted.
 ///
 /// Call it at model init, once for each layer if that is convenient. Two models of one process, a
 /// draft and its target, get their own answers and their own records.
 ///
-/// The predicates are asked in the order of the columns, only as far as needed, and each at most
-/// once; if one throws, nothing is logged. std::invalid_argument, before any is asked: neither a
-/// table nor a predicate of the backend, a model dtype other than float32, float16 and bfloat16, an
-/// fp8_data_type that is no FP8 type, a head dimension or an expected ISL below 1, an enumerator
-/// out of range; in mode `automatic`, no expected ISL or no prediction; with the built-in
-/// predicates, an unknown KV-cache dtype or prefill backend. After: a predicted speedup that is no
-/// finite number above 0. PrefillQueryRefused where FP8 prefill queries are required and refused;
-/// nothing is logged then.
+/// Asks the predicates in the order of the columns; if one throws, nothing is logged.
+/// std::invalid_argument, before any is asked: neither a table nor a predicate of the backend, a
+/// model dtype other than float32, float16 and bfloat16, an fp8_data_type that is no FP8 type, a
+/// head dimension or an expected ISL below 1, an enumerator out of range; in mode `automatic`, no
+/// expected ISL or no prediction; with the built-in predicates, an unknown KV-cache dtype or
+/// prefill backend. After: a predicted speedup that is no finite number above 0.
+/// PrefillQueryRefused, and no record, where FP8 prefill queries are required and refused.
 ///
 /// Thread-safe if the predicates are. Once its record has been said it words nothing, takes no
 /// lock, and allocates only what an injected predicate does, for the first 1,024 decisions that
-/// differ.
+/// differ, or whose environments were made apart.
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -250,8 +243,7 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 /// mode `automatic`, as if FP8 were requested.
 ///
 ///     env.backend_supports_prefill_query_quantization = [table = env](auto& config, auto model) {
-///       trace("asked");
-///       return mla_dtype::prefill_backend_supports(config, model, table);
+///       return mla_dtype::prefill_backend_supports(config, model, table);  // and its own
 ///     };
 [[nodiscard]] MLA_DTYPE_EXPORT Support prefill_backend_supports(const EngineConfig& config,
                                                                 DataType model_dtype,
@@ -264,9 +256,8 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Environment& env);
 
 /// Logs which prefill backend was selected and why not those preferred to it that run on this
-/// device, as info, or as a warning that none was; and the selection's hint, which alone tells an
-/// operator who did not ask for FP8 prefill queries of a backend that takes them, as a warning;
-/// each once, in scope local. True if this call wrote a record.
+/// device, as info, or as a warning that none was; and as a warning the selection's hint; each
+/// once, in scope local. True if this call wrote a record.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 [[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(
