@@ -7,8 +7,6 @@
 
 namespace mla_dtype::detail {
 
-// Which decode backend runs.
-
 struct DecodeRow {
   DecodeBackend backend{};
   Support available = true;
@@ -45,8 +43,6 @@ DecodeSelection select_decode(const PrefillQuestion& question);
 
 /// Whether decoding can run, as far as it is asked about.
 bool can_decode(const PrefillQuestion& question);
-
-// The data types, and what to be cautioned about.
 
 /// The KV cache as kernels see it.
 DataType cache_view(const PrefillQuestion& question);

@@ -113,9 +113,8 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
 struct DecodeTable;
 struct DecodeRow;
 
-/// A decision on prefill queries before it is taken. Its explanation and its records are worded
-/// from this alone, so record_key() has to know whatever is read of the configuration and
-/// environment.
+/// A decision on prefill queries before it is taken. Its explanation and records are worded from
+/// this alone, so record_key() has to know what is read of the configuration and environment.
 struct PrefillQuestion {
   // By hand: g++ clears a large aggregate first, which takes a fifth of a whole decision.
   PrefillQuestion(const EngineConfig& its_config, const Environment& its_env, DataType its_dtype,

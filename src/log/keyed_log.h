@@ -15,15 +15,12 @@ struct KeyedLog {
                                     std::uint64_t key);
 
   /// Says the text unless it was said, in whatever way; `key` 0: there is none. True if this call
-  /// wrote it; both then count as said at one stroke, so that a reset() forgets both. The key of a
-  /// text that was said before counts as said, too; that of one held back or being written does
-  /// not.
+  /// wrote it. When the key then counts as said, too: SaidSet::once().
   static bool say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
                        std::string_view text);
 };
 
-/// A bit for each scope that a process of this rank speaks in; std::invalid_argument for a negative
-/// one.
+/// A bit for each scope that this rank speaks in; std::invalid_argument for a negative one.
 unsigned spoken_scopes(RankInfo rank);
 
 /// Whether the scope is among them; std::invalid_argument for what is none.

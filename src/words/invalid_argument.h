@@ -19,8 +19,7 @@ std::string one_line(std::string_view text);
 /// Throws it for a name that is empty, or has other characters than letters, digits, `_`, `-`, `.`.
 void check_name(std::string_view field, std::string_view name);
 
-/// Throws it for a number below `least`, or for one above the largest size of a model or of a group
-/// of ranks, a number of 31 bits.
+/// Throws it for a number below `least`, or beyond 31 bits, as no model or group of ranks has.
 [[noreturn]] void throw_no_size(std::string_view field, std::int64_t value, int least);
 inline void check_at_least(int least, std::string_view field, std::int64_t value) {
   if (value < least) throw_no_size(field, value, least);
