@@ -9,122 +9,104 @@ namespace mla_dtype {
 namespace detail {
 namespace {
 
-// By BlockerKind; of a condition of a backend also what it failed for, and what is said of the
-// backend.
+// By BlockerKind: its name, what it failed for, and its sentence.
 struct Wording {
-  std::string_view name, value = {}, sentence{};
+  std::string_view name, value, sentence;
 };
 
 constexpr Wording wordings[] = {
-    {"not_requested"},
-    {"kv_cache_not_quantized"},
-    {"kv_cache_format"},
+    {"not_requested", "false", "{flag} is off."},
+    {"kv_cache_not_quantized", "{cache}",
+     "The KV cache is not quantized: the KV-cache dtype is {quoted_cache}."},
+    {"kv_cache_format", "{cache}",
+     "KV-cache dtype {known_cache}{auto} is quantized, but FP8 prefill attention does not read "
+     "it{refusal}."},
     {"dynamic_kv_scales", "{scales}",
-     "takes FP8 queries only with KV scales that are {fp8_scales}, and these are {scales}."},
+     "{subject} takes FP8 queries only with KV scales that are {fp8_scales}, and these are "
+     "{scales}."},
     {"decode_context_parallel", "{ranks}",
-     "does not take FP8 queries with a decode-context-parallel size above 1."},
-    {"backend_device", "{device}", "does not run on this device ({device}), only on {devices}."},
-    {"backend_without_fp8", "{backend}", "does not take FP8 queries."},
+     "{subject} does not take FP8 queries with a decode-context-parallel size above 1."},
+    {"backend_device", "{device}",
+     "{subject} does not run on this device ({device}), only on {devices}."},
+    {"backend_without_fp8", "{backend}", "{subject} does not take FP8 queries."},
     {"fp8_device", "{device}",
-     "does not take FP8 queries on this device ({device}), only on {fp8_devices}."},
-    {"model_dtype", "{model}", "does not take {model} models."},
+     "{subject} does not take FP8 queries on this device ({device}), only on {fp8_devices}."},
+    {"model_dtype", "{model}", "{subject} does not take {model} models."},
     {"dimensions", "{dimensions}",
-     "does not take the head dimensions (qk_nope, qk_rope, v) {dimensions}, only "
+     "{subject} does not take the head dimensions (qk_nope, qk_rope, v) {dimensions}, only "
      "{all_dimensions}."},
-    {"head_count", "{heads}", "does not take {heads} heads, only multiples of {head_multiple}."},
-    {"output_dtype", "{model}", "does not write {model} from FP8 queries."},
-    {"backend_unavailable", "{backend}", "{unavailable}"},
-    {"backend_refused"},
-    {"backend_needs_fp8", "{backend}", "takes only FP8 queries."},
-    {"sparse_attention", "{topk}", "does not take FP8 queries of a model with sparse attention."},
+    {"head_count", "{heads}",
+     "{subject} does not take {heads} heads, only multiples of {head_multiple}."},
+    {"output_dtype", "{model}", "{subject} does not write {model} from FP8 queries."},
+    {"backend_unavailable", "{backend}", "{subject} {unavailable}"},
+    {"backend_refused", "", "{reason}"},
+    {"backend_needs_fp8", "{backend}", "{subject} takes only FP8 queries."},
+    {"sparse_attention", "{topk}",
+     "{subject} does not take FP8 queries of a model with sparse attention."},
 };
 
-std::string value_of(std::string_view name, const PrefillRow& row,
-                     const PrefillQuestion& question) {
-  const EngineConfig& config = question.config;
-  const PrefillBackend& backend = row.backend;
-  if (name == "backend") return backend.name;
-  if (name == "unavailable") return unavailable(row.available);
-  if (name == "device") return device_name(question.table->platform);
-  if (name == "devices") return list_of(backend.devices);
-  if (name == "fp8_devices") return list_of(backend.fp8_devices);
-  if (name == "model") return to_text(mla_dtype::to_string(question.model_dtype));
-  if (name == "dimensions") return to_string(config.mla_dimensions);
-  if (name == "all_dimensions") return list_of(backend.dimensions);
-  if (name == "heads") return to_text(config.num_attention_heads);
-  if (name == "head_multiple") return to_text(backend.head_multiple);
-  if (name == "scales") return to_text(to_string(config.cache_config.kv_scales));
-  if (name == "fp8_scales") return list_of(backend.fp8_kv_scales);
-  if (name == "ranks") return to_text(config.parallel_config.decode_context_parallel_size);
-  return to_text(config.index_topk);
-}
-
-// Why FP8 prefill attention does not read a quantized format.
-std::string_view refusal(const KvCacheFormat& format) {
-  if (format.packed) return ": it is packed";
-  if (format.scales == KvCacheScales::per_token_head) {
+// Why FP8 prefill attention does not read a quantized format; null: it is the engine's.
+std::string_view refusal(const KvCacheFormat* format) {
+  if (format == nullptr) return "";
+  if (format->packed) return ": it is packed";
+  if (format->scales == KvCacheScales::per_token_head) {
     return ": it has a scale for each token and head";
   }
-  if (format.data_type == DataType::float8_e5m2) return ": it is E5M2, not E4M3";
-  return format.name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
+  if (format->data_type == DataType::float8_e5m2) return ": it is E5M2, not E4M3";
+  return format->name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
 }
 
-Blocker describe_kv_cache(BlockerKind kind, const PrefillQuestion& question) {
-  const std::string name(question.cache_dtype);
-  if (!question.kv_cache_quantized) {
-    return {kind, name,
-            filled("The KV cache is not quantized: the KV-cache dtype is {}.", in_quotes(name))};
+std::string value_of(std::string_view name, const PrefillRow* row,
+                     const PrefillQuestion& question) {
+  const EngineConfig& config = question.config;
+  const bool is_known_cache = name == "known_cache" && question.format != nullptr;
+  if (name == "flag") return to_text(flag_name(question.env.spellings));
+  if (name == "cache" || is_known_cache) return to_text(question.cache_dtype);
+  if (name == "quoted_cache" || name == "known_cache") return in_quotes(question.cache_dtype);
+  if (name == "auto") return question.is_from_checkpoint ? " (auto, by the checkpoint)" : "";
+  if (name == "refusal") return to_text(refusal(question.format));
+  if (name == "reason") {
+    const std::string& reason = question.engines_answer->reason;
+    return reason.empty() ? "The prefill backend does not support FP8 queries and gave no reason."
+                          : reason;
   }
-  const auto* const format = question.format;
-  return {kind, name,
-          filled("KV-cache dtype {}{} is quantized, but FP8 prefill attention does not "
-                 "read it{}.",
-                 format != nullptr ? name : in_quotes(name),
-                 question.is_from_checkpoint ? " (auto, by the checkpoint)" : "",
-                 format != nullptr ? refusal(*format) : "")};
-}
-
-Blocker describe_request(const PrefillQuestion& question) {
-  constexpr auto kind = BlockerKind::not_requested;
-  const auto& prediction = question.prediction;
-  if (prediction && prediction->decides) return {kind, "automatic", predicted(*prediction)};
-  return {kind, "false", filled("{} is off.", flag_name(question.env.spellings))};
-}
-
-Blocker describe_row(BlockerKind kind, const PrefillRow& row, const PrefillQuestion& question) {
-  const auto& [name, value, form] = wordings[static_cast<std::size_t>(kind)];
-  const auto value_here = [&](std::string_view word) { return value_of(word, row, question); };
-  std::string what = fill_in(form, value_here);
-  if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {
-    what = sparse_refusal(question.config);
-  }
-  const Platform& device = question.table->platform;
-  if (kind == BlockerKind::fp8_device && !fp8_data_type(device)) {
-    what = filled("cannot take FP8 queries: no FP8 on this device ({}).", device_name(device));
-  }
-  return {kind, fill_in(value, value_here),
-          filled("Prefill backend {} {}", row.backend.name, what)};
+  if (name == "subject") return "Prefill backend " + row->backend.name;
+  if (name == "backend") return row->backend.name;
+  if (name == "sparse") return sparse_refusal(config);
+  if (name == "unavailable") return unavailable(row->available);
+  if (name == "device") return device_name(question.table->platform);
+  if (name == "devices") return list_of(row->backend.devices);
+  if (name == "fp8_devices") return list_of(row->backend.fp8_devices);
+  if (name == "model") return to_text(mla_dtype::to_string(question.model_dtype));
+  if (name == "dimensions") return to_string(config.mla_dimensions);
+  if (name == "all_dimensions") return list_of(row->backend.dimensions);
+  if (name == "heads") return to_text(config.num_attention_heads);
+  if (name == "head_multiple") return to_text(row->backend.head_multiple);
+  if (name == "scales") return to_text(to_string(config.cache_config.kv_scales));
+  if (name == "fp8_scales") return list_of(row->backend.fp8_kv_scales);
+  if (name == "ranks") return to_text(config.parallel_config.decode_context_parallel_size);
+  return to_text(config.index_topk);
 }
 
 }  // namespace
 
 Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question) {
-  switch (obstacle.kind) {
-    case BlockerKind::not_requested:
-      return describe_request(question);
-    case BlockerKind::kv_cache_not_quantized:
-    case BlockerKind::kv_cache_format:
-      return describe_kv_cache(obstacle.kind, question);
-    case BlockerKind::backend_refused: {
-      const std::string& reason = question.engines_answer->reason;
-      return {obstacle.kind, "",
-              reason.empty()
-                  ? "The prefill backend does not support FP8 queries and gave no reason."
-                  : reason};
-    }
-    default:
-      return describe_row(obstacle.kind, *obstacle.row, question);
+  const BlockerKind kind = obstacle.kind;
+  auto [name, value, form] = wordings[static_cast<std::size_t>(kind)];
+  const auto& prediction = question.prediction;
+  if (kind == BlockerKind::not_requested && prediction && prediction->decides) {
+    return {kind, "automatic", predicted(*prediction)};
   }
+  if (kind == BlockerKind::fp8_device && !fp8_data_type(question.table->platform)) {
+    form = "{subject} cannot take FP8 queries: no FP8 on this device ({device}).";
+  }
+  if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {
+    form = "{subject} {sparse}";
+  }
+  const auto value_here = [&](std::string_view word) {
+    return value_of(word, obstacle.row, question);
+  };
+  return {kind, fill_in(value, value_here), fill_in(form, value_here)};
 }
 
 std::string unavailable(const Support& available) {
