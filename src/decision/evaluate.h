@@ -117,18 +117,13 @@ enum class Hopeless {
 /// `changes`: those of least_changes().
 Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes);
 
-/// What select_prefill_backend() answers.
-struct Selection {
-  const PrefillRow* selected = nullptr;
-  const PrefillRow* subject = nullptr;  ///< the choice, also where it is rejected; else the former
-  bool takes_fp8 = false;
-  std::vector<Choice> rejected{};
-  const PrefillRow* advised = nullptr;  ///< could take FP8 queries where the selected one cannot
-};
-
-Selection make_selection(const PrefillQuestion& question);
-
 /// What runs; null: nothing, or not the choice.
 const PrefillRow* selected_row(const PrefillQuestion& question);
+
+/// Those that were passed over, and what speaks against each.
+std::vector<Choice> rejected_rows(const PrefillQuestion& question);
+
+/// What could take FP8 queries where what runs, or should run, cannot. Null: nothing.
+const PrefillRow* advised_row(const PrefillQuestion& question);
 
 }  // namespace mla_dtype::detail

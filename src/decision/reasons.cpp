@@ -148,35 +148,6 @@ Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
   return against;
 }
 
-std::vector<Choice> rejected_rows(const PrefillQuestion& question, const PrefillRow* selected) {
-  std::vector<Choice> result;
-  for (const PrefillRow* const row : rows_in_order(question)) {
-    // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
-    if (row == selected) {
-      if (!question.requested || question.chosen != nullptr || takes_fp8(*row, question)) break;
-      continue;
-    }
-    const Blockers why = rejection(*row, question);
-    if (!why.empty()) result.push_back({row, why});
-  }
-  return result;
-}
-
-// Which backend could take FP8 queries where what runs, or should run, cannot.
-const PrefillRow* advised_row(const PrefillQuestion& question, const PrefillRow* selected,
-                              const PrefillRow* subject) {
-  // With another KV cache, which this is not about, the remedies are.
-  if (!can_decode(question) || question.is_ruled_out() ||
-      (selected != nullptr && takes_fp8(*selected, question))) {
-    return nullptr;
-  }
-  if (subject != nullptr && takes_fp8(*subject, question)) return subject;
-  if (subject != nullptr && !may_advise(question.prediction)) return nullptr;
-  const Rows rows = those(rows_in_order(question),
-                          [&](const PrefillRow* row) { return takes_fp8(*row, question); });
-  return rows.empty() ? nullptr : rows.front();
-}
-
 // Whether an operator of these backends asks for FP8 queries; else they go by the KV cache.
 bool has_flag(const PrefillTable& table) {
   EnumSet<Fp8Queries> all;
@@ -284,19 +255,34 @@ const PrefillRow* selected_row(const PrefillQuestion& question) {
   return is_choice_rejected ? nullptr : row;
 }
 
-Selection make_selection(const PrefillQuestion& question) {
-  Selection result;
-  result.selected = selected_row(question);
-  result.subject = question.chosen != nullptr ? question.chosen : result.selected;
-  if (question.chosen == nullptr || !question.is_chosen_by_name()) {
-    result.rejected = rejected_rows(question, result.subject);
+std::vector<Choice> rejected_rows(const PrefillQuestion& question) {
+  std::vector<Choice> result;
+  const PrefillRow* const selected = selected_row(question);
+  for (const PrefillRow* const each : rows_in_order(question)) {
+    const PrefillRow& row = *each;
+    if (question.is_chosen_by_name() && &row != question.chosen) continue;
+    const Blockers why = rejection(row, question);
+    if (&row != selected && !why.empty()) result.push_back({&row, why});
+    // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
+    const bool is_in_vain = question.requested && !takes_fp8(row, question);
+    if (&row == question.chosen || (&row == selected && !is_in_vain)) break;
   }
-  if (question.chosen != nullptr && result.selected == nullptr) {
-    result.rejected.push_back({question.chosen, rejection(*question.chosen, question)});
-  }
-  result.takes_fp8 = result.selected != nullptr && takes_fp8(*result.selected, question);
-  result.advised = advised_row(question, result.selected, result.subject);
   return result;
+}
+
+const PrefillRow* advised_row(const PrefillQuestion& question) {
+  const PrefillRow* const selected = selected_row(question);
+  const PrefillRow* const subject = question.chosen != nullptr ? question.chosen : selected;
+  // With another KV cache, which this is not about, the remedies are.
+  if (!can_decode(question) || question.is_ruled_out() ||
+      (selected != nullptr && takes_fp8(*selected, question))) {
+    return nullptr;
+  }
+  if (subject != nullptr && takes_fp8(*subject, question)) return subject;
+  if (subject != nullptr && !may_advise(question.prediction)) return nullptr;
+  const Rows rows = those(rows_in_order(question),
+                          [&](const PrefillRow* row) { return takes_fp8(*row, question); });
+  return rows.empty() ? nullptr : rows.front();
 }
 
 }  // namespace mla_dtype::detail

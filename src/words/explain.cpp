@@ -87,21 +87,22 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
   return text;
 }
 
-std::string hint(const PrefillQuestion& question, const Selection& selection) {
-  if (selection.advised == nullptr) return {};
+std::string hint(const PrefillQuestion& question, const PrefillRow* advised) {
+  if (advised == nullptr) return {};
+  const PrefillRow* const subject =
+      question.chosen != nullptr ? question.chosen : selected_row(question);
   const std::string turn_on = filled("turn {} on", flag_name(question.env.spellings));
-  if (selection.subject == nullptr || selection.subject == selection.advised) {
-    return filled("Prefill backend {} takes only FP8 queries: {}.", name_of(selection.advised),
-                  turn_on);
+  if (subject == nullptr || subject == advised) {
+    return filled("Prefill backend {} takes only FP8 queries: {}.", name_of(advised), turn_on);
   }
   const bool is_choice = !question.operators_choice().empty();
   std::string what = is_choice ? "choose it, or leave the choice open" : "choose it";
-  const bool needs_flag = selection.advised->backend.fp8_queries != Fp8Queries::by_kv_cache;
+  const bool needs_flag = advised->backend.fp8_queries != Fp8Queries::by_kv_cache;
   if (!question.requested && needs_flag) what += "; and " + turn_on;
   if (question.chosen == nullptr) what = turn_on + " to have it selected";
-  const auto measured = payoff(question, selection.advised);
+  const auto measured = payoff(question, advised);
   return filled("Prefill backend {} does not take FP8 queries here, but {} does: {}.{}",
-                name_of(selection.subject), name_of(selection.advised), what,
+                name_of(subject), name_of(advised), what,
                 measured ? ' ' + pays_from(*measured) : "");
 }
 
@@ -141,11 +142,11 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   if (!question.kv_cache_quantized) {
     result.facts.backend_supports = would_support(question, evaluation.choice.row);
   }
-  const Selection selection = make_selection(question);
-  result.hint = hint(question, selection);
+  const PrefillRow* const advised = advised_row(question);
+  result.hint = hint(question, advised);
   const bool is_possible = result.outcome == PrefillQueryOutcome::quantized ||
                            result.outcome == PrefillQueryOutcome::available_but_off;
-  result.payoff = payoff(question, is_possible ? evaluation.choice.row : selection.advised);
+  result.payoff = payoff(question, is_possible ? evaluation.choice.row : advised);
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {
@@ -164,19 +165,19 @@ std::vector<Remedy> remedies_to_run(const PrefillQuestion& question) {
 }
 
 PrefillBackendSelection explain_selection(const PrefillQuestion& question) {
-  const Selection selection = make_selection(question);
   PrefillBackendSelection result{};
-  result.name = name_of(selection.selected);
+  const PrefillRow* const selected = selected_row(question);
+  result.name = name_of(selected);
   if (question.is_chosen_by_name()) result.chosen = name_of(question.chosen);
-  result.takes_fp8_queries = selection.takes_fp8;
-  for (const auto& [row, blockers] : selection.rejected) {
+  result.takes_fp8_queries = selected != nullptr && takes_fp8(*selected, question);
+  for (const auto& [row, blockers] : rejected_rows(question)) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = row->backend.name;
     for (const BlockerKind kind : blockers) {
       rejected.blockers.push_back(describe({kind, row}, question));
     }
   }
-  result.hint = hint(question, selection);
+  result.hint = hint(question, advised_row(question));
   return result;
 }
 
@@ -190,7 +191,7 @@ std::string explain_backend(PrefillQuestion question, const Evaluation& evaluati
   }
   if (!text.empty()) return text.substr(1);
   // Some backend could, but would have to be asked: without FP8 queries none runs.
-  const PrefillRow* const row = make_selection(question).advised;
+  const PrefillRow* const row = advised_row(question);
   return row != nullptr ? describe({BlockerKind::backend_needs_fp8, row}, question).sentence
                         : "No prefill backend can be used.";
 }
