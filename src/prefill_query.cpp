@@ -58,9 +58,9 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
               const Environment& env) {
   OnceLog& log = log_of(env);
   bool written = false;
-  const bool is_measured =
-      evaluation.outcome == PrefillQueryOutcome::quantized && !env.device_name.empty() &&
-      detail::measured_pair(question, evaluation.choice.row).measured != nullptr;
+  const bool is_measured = evaluation.outcome == PrefillQueryOutcome::quantized &&
+                           !env.device_name.empty() &&
+                           detail::measured_pair(question, evaluation.row).measured != nullptr;
   for (const Record record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     const LogLevel level = detail::level_of(record, env);
@@ -102,7 +102,7 @@ std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decisio
     question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
   }
   return {question,
-          {decision.facts, decision.outcome, decision.data_type, detail::evaluate(question).choice,
+          {decision.facts, decision.outcome, decision.data_type, detail::evaluate(question).row,
            decision.prediction}};
 }
 
@@ -233,7 +233,7 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
   const Evaluation evaluation = detail::evaluate(question);
   const bool supports = question.kv_cache_quantized
                             ? evaluation.facts.backend_supports
-                            : detail::would_support(question, evaluation.choice.row);
+                            : detail::would_support(question, evaluation.row);
   if (supports) return true;
   return {false, detail::explain_backend(question, evaluation)};
 }

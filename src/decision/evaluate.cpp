@@ -12,26 +12,9 @@ bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
          lists(row.backend.fp8_kv_cache_dtypes, question);
 }
 
-bool is_usable_without_fp8(const Choice& choice) {
-  return !choice.blockers.has(not_usable(choice.row->backend)) &&
-         choice.row->backend.fp8_queries != Fp8Queries::required;
-}
-
-// The first of the table, as they are preferred for the dimensions, that takes FP8 queries or can
-// run without. Null: none.
-Choice first(const PrefillQuestion& question, bool with_fp8) {
-  const PrefillTable& table = *question.table;
-  for (const bool preferred : {true, false}) {
-    for (const std::size_t index : table.here) {
-      const PrefillRow& row = table.rows[index];
-      const auto& dimensions = row.backend.preferred_dimensions;
-      if (holds(dimensions, question.config.mla_dimensions) != preferred) continue;
-      if (with_fp8 && !row.on_device.empty()) continue;  // whatever the model
-      const Choice choice = {&row, blockers_of(row, question)};
-      if (with_fp8 ? choice.blockers.empty() : is_usable_without_fp8(choice)) return choice;
-    }
-  }
-  return {};
+bool is_usable_without_fp8(const PrefillRow& row, const PrefillQuestion& question) {
+  return !blockers_of(row, question).has(not_usable(row.backend)) &&
+         row.backend.fp8_queries != Fp8Queries::required;
 }
 
 bool is_like_measured(const MeasuredPrefill& measured, const PrefillQuestion& question) {
@@ -89,7 +72,8 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
 }
 
 bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question) {
-  return question.kv_cache_quantized && blockers_of(row, question).empty();
+  const bool is_possible = question.kv_cache_quantized && row.on_device.empty();
+  return is_possible && blockers_of(row, question).empty();
 }
 
 bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question) {
@@ -97,31 +81,27 @@ bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question) {
 }
 
 bool would_support(const PrefillQuestion& question, const PrefillRow* backend) {
-  if (question.chosen == nullptr && question.requested) {
-    for (const PrefillRow& row : question.table->rows) {
-      if (would_take_fp8(row, question)) return true;
-    }
-    return false;
-  }
-  return backend != nullptr && would_take_fp8(*backend, question);
+  const auto would = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
+  if (question.chosen == nullptr && question.requested) backend = first_row(question, would);
+  return backend != nullptr && would(*backend);
 }
 
-Choice select(const PrefillQuestion& question) {
-  if (question.chosen != nullptr) {
-    return {question.chosen, blockers_of(*question.chosen, question)};
+const PrefillRow* select(const PrefillQuestion& question) {
+  const PrefillRow* row = question.chosen;
+  if (row == nullptr && question.requested) {
+    row = first_row(question, [&](const auto& each) { return takes_fp8(each, question); });
   }
-  if (question.requested && question.kv_cache_quantized) {
-    const Choice with_fp8 = first(question, /*with_fp8=*/true);
-    if (with_fp8.row != nullptr) return with_fp8;
+  if (row == nullptr && !(question.requested && question.is_required())) {
+    row = first_row(question,
+                    [&](const auto& each) { return is_usable_without_fp8(each, question); });
   }
-  return question.requested && question.is_required() ? Choice{}
-                                                      : first(question, /*with_fp8=*/false);
+  return row;
 }
 
 const PrefillRow* row_without_fp8(PrefillQuestion question) {
   question.requested = false;
-  const Choice choice = select(question);
-  return choice.row != nullptr && is_usable_without_fp8(choice) ? choice.row : nullptr;
+  const PrefillRow* const row = select(question);
+  return row != nullptr && is_usable_without_fp8(*row, question) ? row : nullptr;
 }
 
 Evaluation evaluate(const PrefillQuestion& question) {
@@ -133,11 +113,10 @@ Evaluation evaluate(const PrefillQuestion& question) {
   if (question.table == nullptr) {
     facts.backend_supports = question.engines_answer && question.engines_answer->supported;
   } else {
-    result.choice = select(question);
-    facts.backend_supports =
-        facts.kv_cache_quantized && result.choice.row != nullptr && result.choice.blockers.empty();
+    result.row = select(question);
+    facts.backend_supports = result.row != nullptr && takes_fp8(*result.row, question);
     is_by_kv_cache =
-        facts.backend_supports && result.choice.row->backend.fp8_queries == Fp8Queries::by_kv_cache;
+        facts.backend_supports && result.row->backend.fp8_queries == Fp8Queries::by_kv_cache;
     facts.requested = facts.requested || is_by_kv_cache;
   }
   result.outcome = decide_prefill_query(facts);

@@ -7,18 +7,12 @@
 
 namespace mla_dtype::detail {
 
-/// A backend of the table, and what speaks against FP8 queries, or it. Null: none can run.
-struct Choice {
-  const PrefillRow* row = nullptr;
-  Blockers blockers{};
-};
-
 /// The answer to a question, small enough to be made for every layer.
 struct Evaluation {
   PrefillQueryFacts facts{};
   PrefillQueryOutcome outcome = PrefillQueryOutcome::not_applicable;
   DataType data_type = DataType::bfloat16;
-  Choice choice{};  ///< from the table: what runs
+  const PrefillRow* row = nullptr;  ///< of the table: what runs; null: nothing
   std::optional<PrefillPrediction> prediction{};
 };
 
@@ -29,7 +23,7 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question);
 
 /// The choice; without one the first that takes FP8 queries if they are requested, and else the
 /// first that can run. Null if none can.
-Choice select(const PrefillQuestion& question);
+const PrefillRow* select(const PrefillQuestion& question);
 
 bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question);
 
@@ -120,8 +114,11 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
 /// What runs; null: nothing, or not the choice.
 const PrefillRow* selected_row(const PrefillQuestion& question);
 
-/// Those that were passed over, and what speaks against each.
-std::vector<Choice> rejected_rows(const PrefillQuestion& question);
+/// Why the backend is not selected; empty if nothing speaks against it.
+Blockers rejection(const PrefillRow& row, const PrefillQuestion& question);
+
+/// Those that were passed over for it, since something speaks against them.
+std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question);
 
 /// What could take FP8 queries where what runs, or should run, cannot. Null: nothing.
 const PrefillRow* advised_row(const PrefillQuestion& question);

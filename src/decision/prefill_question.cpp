@@ -23,7 +23,7 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
   } else if (question.table->named) {
     question.chosen = &question.table->rows[*question.table->named];
   } else if (question.table->selection == BackendSelection::first_usable) {
-    question.chosen = select(question).row;  // nothing is requested yet
+    question.chosen = select(question);  // nothing is requested yet
   }
   return question;
 }
@@ -64,22 +64,10 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
     for (const std::string& name : backend.fp8_kv_cache_dtypes) {
       if (find_kv_cache_format(name) == nullptr) row.lists_own_kv_caches = true;
     }
-    if (!row.on_device.has(BlockerKind::backend_device)) table.here.push_back(table.rows.size());
     row.backend = std::move(backend);
     table.rows.push_back(std::move(row));
   }
   return table;
-}
-
-std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question) {
-  std::vector<const PrefillRow*> rows;
-  for (const bool preferred : {true, false}) {
-    for (const PrefillRow& row : question.table->rows) {
-      const auto& dimensions = row.backend.preferred_dimensions;
-      if (holds(dimensions, question.config.mla_dimensions) == preferred) rows.push_back(&row);
-    }
-  }
-  return rows;
 }
 
 }  // namespace mla_dtype::detail

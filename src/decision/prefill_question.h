@@ -97,7 +97,6 @@ struct PrefillRow {
 struct PrefillTable {
   Platform platform{};
   std::vector<PrefillRow> rows{};
-  std::vector<std::size_t> here{};     ///< those that run on the device
   std::optional<std::size_t> named{};  ///< the row that runs where the operator chooses none
   BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
   std::vector<std::string> kv_cache_dtypes{};  ///< that may be advised; empty: any
@@ -181,7 +180,28 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
 
 bool is_requested(const PrefillQuestion& question);
 
-/// Those of the table, as they are preferred for the dimensions.
-std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question);
+/// The first of the table, as they are preferred for the dimensions, that passes. Null: none.
+template <class Test>
+const PrefillRow* first_row(const PrefillQuestion& question, Test test) {
+  for (const bool preferred : {true, false}) {
+    for (const PrefillRow& row : question.table->rows) {
+      const auto& dimensions = row.backend.preferred_dimensions;
+      const bool is_next = holds(dimensions, question.config.mla_dimensions) == preferred;
+      if (is_next && test(row)) return &row;
+    }
+  }
+  return nullptr;
+}
+
+/// All that pass, in the same order.
+template <class Test>
+std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question, Test test) {
+  std::vector<const PrefillRow*> rows;
+  first_row(question, [&](const PrefillRow& row) {
+    if (test(row)) rows.push_back(&row);
+    return false;  // on to the next
+  });
+  return rows;
+}
 
 }  // namespace mla_dtype::detail

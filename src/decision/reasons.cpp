@@ -9,23 +9,16 @@ namespace {
 
 using Rows = std::vector<const PrefillRow*>;
 
-template <class Test>
-Rows those(const Rows& rows, Test test) {
-  Rows result;
-  std::copy_if(rows.begin(), rows.end(), std::back_inserter(result), test);
-  return result;
-}
-
-bool is_fp8_backend(const PrefillRow* row) { return row->backend.fp8_queries != Fp8Queries::never; }
+bool is_fp8_backend(const PrefillRow& row) { return row.backend.fp8_queries != Fp8Queries::never; }
 
 // By all whose reading counts: of what could take FP8 queries with another KV cache; if there is
 // none, of what ever takes any. The operator's choice stands alone.
 bool is_kv_cache_refused(const PrefillQuestion& question) {
   const PrefillRow* const chosen = question.chosen;
   const auto readers = [&](auto test) {
-    return chosen != nullptr && test(chosen) ? Rows{chosen} : those(rows_in_order(question), test);
+    return chosen != nullptr && test(*chosen) ? Rows{chosen} : rows_in_order(question, test);
   };
-  Rows rows = readers([&](const PrefillRow* row) { return would_take_fp8(*row, question); });
+  Rows rows = readers([&](const PrefillRow& row) { return would_take_fp8(row, question); });
   if (rows.empty()) rows = readers(is_fp8_backend);
   return !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const PrefillRow* row) {
     return blockers_of(*row, question).has(BlockerKind::kv_cache_format);
@@ -36,17 +29,19 @@ bool is_kv_cache_refused(const PrefillQuestion& question) {
 // device would let do it; or else the one that runs, or comes nearest to it.
 Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
   if (question.chosen != nullptr) return {question.chosen};
-  const Rows all = rows_in_order(question);
-  const auto fits = [&](const PrefillRow* row) { return would_take_fp8(*row, question); };
-  if (std::any_of(all.begin(), all.end(), fits)) return {};
-  Rows possible = those(all, [](const PrefillRow* row) { return !row->on_device.has(of_device); });
+  const auto fits = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
+  if (first_row(question, fits) != nullptr) return {};
+  Rows possible =
+      rows_in_order(question, [](const PrefillRow& row) { return !row.on_device.has(of_device); });
   if (!possible.empty()) return possible;
-  if (evaluation.choice.row != nullptr) return {evaluation.choice.row};
-  auto nearest = std::find_if(all.begin(), all.end(), [](const PrefillRow* row) {
-    return !row->on_device.has(BlockerKind::backend_device);
-  });
-  if (nearest == all.end()) nearest = std::find_if(all.begin(), all.end(), is_fp8_backend);
-  return {nearest != all.end() ? *nearest : all.front()};
+  const PrefillRow* nearest = evaluation.row;
+  if (nearest == nullptr) {
+    nearest = first_row(question, [](const PrefillRow& row) {
+      return !row.on_device.has(BlockerKind::backend_device);
+    });
+  }
+  if (nearest == nullptr) nearest = first_row(question, is_fp8_backend);
+  return {nearest != nullptr ? nearest : first_row(question, [](const auto&) { return true; })};
 }
 
 // What a KV cache is stored as: two spellings of that come to the same.
@@ -101,12 +96,12 @@ std::vector<Change> least(const PrefillQuestion& question,
   if (question.table != nullptr) {
     // Where an engine has backends of their own for models with sparse attention, an operator
     // cannot choose others for these.
-    const Rows all = rows_in_order(question);
     const bool takes_any =
-        std::none_of(all.begin(), all.end(), [](auto* row) { return row->backend.sparse; });
-    for (const PrefillRow* row : all) {
-      if (takes_any || suits(row->backend, question.config)) rows.push_back(row);
-    }
+        first_row(question, [](const auto& row) { return row.backend.sparse; }) == nullptr;
+    rows = rows_in_order(question, [&](const PrefillRow& row) {
+      return takes_any || suits(row.backend, question.config);
+    });
+    rows.insert(rows.begin(), nullptr);
   }
   const std::vector<const KvCacheFormat*> kv_caches = kv_cache_options(question);
   std::vector<Change> result;
@@ -128,24 +123,6 @@ std::vector<Change> least(const PrefillQuestion& question,
     }
   }
   return result;
-}
-
-// Why the backend is not selected; empty if nothing speaks against it.
-Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
-  Blockers against = blockers_of(row, question);
-  const Blockers not_usable = detail::not_usable(row.backend);
-  if (against.has(not_usable)) return against & not_usable;
-  const bool needs_fp8 = row.backend.fp8_queries == Fp8Queries::required;
-  const bool is_fp8_wanted =
-      question.is_required() || needs_fp8 || (question.requested && question.chosen == nullptr);
-  if (!is_fp8_wanted) return {};
-  if (!question.kv_cache_quantized) {
-    against = against - BlockerKind::kv_cache_format;
-    against.add(BlockerKind::kv_cache_not_quantized);
-  }
-  if (!question.requested) against.add(BlockerKind::not_requested);
-  if (needs_fp8 && !against.empty()) against.add(BlockerKind::backend_needs_fp8);
-  return against;
 }
 
 // Whether an operator of these backends asks for FP8 queries; else they go by the KV cache.
@@ -248,25 +225,40 @@ Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>
   return any_row(would_fit) ? Hopeless::configuration : Hopeless::model;
 }
 
+Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
+  Blockers against = blockers_of(row, question);
+  const Blockers not_usable = detail::not_usable(row.backend);
+  if (against.has(not_usable)) return against & not_usable;
+  const bool needs_fp8 = row.backend.fp8_queries == Fp8Queries::required;
+  const bool is_fp8_wanted =
+      question.is_required() || needs_fp8 || (question.requested && question.chosen == nullptr);
+  if (!is_fp8_wanted) return {};
+  if (!question.kv_cache_quantized) {
+    against = against - BlockerKind::kv_cache_format;
+    against.add(BlockerKind::kv_cache_not_quantized);
+  }
+  if (!question.requested) against.add(BlockerKind::not_requested);
+  if (needs_fp8 && !against.empty()) against.add(BlockerKind::backend_needs_fp8);
+  return against;
+}
+
 const PrefillRow* selected_row(const PrefillQuestion& question) {
-  const PrefillRow* const row = select(question).row;
+  const PrefillRow* const row = select(question);
   const bool is_choice_rejected =
       question.chosen != nullptr && !rejection(*question.chosen, question).empty();
   return is_choice_rejected ? nullptr : row;
 }
 
-std::vector<Choice> rejected_rows(const PrefillQuestion& question) {
-  std::vector<Choice> result;
+std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question) {
+  Rows result;
   const PrefillRow* const selected = selected_row(question);
-  for (const PrefillRow* const each : rows_in_order(question)) {
-    const PrefillRow& row = *each;
-    if (question.is_chosen_by_name() && &row != question.chosen) continue;
-    const Blockers why = rejection(row, question);
-    if (&row != selected && !why.empty()) result.push_back({&row, why});
+  first_row(question, [&](const PrefillRow& row) {
+    if (question.is_chosen_by_name() && &row != question.chosen) return false;
+    if (&row != selected && !rejection(row, question).empty()) result.push_back(&row);
     // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
     const bool is_in_vain = question.requested && !takes_fp8(row, question);
-    if (&row == question.chosen || (&row == selected && !is_in_vain)) break;
-  }
+    return &row == question.chosen || (&row == selected && !is_in_vain);
+  });
   return result;
 }
 
@@ -280,9 +272,7 @@ const PrefillRow* advised_row(const PrefillQuestion& question) {
   }
   if (subject != nullptr && takes_fp8(*subject, question)) return subject;
   if (subject != nullptr && !may_advise(question.prediction)) return nullptr;
-  const Rows rows = those(rows_in_order(question),
-                          [&](const PrefillRow* row) { return takes_fp8(*row, question); });
-  return rows.empty() ? nullptr : rows.front();
+  return first_row(question, [&](const PrefillRow& row) { return takes_fp8(row, question); });
 }
 
 }  // namespace mla_dtype::detail

@@ -138,15 +138,15 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
     if (is_flag_enough) result.remedies.push_back(remedy({}, true, question));
     return result;
   }
-  result.prefill_backend = name_of(evaluation.choice.row);
+  result.prefill_backend = name_of(evaluation.row);
   if (!question.kv_cache_quantized) {
-    result.facts.backend_supports = would_support(question, evaluation.choice.row);
+    result.facts.backend_supports = would_support(question, evaluation.row);
   }
   const PrefillRow* const advised = advised_row(question);
   result.hint = hint(question, advised);
   const bool is_possible = result.outcome == PrefillQueryOutcome::quantized ||
                            result.outcome == PrefillQueryOutcome::available_but_off;
-  result.payoff = payoff(question, is_possible ? evaluation.choice.row : advised);
+  result.payoff = payoff(question, is_possible ? evaluation.row : advised);
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {
@@ -170,10 +170,10 @@ PrefillBackendSelection explain_selection(const PrefillQuestion& question) {
   result.name = name_of(selected);
   if (question.is_chosen_by_name()) result.chosen = name_of(question.chosen);
   result.takes_fp8_queries = selected != nullptr && takes_fp8(*selected, question);
-  for (const auto& [row, blockers] : rejected_rows(question)) {
+  for (const PrefillRow* const row : rejected_rows(question)) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = row->backend.name;
-    for (const BlockerKind kind : blockers) {
+    for (const BlockerKind kind : rejection(*row, question)) {
       rejected.blockers.push_back(describe({kind, row}, question));
     }
   }
@@ -182,7 +182,7 @@ PrefillBackendSelection explain_selection(const PrefillQuestion& question) {
 }
 
 std::string explain_backend(PrefillQuestion question, const Evaluation& evaluation) {
-  question.chosen = evaluation.choice.row;
+  question.chosen = evaluation.row;
   std::string text;
   for (const Obstacle& obstacle : obstacles(question, evaluation)) {
     const bool is_backends = obstacle.kind != BlockerKind::not_requested &&

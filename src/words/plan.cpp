@@ -172,7 +172,7 @@ AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluatio
   plan.decode_query = {is_fp8_decode ? question.env.fp8_data_type : model_dtype,
                        decode_reason(question, decode, fp8_decode)};
   plan.output = {model_dtype, "Always the model's data type."};
-  for (const auto& fact : cautions_of(plan, question, evaluation.choice.row, decode.row)) {
+  for (const auto& fact : cautions_of(plan, question, evaluation.row, decode.row)) {
     plan.cautions.push_back({fact.kind, caution(fact, question)});
   }
   return plan;

@@ -84,7 +84,7 @@ inline std::vector<Said> said_of(const Case& asked) {
   const detail::Evaluation evaluation = detail::evaluate(question);
   std::vector<Said> result;
   const bool is_measured =
-      detail::measured_pair(question, evaluation.choice.row).measured != nullptr;
+      detail::measured_pair(question, evaluation.row).measured != nullptr;
   for (const RecordKind record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     const LogLevel level = detail::level_of(record, env);
