@@ -129,7 +129,7 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
   const detail::Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
-  const DecodeChoice choice = detail::select_decode(question).selected;
+  const DecodeChoice choice = detail::select_decode(question);
   throw_if_nothing_runs(question, choice);
   return detail::explain_plan(question, evaluation, choice,
                               decodes_in_fp8(decode, question, choice));

@@ -41,28 +41,6 @@ bool has_all_parts(const DecodePair& pair, const PrefillQuestion& question) {
          question.config.mla_dimensions.qk_rope_head_dim > 0;
 }
 
-// In the order in which they are asked: of a row that fails, the one that all pairs fail by.
-constexpr BlockerKind pair_conditions[] = {
-    BlockerKind::backend_device,          BlockerKind::model_dtype,
-    BlockerKind::kv_cache_format,         BlockerKind::dimensions,
-    BlockerKind::decode_context_parallel, BlockerKind::head_count};
-
-// How many of them the pair fulfils before the first that it does not.
-std::size_t fulfilled(const DecodePair& pair, const PrefillQuestion& question) {
-  const std::int64_t ranks = question.config.parallel_config.decode_context_parallel_size;
-  // Each rank has the queries of all that share its KV cache.
-  const std::int64_t heads = question.config.num_attention_heads * ranks;
-  const bool conditions[] = {runs_on(pair, question.decode->platform),
-                             accepts(pair.model_dtypes, question.model_dtype),
-                             reads(pair, question),
-                             has_all_parts(pair, question),
-                             ranks == 1 || pair.with_decode_context_parallel,
-                             takes_heads(pair.heads, heads)};
-  static_assert(std::size(conditions) == std::size(pair_conditions));
-  return static_cast<std::size_t>(std::find(std::begin(conditions), std::end(conditions), false) -
-                                  std::begin(conditions));
-}
-
 Blockers of_row(const DecodeRow& row, const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
   const DecodeBackend& backend = row.backend;
@@ -82,19 +60,34 @@ Blockers of_row(const DecodeRow& row, const PrefillQuestion& question) {
   return result;
 }
 
-// Whether, and how, it runs.
+// Whether, and how, it runs. Of a row that fails, what the pair fails by that gets furthest.
 DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) {
   DecodeChoice result = {&row, nullptr, of_row(row, question)};
-  std::size_t most = 0;
+  const std::int64_t ranks = question.config.parallel_config.decode_context_parallel_size;
+  // Each rank has the queries of all that share its KV cache.
+  const std::int64_t heads = question.config.num_attention_heads * ranks;
+  std::ptrdiff_t most = 0;
+  BlockerKind why = BlockerKind::backend_device;
   for (const DecodePair& pair : row.backend.pairs) {
-    const std::size_t count = fulfilled(pair, question);
-    if (count == std::size(pair_conditions)) {
+    // In the order in which they are asked.
+    const std::pair<BlockerKind, bool> conditions[] = {
+        {BlockerKind::backend_device, runs_on(pair, question.decode->platform)},
+        {BlockerKind::model_dtype, accepts(pair.model_dtypes, question.model_dtype)},
+        {BlockerKind::kv_cache_format, reads(pair, question)},
+        {BlockerKind::dimensions, has_all_parts(pair, question)},
+        {BlockerKind::decode_context_parallel, ranks == 1 || pair.with_decode_context_parallel},
+        {BlockerKind::head_count, takes_heads(pair.heads, heads)}};
+    const auto* const failed = std::find_if(std::begin(conditions), std::end(conditions),
+                                            [](const auto& each) { return !each.second; });
+    if (failed == std::end(conditions)) {
       result.pair = &pair;
       return result;
     }
-    most = std::max(most, count);
+    if (failed - conditions < most) continue;
+    most = failed - conditions;
+    why = failed->first;
   }
-  result.blockers.add(pair_conditions[most]);
+  result.blockers.add(why);
   return result;
 }
 
@@ -141,24 +134,20 @@ const DecodeRow* find_named(const DecodeTable& table, bool is_sparse) {
   return &named;
 }
 
-DecodeSelection select_decode(const PrefillQuestion& question) {
-  DecodeSelection result;
-  if (question.decode == nullptr) return result;
+DecodeChoice select_decode(const PrefillQuestion& question, std::vector<DecodeChoice>* rejected) {
+  if (question.decode == nullptr) return {};
   std::vector<const DecodeRow*> rows = {question.decode_choice};
   if (question.decode_choice == nullptr) rows = decodes_in_order(question);
   for (const DecodeRow* const row : rows) {
     const DecodeChoice choice = decode_with(*row, question);
-    if (choice.blockers.empty()) {
-      result.selected = choice;
-      break;
-    }
-    result.rejected.push_back(choice);
+    if (choice.blockers.empty()) return choice;
+    if (rejected != nullptr) rejected->push_back(choice);
   }
-  return result;
+  return {};
 }
 
 bool can_decode(const PrefillQuestion& question) {
-  return question.decode == nullptr || select_decode(question).selected.row != nullptr;
+  return question.decode == nullptr || select_decode(question).row != nullptr;
 }
 
 DataType cache_view(const PrefillQuestion& question) {

@@ -32,14 +32,10 @@ struct DecodeChoice {
   Blockers blockers{};               ///< what keeps it from running
 };
 
-/// The choice, or the first that runs; and those that go before it.
-struct DecodeSelection {
-  DecodeChoice selected{};
-  std::vector<DecodeChoice> rejected{};
-};
-
-/// Of a question without a table: nothing.
-DecodeSelection select_decode(const PrefillQuestion& question);
+/// The choice, or the first that runs; those that go before it are added to `rejected`. Of a
+/// question without a table: nothing.
+DecodeChoice select_decode(const PrefillQuestion& question,
+                           std::vector<DecodeChoice>* rejected = nullptr);
 
 /// Whether decoding can run, as far as it is asked about.
 bool can_decode(const PrefillQuestion& question);

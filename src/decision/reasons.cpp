@@ -190,7 +190,7 @@ std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
   std::vector<std::tuple<const PrefillRow*, const DecodeRow*, std::string_view>> effects;
   const auto is_repetition = [&](const Change& change) {
     const PrefillQuestion changed = with(question, change);
-    const DecodeChoice choice = select_decode(changed).selected;
+    const DecodeChoice choice = select_decode(changed);
     const std::string& stored_as = choice.pair->stored_as;
     const std::string_view cache = stored_as.empty() ? changed.cache_dtype : stored_as;
     return !add_once(effects, {change.row, choice.row, cache});

@@ -180,7 +180,8 @@ AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluatio
 
 DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
   DecodeBackendSelection result;
-  const auto [selected, rejected_choices] = select_decode(question);
+  std::vector<DecodeChoice> rejected_choices;
+  const DecodeChoice selected = select_decode(question, &rejected_choices);
   if (selected.row != nullptr) {
     result.name = selected.row->backend.name;
     result.queries = selected.pair->queries;
