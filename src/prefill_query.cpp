@@ -60,7 +60,7 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
   bool written = false;
   const bool is_measured = evaluation.outcome == PrefillQueryOutcome::quantized &&
                            !env.device_name.empty() &&
-                           detail::measured_pair(question, evaluation.row).measured != nullptr;
+                           detail::find_measured(question, evaluation.row) != nullptr;
   for (const Record record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     const LogLevel level = detail::level_of(record, env);

@@ -129,22 +129,18 @@ Evaluation evaluate(const PrefillQuestion& question) {
   return result;
 }
 
-MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8) {
+const MeasuredPrefill* find_measured(const PrefillQuestion& question, const PrefillRow* fp8) {
   const std::string& device = question.env.device_name;
-  if (device.empty() || fp8 == nullptr || question.prediction) return {};
-  for (const PrefillRow* const chosen :
-       {question.chosen, static_cast<const PrefillRow*>(nullptr)}) {
-    PrefillQuestion asked = question;
-    asked.chosen = chosen;
-    const PrefillRow* const bf16 = row_without_fp8(asked);
+  if (device.empty() || fp8 == nullptr || question.prediction) return nullptr;
+  PrefillQuestion open = question;
+  open.chosen = nullptr;
+  for (const PrefillRow* const bf16 : {row_without_fp8(question), row_without_fp8(open)}) {
     if (bf16 == nullptr) continue;
     const auto* const measured =
         find_measured_prefill(device, bf16->backend.name, fp8->backend.name);
-    if (measured != nullptr && is_like_measured(*measured, question)) {
-      return {measured, chosen == question.chosen};
-    }
+    if (measured != nullptr && is_like_measured(*measured, question)) return measured;
   }
-  return {};
+  return nullptr;
 }
 
 Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPrediction>& prediction,

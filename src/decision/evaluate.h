@@ -44,14 +44,10 @@ inline bool may_advise(const std::optional<PrefillPrediction>& prediction) {
   return !prediction || is_worthwhile(prediction->speedup);
 }
 
-/// What was measured on the engine's device, with such a model, of this backend's FP8 queries.
-/// Null: nothing is known, or the engine has a prediction of its own.
-struct MeasuredPair {
-  const MeasuredPrefill* measured = nullptr;
-  bool is_bf16_what_runs = false;  ///< else what would be selected were the choice open
-};
-
-MeasuredPair measured_pair(const PrefillQuestion& question, const PrefillRow* fp8);
+/// What was measured on the engine's device, with such a model, of this backend's FP8 queries and
+/// of what runs without them; or else of what would, were the choice open. Null: nothing is known,
+/// or the engine has a prediction of its own.
+const MeasuredPrefill* find_measured(const PrefillQuestion& question, const PrefillRow* fp8);
 
 /// What a decision says in the log.
 enum class Record {

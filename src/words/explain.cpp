@@ -30,13 +30,13 @@ Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& ques
 }
 
 std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const PrefillRow* fp8) {
-  const auto [measured, is_bf16_what_runs] = measured_pair(question, fp8);
+  const MeasuredPrefill* const measured = find_measured(question, fp8);
   if (measured == nullptr) return std::nullopt;
   const EngineConfig& config = question.config;
   PrefillPayoff result;
   result.device = measured->device_name;
   result.bf16_backend = measured->bf16_backend;
-  result.bf16_backend_runs = is_bf16_what_runs;
+  result.bf16_backend_runs = name_of(row_without_fp8(question)) == measured->bf16_backend;
   result.fp8_backend = measured->fp8_backend;
   result.longest_isl = measured->model.longest_isl;
   result.break_even_isl =

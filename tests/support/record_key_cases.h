@@ -83,8 +83,7 @@ inline std::vector<Said> said_of(const Case& asked) {
   const detail::PrefillQuestion question = detail::ask(asked.config, asked.model_dtype, env);
   const detail::Evaluation evaluation = detail::evaluate(question);
   std::vector<Said> result;
-  const bool is_measured =
-      detail::measured_pair(question, evaluation.row).measured != nullptr;
+  const bool is_measured = detail::find_measured(question, evaluation.row) != nullptr;
   for (const RecordKind record :
        detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
     const LogLevel level = detail::level_of(record, env);
