@@ -13,17 +13,15 @@ bool runs_on(const DecodePair& pair, const Platform& platform) {
   return accepts(pair.devices, platform);
 }
 
-// One that only the engine knows, and is not quantized, is taken to be.
-bool is_in_model_dtype(const PrefillQuestion& question) {
-  if (question.kv_cache_quantized) return false;
-  return question.format == nullptr ||
-         question.format->data_type.value_or(question.model_dtype) == question.model_dtype;
-}
-
-// What is to become another format has to be listed as it is.
 bool reads(const DecodePair& pair, const PrefillQuestion& question) {
   const auto& listed = pair.kv_cache_dtypes;
-  if (listed.empty()) return is_in_model_dtype(question);
+  if (listed.empty() && question.kv_cache_quantized) return false;
+  if (listed.empty()) {
+    // One that only the engine knows is taken to be in the model dtype.
+    return question.format == nullptr ||
+           question.format->data_type.value_or(question.model_dtype) == question.model_dtype;
+  }
+  // What is to become another format has to be listed as it is.
   return pair.stored_as.empty() ? lists(listed, question) : holds(listed, question.cache_dtype);
 }
 

@@ -243,10 +243,9 @@ Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
 }
 
 const PrefillRow* selected_row(const PrefillQuestion& question) {
-  const PrefillRow* const row = select(question);
-  const bool is_choice_rejected =
-      question.chosen != nullptr && !rejection(*question.chosen, question).empty();
-  return is_choice_rejected ? nullptr : row;
+  const PrefillRow* const chosen = question.chosen;
+  if (chosen == nullptr) return select(question);
+  return rejection(*chosen, question).empty() ? chosen : nullptr;
 }
 
 std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question) {
@@ -266,11 +265,10 @@ const PrefillRow* advised_row(const PrefillQuestion& question) {
   const PrefillRow* const selected = selected_row(question);
   const PrefillRow* const subject = question.chosen != nullptr ? question.chosen : selected;
   // With another KV cache, which this is not about, the remedies are.
-  if (!can_decode(question) || question.is_ruled_out() ||
-      (selected != nullptr && takes_fp8(*selected, question))) {
-    return nullptr;
+  if (!can_decode(question) || question.is_ruled_out()) return nullptr;
+  if (subject != nullptr && takes_fp8(*subject, question)) {
+    return subject != selected ? subject : nullptr;
   }
-  if (subject != nullptr && takes_fp8(*subject, question)) return subject;
   if (subject != nullptr && !may_advise(question.prediction)) return nullptr;
   return first_row(question, [&](const PrefillRow& row) { return takes_fp8(row, question); });
 }

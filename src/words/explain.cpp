@@ -10,11 +10,9 @@ std::string_view name_of(const PrefillRow* row) {
   return row != nullptr ? std::string_view(row->backend.name) : std::string_view();
 }
 
-// `is_for_fp8`: it has FP8 queries requested where they have to be.
-Remedy remedy(const Change& change, bool is_for_fp8, const PrefillQuestion& question) {
+Remedy remedy(const Change& change, bool request, const PrefillQuestion& question) {
   Remedy result{};
-  result.request = is_for_fp8 &&
-                   (question.table == nullptr || !evaluate(with(question, change)).facts.requested);
+  result.request = request;
   if (change.kv_cache != nullptr) result.cache_dtype = change.kv_cache->name;
   result.prefill_backend = name_of(change.row);
   if (change.decode != nullptr) result.decode_backend = change.decode->backend.name;
@@ -135,7 +133,7 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   if (question.table == nullptr) {
     const bool is_flag_enough =
         evaluation.outcome == PrefillQueryOutcome::available_but_off && !question.is_ruled_out();
-    if (is_flag_enough) result.remedies.push_back(remedy({}, true, question));
+    if (is_flag_enough) result.remedies.push_back(remedy({}, /*request=*/true, question));
     return result;
   }
   result.prefill_backend = name_of(evaluation.row);
@@ -150,7 +148,8 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
   for (const Change& change : changes) {
-    result.remedies.push_back(remedy(change, /*is_for_fp8=*/true, question));
+    const bool is_requested = evaluate(with(question, change)).facts.requested;
+    result.remedies.push_back(remedy(change, !is_requested, question));
   }
   result.nothing_helps = nothing_helps(question, why_hopeless(question, changes));
   return result;
@@ -159,7 +158,7 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
 std::vector<Remedy> remedies_to_run(const PrefillQuestion& question) {
   std::vector<Remedy> result;
   for (const Change& change : least_changes_to_run(question)) {
-    result.push_back(remedy(change, /*is_for_fp8=*/false, question));
+    result.push_back(remedy(change, /*request=*/false, question));
   }
   return result;
 }
