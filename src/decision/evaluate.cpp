@@ -13,8 +13,9 @@ bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
 }
 
 bool is_usable_without_fp8(const PrefillRow& row, const PrefillQuestion& question) {
-  return !blockers_of(row, question).has(not_usable(row.backend)) &&
-         row.backend.fp8_queries != Fp8Queries::required;
+  const bool is_possible = row.backend.fp8_queries != Fp8Queries::required &&
+                           !row.on_device.has(BlockerKind::backend_device);
+  return is_possible && !blockers_of(row, question).has(not_usable(row.backend));
 }
 
 bool is_like_measured(const MeasuredPrefill& measured, const PrefillQuestion& question) {

@@ -180,27 +180,32 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
 
 bool is_requested(const PrefillQuestion& question);
 
-/// The first of the table, as they are preferred for the dimensions, that passes. Null: none.
+/// Whether it goes before the rows that are not.
+inline bool is_preferred(const PrefillRow& row, const PrefillQuestion& question) {
+  return holds(row.backend.preferred_dimensions, question.config.mla_dimensions);
+}
+
+/// The first of the table that passes, a preferred one before all others. Null: none.
 template <class Test>
 const PrefillRow* first_row(const PrefillQuestion& question, Test test) {
-  for (const bool preferred : {true, false}) {
-    for (const PrefillRow& row : question.table->rows) {
-      const auto& dimensions = row.backend.preferred_dimensions;
-      const bool is_next = holds(dimensions, question.config.mla_dimensions) == preferred;
-      if (is_next && test(row)) return &row;
-    }
+  const PrefillRow* first = nullptr;
+  for (const PrefillRow& row : question.table->rows) {
+    if ((first != nullptr && !is_preferred(row, question)) || !test(row)) continue;
+    if (is_preferred(row, question)) return &row;
+    first = &row;
   }
-  return nullptr;
+  return first;
 }
 
 /// All that pass, in the same order.
 template <class Test>
 std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question, Test test) {
   std::vector<const PrefillRow*> rows;
-  first_row(question, [&](const PrefillRow& row) {
+  for (const PrefillRow& row : question.table->rows) {
     if (test(row)) rows.push_back(&row);
-    return false;  // on to the next
-  });
+  }
+  std::stable_partition(rows.begin(), rows.end(),
+                        [&](const PrefillRow* row) { return is_preferred(*row, question); });
   return rows;
 }
 

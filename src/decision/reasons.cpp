@@ -251,13 +251,14 @@ const PrefillRow* selected_row(const PrefillQuestion& question) {
 std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question) {
   Rows result;
   const PrefillRow* const selected = selected_row(question);
-  first_row(question, [&](const PrefillRow& row) {
-    if (question.is_chosen_by_name() && &row != question.chosen) return false;
+  for (const PrefillRow* const each : rows_in_order(question, [](const auto&) { return true; })) {
+    const PrefillRow& row = *each;
+    if (question.is_chosen_by_name() && &row != question.chosen) continue;
     if (&row != selected && !rejection(row, question).empty()) result.push_back(&row);
     // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
     const bool is_in_vain = question.requested && !takes_fp8(row, question);
-    return &row == question.chosen || (&row == selected && !is_in_vain);
-  });
+    if (&row == question.chosen || (&row == selected && !is_in_vain)) break;
+  }
   return result;
 }
 
