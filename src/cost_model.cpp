@@ -70,10 +70,19 @@ double predicted_prefill_speedup(const PrefillCostModel& model, std::int64_t que
 std::optional<std::int64_t> break_even_isl(const PrefillCostModel& model,
                                            const MlaDimensions& dimensions,
                                            std::int64_t num_attention_heads) {
-  check_model(model);
-  detail::check_dimensions(dimensions);
-  detail::check_size("num_attention_heads", num_attention_heads);
-  return detail::break_even({model, dimensions, num_attention_heads});
+  EngineConfig config;
+  config.mla_dimensions = dimensions;
+  config.num_attention_heads = num_attention_heads;
+  const PrefillQuerySelector selector(model, config, DataType::bfloat16, DataType::float8_e4m3fn);
+  // By trying out, since a selector rounds.
+  std::int64_t slower = 0;
+  std::int64_t faster = 1'000'000'000'000'000;  // exact in a double
+  if (selector.gain(faster, 0) <= 0) return std::nullopt;
+  while (slower + 1 < faster) {
+    const std::int64_t middle = (slower + faster) / 2;
+    (selector.gain(middle, 0) > 0 ? faster : slower) = middle;
+  }
+  return faster;
 }
 
 double estimated_cast_ns(double memory_gb_per_s) {

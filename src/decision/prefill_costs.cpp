@@ -10,8 +10,6 @@ namespace {
 // is exact for a device of constant throughputs; of another, what slows BF16 and FP8 down alike
 // does not move their break-even.
 
-constexpr std::int64_t longest_isl = 1'000'000'000'000'000;  // exact in a double
-
 // Elements of a head: those that are multiplied and added for a query and a key, and as many are
 // cast for a token of the context, its key and value.
 double pair_size(const MlaDimensions& dimensions) {
@@ -108,23 +106,6 @@ std::optional<PrefillGain> prefill_gain(const PrefillCosts& costs) {
   if (!isl) return std::nullopt;
   return PrefillGain{isl_scale(costs.model, costs.dimensions), *isl,
                      *isl * context_share(costs.dimensions)};
-}
-
-// By trying out, since a selector rounds as this does.
-std::optional<std::int64_t> break_even(const PrefillCosts& costs) {
-  const auto gain = prefill_gain(costs);
-  const auto is_faster = [&](std::int64_t isl) {
-    const auto tokens = static_cast<double>(isl);
-    return gain->attention * tokens * tokens - gain->query_cost * tokens > 0;
-  };
-  std::int64_t slower = 0;
-  std::int64_t faster = longest_isl;
-  if (!gain || !is_faster(faster)) return std::nullopt;
-  while (slower + 1 < faster) {
-    const std::int64_t middle = (slower + faster) / 2;
-    (is_faster(middle) ? faster : slower) = middle;
-  }
-  return faster;
 }
 
 }  // namespace mla_dtype::detail

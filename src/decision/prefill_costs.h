@@ -26,6 +26,4 @@ struct PrefillGain {
 /// None where FP8 is never faster.
 std::optional<PrefillGain> prefill_gain(const PrefillCosts& costs);
 
-std::optional<std::int64_t> break_even(const PrefillCosts& costs);
-
 }  // namespace mla_dtype::detail

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decision/prefill_costs.h"
 #include "words/form.h"
 #include "words/sentences.h"
 
@@ -38,7 +37,7 @@ std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const Prefi
   result.fp8_backend = measured->fp8_backend;
   result.longest_isl = measured->model.longest_isl;
   result.break_even_isl =
-      break_even({measured->model, config.mla_dimensions, config.num_attention_heads});
+      break_even_isl(measured->model, config.mla_dimensions, config.num_attention_heads);
   if (result.break_even_isl > result.longest_isl) result.break_even_isl.reset();
   result.speedup_at_4096 = measured->speedup_at_4096;
   result.source = measured->model.source;
