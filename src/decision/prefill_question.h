@@ -201,11 +201,11 @@ const PrefillRow* first_row(const PrefillQuestion& question, Test test) {
 template <class Test>
 std::vector<const PrefillRow*> rows_in_order(const PrefillQuestion& question, Test test) {
   std::vector<const PrefillRow*> rows;
-  for (const PrefillRow& row : question.table->rows) {
-    if (test(row)) rows.push_back(&row);
+  for (const bool preferred : {true, false}) {
+    for (const PrefillRow& row : question.table->rows) {
+      if (is_preferred(row, question) == preferred && test(row)) rows.push_back(&row);
+    }
   }
-  std::stable_partition(rows.begin(), rows.end(),
-                        [&](const PrefillRow* row) { return is_preferred(*row, question); });
   return rows;
 }
 
