@@ -11,8 +11,10 @@ namespace mla_dtype {
 namespace {
 
 Environment environment_of(const Platform& platform, detail::PrefillTable table) {
-  static std::atomic<std::uint64_t> tables{0};
-  table.id = ++tables;
+  // From its own address on: a process may hold several copies of the library, each with its count.
+  static std::atomic<std::uint64_t> last{std::uint64_t{reinterpret_cast<std::uintptr_t>(&last)}
+                                         << 16};
+  table.id = ++last;
   Environment env;
   env.prefill_table = std::make_shared<const detail::PrefillTable>(std::move(table));
   // Where the hardware has no FP8 the backend refuses, and the value is never returned.
@@ -62,6 +64,7 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
 
 PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataType model_dtype,
                                                const Environment& env) {
+  detail::check(config, model_dtype, env);
   if (env.backend_supports_prefill_query_quantization) {
     detail::throw_invalid_argument("backend_supports_prefill_query_quantization",
                                    "a predicate of the engine's own",

@@ -13,7 +13,7 @@ struct MLA_DTYPE_ABI DecodeEnvironment {
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       decode_backend_supports_quantized_query{};
 
-  std::shared_ptr<const detail::DecodeTable> decode_table{};  ///< by make_decode_environment()
+  std::shared_ptr<const detail::DecodeTable> decode_table{};  ///< make_decode_environment() sets it
 };
 
 /// That of an engine that runs this backend on the platform. With it a plan also knows the pairs

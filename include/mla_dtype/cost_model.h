@@ -32,9 +32,9 @@ struct PrefillTiming {
 };
 
 /// A cost model as it was measured: two points or more, in ascending order of ISL, all with the
-/// same heads, from below the break-even to beyond it. Between two the times of a token are
-/// interpolated. No gain is predicted that was not measured: beyond the last point the speedup is
-/// that of the last one, before the first that of the first, but not above 1.
+/// same heads; they should reach from below the break-even to beyond it. Between two the times of a
+/// token are interpolated. No gain is predicted that was not measured: beyond the last point the
+/// speedup is that of the last one, before the first that of the first, but not above 1.
 using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
@@ -111,7 +111,8 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 
 /// What Environment::predict_prefill_speedup takes: it predicts a whole input of this ISL, with the
 /// dimensions and heads of the configuration; in chunks, each of which casts the keys and values
-/// before it again, if that says how long they are. A bad model: std::invalid_argument, at once.
+/// before it again, if SchedulerConfig says how long they are. A bad model: std::invalid_argument,
+/// at once.
 ///
 ///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
 [[nodiscard]] MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>

@@ -77,11 +77,12 @@ class MLA_DTYPE_EXPORT OnceLog {
   explicit OnceLog(std::nullptr_t = nullptr, RankInfo rank = {});
 
 #if MLA_DTYPE_WITH_SPDLOG
-  /// Writes to `logger`: its level, pattern, sinks and name hold, also later ones. Null: as above.
+  /// Writes to `logger`, with its level, pattern, sinks and name at each call. Null: as above.
   explicit OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank = {});
 #endif
 
-  /// Calls `write` for each record, from several threads at once, too; null: std::invalid_argument.
+  /// Calls `write` for each record, possibly from several threads at once. If it throws, the call
+  /// returns false, and the message may be said again. Null: std::invalid_argument.
   explicit OnceLog(std::function<void(LogLevel level, std::string_view text)> write,
                    RankInfo rank = {});
   ~OnceLog();

@@ -56,7 +56,7 @@ struct MLA_DTYPE_ABI Environment {
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization{};
 
-  std::shared_ptr<const detail::PrefillTable> prefill_table{};  ///< by make_environment()
+  std::shared_ptr<const detail::PrefillTable> prefill_table{};  ///< make_environment() sets it
 
   DataType fp8_data_type = DataType::float8_e4m3fn;  ///< the platform's; row 1's answer
   std::shared_ptr<OnceLog> log{};  ///< where the decision is logged; null: default_once_log()
@@ -122,7 +122,8 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 ///
 /// Thread-safe if the predicates are. Once its record has been said it words nothing, takes no
 /// lock, and allocates only what an injected predicate does, for the first 1,024 decisions that
-/// differ, or whose environments were made apart.
+/// differ, or whose environments were made apart (copies of one were not); beyond, it words its
+/// record again to see that it was said.
 ///
 ///     mla_dtype::EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -256,8 +257,9 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Environment& env);
 
 /// Logs which prefill backend was selected and why not those preferred to it that run on this
-/// device, as info, or as a warning that none was; and as a warning the selection's hint; each
-/// once, in scope local. True if this call wrote a record.
+/// device, as info, or as a warning that none was; and as a warning the selection's hint, which
+/// alone tells who did not ask for FP8 queries that another backend takes them; each once, in scope
+/// local. True if this call wrote a record.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 [[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(

@@ -133,9 +133,11 @@ Evaluation evaluate(const PrefillQuestion& question) {
 const MeasuredPrefill* find_measured(const PrefillQuestion& question, const PrefillRow* fp8) {
   const std::string& device = question.env.device_name;
   if (device.empty() || fp8 == nullptr || question.prediction) return nullptr;
-  PrefillQuestion open = question;
-  open.chosen = nullptr;
-  for (const PrefillRow* const bf16 : {row_without_fp8(question), row_without_fp8(open)}) {
+  PrefillQuestion asked = question;
+  for (const PrefillRow* const chosen :
+       {question.chosen, static_cast<const PrefillRow*>(nullptr)}) {
+    asked.chosen = chosen;
+    const PrefillRow* const bf16 = row_without_fp8(asked);
     if (bf16 == nullptr) continue;
     const auto* const measured =
         find_measured_prefill(device, bf16->backend.name, fp8->backend.name);

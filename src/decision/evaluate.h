@@ -113,7 +113,7 @@ const PrefillRow* selected_row(const PrefillQuestion& question);
 /// Why the backend is not selected; empty if nothing speaks against it.
 Blockers rejection(const PrefillRow& row, const PrefillQuestion& question);
 
-/// Those that were passed over for it, since something speaks against them.
+/// Those that were passed over for what runs, since something speaks against them.
 std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question);
 
 /// What could take FP8 queries where what runs, or should run, cannot. Null: nothing.

@@ -16,6 +16,10 @@ endforeach()
 string(REGEX MATCHALL "\\[info\\] hello\n" hellos "${output}")
 list(LENGTH hellos count)
 expect("each module has a default log of its own: ${output}" count EQUAL 2)
+# Each counts its tables for itself, and still none of theirs is taken for another.
+string(REGEX MATCHALL "Unable to perform FP8 prefill attention" refusals "${output}")
+list(LENGTH refusals count)
+expect("each module's refusal should be heard: ${output}" count EQUAL 2)
 
 run(nm --dynamic --defined-only --demangle "${build}/first.so")
 expect("init_model is not exported: ${output}" output MATCHES " T init_model\n")

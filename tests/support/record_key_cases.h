@@ -121,6 +121,7 @@ inline Alterations all_changes() {
     add(std::move(name), [=](Case& c) {
       apply(c);
       c.table.reset();
+      c.table = c.make().prefill_table;  // that of what is changed after it, too
     });
   };
   add("nothing", [](Case&) {});

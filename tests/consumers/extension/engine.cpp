@@ -4,8 +4,10 @@
 #include <spdlog/sinks/stdout_sinks.h>
 
 // Decides for 61 layers, and logs under the engine's name through a OnceLog of the engine's own and
-// through the default one. Returns whether all went well.
-extern "C" __attribute__((visibility("default"))) int init_model(const char* name) {
+// through the default one, and for a device of its own through a log that it shares with the other
+// module, which the first one makes. Returns whether all went well.
+extern "C" __attribute__((visibility("default"))) int init_model(const char* name,
+                                                                 std::shared_ptr<void>* shared) {
   const auto sink = std::make_shared<spdlog::sinks::stdout_sink_mt>();
   const auto logger = std::make_shared<spdlog::logger>(name, sink);
   logger->set_pattern("%n [%l] %v");
@@ -21,6 +23,11 @@ extern "C" __attribute__((visibility("default"))) int init_model(const char* nam
     all_fp8 = all_fp8 &&
               is_fp8(determine_prefill_query_data_type(config, mla_dtype::DataType::bfloat16, env));
   }
+  if (*shared == nullptr) *shared = std::make_shared<mla_dtype::OnceLog>(logger);
+  mla_dtype::Environment other =
+      mla_dtype::make_environment(mla_dtype::cuda(*name == '1' ? 10 : 9, 0), "FLASH_ATTN");
+  other.log = std::static_pointer_cast<mla_dtype::OnceLog>(*shared);
+  determine_prefill_query_data_type(config, mla_dtype::DataType::bfloat16, other);
   try {
     config.cache_config.cache_dtype = "fp9";
     determine_prefill_query_data_type(config, mla_dtype::DataType::bfloat16, env);
