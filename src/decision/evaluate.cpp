@@ -12,6 +12,7 @@ bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
          lists(row.backend.fp8_kv_cache_dtypes, question);
 }
 
+// What the device rules out is seen at once, here and in takes_fp8(): most rows end there.
 bool is_usable_without_fp8(const PrefillRow& row, const PrefillQuestion& question) {
   const bool is_possible = row.backend.fp8_queries != Fp8Queries::required &&
                            !row.on_device.has(BlockerKind::backend_device);

@@ -109,7 +109,6 @@ struct PrefillTable {
 PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBackend> backends,
                                 const PrefillBackendAvailability& is_available);
 
-struct DecodeTable;
 struct DecodeRow;
 
 /// A decision on prefill queries before it is taken. Its explanation and records are worded from

@@ -263,12 +263,11 @@ std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question) {
 }
 
 const PrefillRow* advised_row(const PrefillQuestion& question) {
-  const PrefillRow* const selected = selected_row(question);
-  const PrefillRow* const subject = question.chosen != nullptr ? question.chosen : selected;
+  const PrefillRow* const subject = select(question);  // the choice, also one that is rejected
   // With another KV cache, which this is not about, the remedies are.
   if (!can_decode(question) || question.is_ruled_out()) return nullptr;
   if (subject != nullptr && takes_fp8(*subject, question)) {
-    return subject != selected ? subject : nullptr;
+    return subject != selected_row(question) ? subject : nullptr;
   }
   if (subject != nullptr && !may_advise(question.prediction)) return nullptr;
   return first_row(question, [&](const PrefillRow& row) { return takes_fp8(row, question); });

@@ -86,8 +86,7 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
 
 std::string hint(const PrefillQuestion& question, const PrefillRow* advised) {
   if (advised == nullptr) return {};
-  const PrefillRow* const subject =
-      question.chosen != nullptr ? question.chosen : selected_row(question);
+  const PrefillRow* const subject = select(question);
   const std::string turn_on = filled("turn {} on", flag_name(question.env.spellings));
   if (subject == nullptr || subject == advised) {
     return filled("Prefill backend {} takes only FP8 queries: {}.", name_of(advised), turn_on);
