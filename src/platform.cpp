@@ -57,7 +57,7 @@ Device parse_device(std::string_view device) {
 }
 
 bool is_capability_family(const Platform& platform, int major) noexcept {
-  return platform.runtime_ == Platform::Runtime::cuda && platform.major_ == major;
+  return major > 0 && cuda_family(major).contains(platform);
 }
 
 std::string to_string(const Platform& platform) {

@@ -21,13 +21,13 @@ struct MLA_DTYPE_ABI DecodeEnvironment {
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 
-/// The same for the backend of vllm_decode_backends() of that name; its neighbours are what a
-/// refused plan may advise. Unknown: std::invalid_argument.
+/// The same for that one of vllm_decode_backends(); a refused plan may advise its neighbours.
+/// Unknown: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, std::string_view decode_backend);
 
-/// The same for the backend of the profile of that name; empty: for the first that can run. Asks
-/// `is_available` here, once for each.
+/// The same for that one of the profile; empty: for the first that can run. Asks `is_available`
+/// here, once for each.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(
     const Platform& platform, const EngineProfile& engine,
     const PrefillBackendAvailability& is_available = nullptr, std::string_view decode_backend = {});
@@ -60,15 +60,18 @@ struct MLA_DTYPE_ABI Caution {
 
 /// Every data type of an MLA layer.
 struct MLA_DTYPE_ABI AttentionPlan {
-  KvCacheResolution kv_cache_dtype{};
+  KvCacheResolution kv_cache_dtype{};  ///< what `auto` comes to, or the decode backend stores it as
   KvScales kv_scales = KvScales::unknown;
-  PlannedDataType kv_cache_storage{};  ///< what the KV cache is allocated as
-  PlannedDataType kv_cache_view{};     ///< what kernels read it as
-  PlannedDataType prefill_query{};
-  PlannedDataType prefill_key_value{};                         ///< always the query's
-  std::optional<PlannedDataType> chunked_prefill_workspace{};  ///< none without chunked prefill
-  PlannedDataType decode_query{};
-  PlannedDataType output{};  ///< of prefill and decode
+  PlannedDataType kv_cache_storage{};   ///< as it is allocated: FP8 and packed formats as uint8
+  PlannedDataType kv_cache_view{};      ///< as kernels read it: FP8 as the platform's FP8 type
+  PlannedDataType prefill_query{};      ///< by determine_prefill_query_data_type()
+  PlannedDataType prefill_key_value{};  ///< always the query's
+  /// The prefill query's; the model dtype with a decode-context-parallel size above 1; bfloat16 for
+  /// `fp8_ds_mla`; none without chunked prefill.
+  std::optional<PlannedDataType> chunked_prefill_workspace{};
+  PlannedDataType decode_query{};  ///< FP8, without a flag, where the KV cache is plain FP8 and the
+                                   ///< backend reads it so; else the model dtype
+  PlannedDataType output{};        ///< of prefill and decode: the model dtype
 
   PrefillQueryExplanation prefill{};  ///< why prefill_query is what it is: blockers, remedies
   PrefillBackendSelection prefill_backend{};  ///< which one to use; empty without a table
@@ -81,16 +84,7 @@ struct MLA_DTYPE_ABI AttentionPlan {
   std::optional<std::size_t> workspace_bytes{};  ///< of chunked prefill, for a token
 };
 
-/// Every data type of an MLA layer in one answer, consistent:
-///
-/// - KV cache: what `auto` comes to, or what the decode backend makes of it. FP8 and packed formats
-///   are allocated as bytes (uint8); FP8 is viewed as the platform's FP8 type, as engines do.
-/// - Prefill: what determine_prefill_query_data_type() decides; remedies are such as suit decoding.
-/// - Chunked-prefill workspace: the prefill query's type; the model dtype with a
-///   decode-context-parallel size above 1; bfloat16 for `fp8_ds_mla`.
-/// - Decode queries: FP8, without a flag, if the KV cache is plain FP8 and the backend takes them.
-/// - Output, and decode queries otherwise: the model dtype.
-///
+/// Every data type of an MLA layer in one answer, consistent; remedies are such as suit decoding.
 /// Logs nothing. Throws what determine_prefill_query_data_type() throws; std::invalid_argument also
 /// for neither a table nor a predicate of decoding, tables of two devices, an fp8_data_type other
 /// than the device's E4M3, and a KV-cache predicate that is wrong about a known dtype;
@@ -98,10 +92,9 @@ struct MLA_DTYPE_ABI AttentionPlan {
 /// reads this KV cache on this device with this model, or no prefill backend runs. Thread-safe if
 /// the predicates are; for model init: it allocates.
 ///
-///     const auto plan = mla_dtype::plan_attention_data_types(
-///         config, mla_dtype::DataType::bfloat16, env,
-///         mla_dtype::make_decode_environment(platform, "FLASHMLA"));
-///     mla_dtype::log_attention_plan(plan, env);
+///     const auto decode = make_decode_environment(platform, "FLASHMLA");
+///     const auto plan = plan_attention_data_types(config, DataType::bfloat16, env, decode);
+///     log_attention_plan(plan, env);
 [[nodiscard]] MLA_DTYPE_EXPORT AttentionPlan
 plan_attention_data_types(const EngineConfig& config, DataType model_dtype, const Environment& env,
                           const DecodeEnvironment& decode);
@@ -144,22 +137,17 @@ MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Enviro
 [[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const AttentionPlan& plan);
 
 /// The plan in 64 bits, the same on every machine and build of this version, for the ranks of a
-/// group to compare:
+/// group to compare, since unlike data types give wrong outputs without an error:
 ///
-/// | bits  | field                     | values                                              |
-/// |-------|---------------------------|-----------------------------------------------------|
-/// | 0-3   | version                   | 1                                                   |
-/// | 4-7   | kv_cache_storage          | a DataType's number                                 |
-/// | 8-11  | kv_cache_view             | ... as all data types here                          |
-/// | 12-15 | prefill_query             |                                                     |
-/// | 16-19 | prefill_key_value         |                                                     |
-/// | 20-23 | chunked_prefill_workspace | 15: none                                            |
-/// | 24-27 | decode_query              |                                                     |
-/// | 28-31 | output                    |                                                     |
-/// | 32-39 | kv_cache_dtype            | its place in kv_cache_formats(), `fp8_e4m3` as      |
-/// |       |                           | `fp8`; 254: float32, by `auto`; 255: the engine's   |
-/// | 40-43 | kv_scales                 | a KvScales' number; 0 if not quantized              |
-/// | 44-63 | kv_cache_name             | FNV-1a of the name, of the engine's own only        |
+/// | bits  | field              | values                                                    |
+/// |-------|--------------------|-----------------------------------------------------------|
+/// | 0-3   | version            | 1                                                         |
+/// | 4-31  | kv_cache_storage   | of each PlannedDataType, in the order of the plan, 4 bits |
+/// |       | to output          | with a DataType's number; 15: none                        |
+/// | 32-39 | kv_cache_dtype     | its place in kv_cache_formats(), `fp8_e4m3` as `fp8`;     |
+/// |       |                    | 254: float32, by `auto`; 255: the engine's                |
+/// | 40-43 | kv_scales          | a KvScales' number; 0 if not quantized                    |
+/// | 44-63 | kv_cache_name      | FNV-1a of the name, of the engine's own only              |
 ///
 /// std::invalid_argument for a plan with a data type or KV scales out of range.
 [[nodiscard]] MLA_DTYPE_EXPORT std::uint64_t pack(const AttentionPlan& plan);
@@ -167,13 +155,12 @@ MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Enviro
 /// One field in which the plan of a rank is not that of rank 0.
 struct MLA_DTYPE_ABI RankDifference {
   std::size_t rank = 0;
-  std::string_view field{};  ///< its name in the table above; static
+  std::string_view field{};  ///< that of the plan, or of the table above; static
   std::string value{};       ///< this rank's
   std::string expected{};    ///< rank 0's
 };
 
-/// Where the packed plans, one of each rank in order, differ from the first. Ranks that compute
-/// with different data types give wrong outputs without an error.
+/// Where the packed plans, one of each rank in order, differ from the first.
 [[nodiscard]] MLA_DTYPE_EXPORT std::vector<RankDifference> rank_differences(
     const std::vector<std::uint64_t>& packed_plans);
 

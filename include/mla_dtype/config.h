@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 namespace mla_dtype {
 
@@ -21,18 +20,13 @@ enum class KvScales : std::uint8_t {
 };
 
 struct MLA_DTYPE_ABI CacheConfig {
-  /// The KV-cache dtype as the operator gave it; kv_cache.h says which strings there are.
-  std::string cache_dtype = "auto";
-
+  std::string cache_dtype = "auto";  ///< as the operator gave it: see kv_cache_formats()
   /// The KV-cache quantization that the checkpoint was made for, as its `kv_cache_quant_algo` names
   /// it (`FP8`); what `auto` then means, also to is_quantized_kv_cache predicates. Empty: none.
   std::string checkpoint_kv_cache_quant_algo{};
-
   KvScales kv_scales = KvScales::unknown;
-
-  // What is known against them; plans caution about it.
-  bool kv_scales_are_estimated = false;  ///< from a few tokens, or another model's
-  bool k_and_v_scales_differ = false;    ///< although MLA has one latent for both
+  bool kv_scales_are_estimated = false;  ///< from a few tokens, or another model's: a caution
+  bool k_and_v_scales_differ = false;    ///< although MLA has one latent for both: a caution
 };
 
 /// How strongly FP8 prefill queries are asked for.
@@ -40,15 +34,14 @@ enum class PrefillQueryMode : std::uint8_t {
   by_flag,    ///< use_prefill_query_quantization asks for them; without them the model runs, too
   required,   ///< the model cannot run without them, whatever the flag says: an error at init.
               ///< Kimi-K3 with a plain FP8 KV cache (vllm/models/kimi_k3/nvidia/mla.py)
-  automatic,  ///< asks for them, whatever the flag says, if they are predicted to be faster at the
-              ///< expected ISL. That and a prediction (Environment) are required
+  automatic,  ///< asks for them, whatever the flag says, if they are predicted (Environment) to be
+              ///< faster at the expected ISL; both are needed
 };
 
 struct MLA_DTYPE_ABI AttentionConfig {
   /// Asks for prefill queries, keys and values in FP8. Off by default: it gains up to 1.28x at ISL
   /// 128K (vllm#39751: kernel latency) and costs about 20 % at ISL 1024 (vllm#39752).
   bool use_prefill_query_quantization = false;
-
   PrefillQueryMode prefill_query_mode = PrefillQueryMode::by_flag;
   std::string mla_prefill_backend{};  ///< the operator's choice; empty: it is open
   /// The input sequence length that the engine expects, in tokens, 1 or more; none: it cannot say.
@@ -72,13 +65,11 @@ struct MlaDimensions {
 };
 
 struct ParallelConfig {
-  /// Over how many ranks the KV cache of a sequence is spread (DCP).
-  std::int64_t decode_context_parallel_size = 1;
+  std::int64_t decode_context_parallel_size = 1;  ///< ranks that a sequence's KV cache spans (DCP)
 };
 
 struct SchedulerConfig {
   bool enable_chunked_prefill = true;
-
   /// The tokens of a chunk of a long input, 1 or more; none: predictions take it for one piece.
   std::optional<std::int64_t> max_num_batched_tokens{};
 };

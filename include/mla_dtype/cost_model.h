@@ -10,9 +10,6 @@
 
 namespace mla_dtype {
 
-// From which input length on does FP8 prefill pay, if at all? Quantizing grows with the length, and
-// attention with its square; how much depends on the device, its kernels, and how they quantize.
-
 /// A cost model in three numbers, each from 1e-9 to 1e9, and three more, which may be 0.
 struct PrefillThroughput {
   double bf16_tflops = 0;  ///< sustained by BF16 prefill attention, in 10^12 FLOP/s
@@ -32,9 +29,8 @@ struct PrefillTiming {
 };
 
 /// A cost model as it was measured: two points or more, in ascending order of ISL, all with the
-/// same heads; they should reach from below the break-even to beyond it. Between two the times of a
-/// token are interpolated. No gain is predicted that was not measured: beyond the last point the
-/// speedup is that of the last one, before the first that of the first, but not above 1.
+/// same heads, best from below the break-even to beyond it. Between two the times of a token are
+/// interpolated; outside, the speedup is that of the nearest point, below the first at most 1.
 using PrefillCurve = std::vector<PrefillTiming>;
 
 /// What prefill attention costs on one kind of device, with its kernels.
@@ -69,62 +65,47 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 
 /// All that are built in: FLASH_ATTN and TRTLLM_RAGGED (vLLM) on B200, GB200, B300 and GB300;
 /// trtllm_mla and trtllm_mla (SGLang) on the same; TRTLLM_FMHA and TRTLLM_FMHA (TensorRT-LLM) on
-/// these, H100, H200 and RTX PRO 6000. Always the faster of the two by these models takes 0.2 %
-/// longer than in hindsight (geometric mean; RTX PRO 6000 1.4 %), FP8 from ISL 4096 on 0.9 %
-/// (tests/benchmark/README.md).
+/// these, H100, H200 and RTX PRO 6000. Choosing by them takes 0.2 % longer than in hindsight
+/// (geometric mean; RTX PRO 6000 1.4 %), FP8 from ISL 4096 on 0.9 % (tests/benchmark/README.md).
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<MeasuredPrefill>& measured_prefills();
 
-/// The model of that device (parse_device() completes a name) and those backends. Null: not known,
-/// so that nothing can be said: no capability, and none of the backends, stands for another.
-///
-///     find_prefill_cost_model("NVIDIA B200", "FLASH_ATTN", "TRTLLM_RAGGED")
+/// The model of such a device (`NVIDIA B200`; parse_device() completes a name) and those backends.
+/// Null: not known; no capability, and no backend, stands for another.
 [[nodiscard]] MLA_DTYPE_EXPORT const PrefillCostModel* find_prefill_cost_model(
     std::string_view device_name, std::string_view bf16_backend, std::string_view fp8_backend);
 
 /// An estimate, where nothing was measured, of PrefillThroughput::quantize_ns: casting is bound by
 /// memory, and moves 1,536 bytes for a token and head, at 80 % of the bandwidth. By the models
 /// above TensorRT-LLM's casts reach 76 to 119 %; SGLang's up to 124 %; vLLM's with another backend
-/// 36 %. Nothing is decided by it. std::invalid_argument for what is not 1e-9 to 1e9.
-///
-///     estimated_cast_ns(/*memory_gb_per_s=*/3350)  // 0.57; measured on an H100: 0.49
+/// 36 %. 3350 GB/s give 0.57, an H100 took 0.49. std::invalid_argument for what is not 1e-9 to 1e9.
 [[nodiscard]] MLA_DTYPE_EXPORT double estimated_cast_ns(double memory_gb_per_s);
 
-/// How much faster the attention of a prefill is in FP8, as BF16 time over FP8 time, if each of its
-/// sequences has `query_tokens` new tokens (1 or more) after `context_tokens` others (0 or more),
-/// as chunked prefill and prefix-cache hits leave them: these are attended to, too, and cast again.
-/// The heads are those of one rank; a curve knows only its own. std::invalid_argument: a bad model
-/// (see its members), an empty prefill, a dimension below 1. Thread-safe; linear in curve points.
-///
-///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
+/// BF16 time over FP8 time of prefill attention, if each sequence has `query_tokens` new tokens (1
+/// or more) after `context_tokens` others (0 or more), as chunked prefill and prefix-cache hits
+/// leave them: these are attended to, too, and cast again. The heads are those of one rank; a curve
+/// knows only its own. std::invalid_argument: a bad model (see its members), an empty prefill, a
+/// dimension below 1. Thread-safe; linear in curve points. 32,768 tokens on the H100 above: 1.34.
 [[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
     const PrefillCostModel& model, std::int64_t query_tokens, std::int64_t context_tokens = 0,
     const MlaDimensions& dimensions = {}, std::int64_t num_attention_heads = 128);
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
-/// faster in FP8 (of a curve, beyond its last crossing); none: there is no such length. Errors as
-/// above.
-///
-///     break_even_isl(h100_prefill_cost_model())  // 2366
+/// faster in FP8 (of a curve, beyond its last crossing); none: there is none. On the H100 above:
+/// 2366. Errors as above.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
     const PrefillCostModel& model, const MlaDimensions& dimensions = {},
     std::int64_t num_attention_heads = 128);
 
 /// What Environment::predict_prefill_speedup takes: it predicts a whole input of this ISL, with the
-/// dimensions and heads of the configuration; in chunks, each of which casts the keys and values
-/// before it again, if SchedulerConfig says how long they are. A bad model: std::invalid_argument,
-/// at once.
-///
-///     env.predict_prefill_speedup = mla_dtype::make_prefill_speedup_predictor(model);
+/// dimensions and heads of the configuration, in chunks (each casts the keys and values before it
+/// again) where SchedulerConfig says how long. A bad model: std::invalid_argument, at once.
 [[nodiscard]] MLA_DTYPE_EXPORT std::function<double(const EngineConfig& config, std::int64_t isl)>
 make_prefill_speedup_predictor(PrefillCostModel model);
 
 /// The data type of each prefill batch, for an engine that keeps the kernels of both ready. Made at
 /// model init; a value of a few bytes, which never changes: any number of threads may use one.
 ///
-///     config.attention_config.use_prefill_query_quantization = true;  // where it pays
-///     const PrefillQuerySelector selector(
-///         h100_prefill_cost_model(), config, DataType::bfloat16,
-///         determine_prefill_query_data_type(config, DataType::bfloat16, env));
+///     const PrefillQuerySelector selector(model, config, model_dtype, determined);
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/0);      // bfloat16
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/32768);  // float8_e4m3fn
 class PrefillQuerySelector {
@@ -137,8 +118,7 @@ class PrefillQuerySelector {
                                         DataType model_dtype, DataType determined);
 
   /// FP8 from the break-even on: without context at break_even_isl() and above, else where as much
-  /// is computed for each token that is cast. The numbers, 0 and above, are those of one sequence,
-  /// never totals of a batch.
+  /// is computed for each token that is cast. Of one sequence, never totals of a batch; 0 or more.
   [[nodiscard]] DataType choose(std::int64_t query_tokens,
                                 std::int64_t context_tokens) const noexcept {
     return gain(query_tokens, context_tokens) > 0 ? fp8_ : model_dtype_;

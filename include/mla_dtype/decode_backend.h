@@ -23,12 +23,11 @@ struct HeadCounts {
 /// KV caches that a decode backend reads on some devices, and the queries that go with them.
 struct MLA_DTYPE_ABI DecodePair {
   DecodeQueries queries = DecodeQueries::model;
-  /// As operators may spell them; empty: those in the model dtype.
-  std::vector<std::string> kv_cache_dtypes{};
-  std::vector<DeviceRange> devices{};        ///< empty: any; for FP8 queries, any that has FP8
-  std::vector<DataType> model_dtypes{};      ///< empty: any
-  HeadCounts heads{};                        ///< of a rank
-  bool with_decode_context_parallel = true;  ///< also over a KV cache spread over ranks
+  std::vector<std::string> kv_cache_dtypes{};  ///< as operators spell them; empty: the model dtype
+  std::vector<DeviceRange> devices{};          ///< empty: any; for FP8 queries, any that has FP8
+  std::vector<DataType> model_dtypes{};        ///< empty: any
+  HeadCounts heads{};                          ///< of a rank
+  bool with_decode_context_parallel = true;    ///< also over a KV cache spread over ranks
   std::string stored_as{};  ///< the KV-cache dtype that these become; empty: they stay
 };
 
@@ -42,8 +41,7 @@ struct MLA_DTYPE_ABI DecodeBackend {
   std::vector<MlaDimensions> dimensions{};  ///< empty: any
   std::vector<int> qk_nope_head_dims{};     ///< empty: any
   std::vector<std::size_t> latent_sizes{};  ///< kv_lora_rank + qk_rope_head_dim; empty: any
-  /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
-  std::string known_wrong{};
+  std::string known_wrong{};  ///< what of its FP8, before which version, and the source; or empty
 
   bool preferred_with_quantized_kv_cache = false;  ///< goes before the other rows then
   int preferred_up_to_heads = 0;                   ///< ... and with as many heads of a rank

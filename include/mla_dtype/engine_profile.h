@@ -22,9 +22,9 @@ struct EngineKvCacheFormat {
 
 /// What is known of one engine. An engine fills in one of its own, or starts from a copy:
 ///
-///     mla_dtype::EngineProfile mine = mla_dtype::vllm_engine();
-///     mine.selection = mla_dtype::BackendSelection::first_with_fp8;
-///     const auto env = mla_dtype::make_environment(platform, mine);
+///     EngineProfile mine = vllm_engine();
+///     mine.selection = BackendSelection::first_with_fp8;
+///     const auto env = make_environment(platform, mine);
 struct MLA_DTYPE_ABI EngineProfile {
   std::string name{};
   std::string facts_as_of{};  ///< the version and the day of which the rest is true
@@ -38,9 +38,8 @@ struct MLA_DTYPE_ABI EngineProfile {
 };
 
 /// vLLM: it takes the first usable backend, and may then refuse the request (vllm#50181, open in
-/// September 2026). Its rows are those of vllm_prefill_backends() and vllm_decode_backends(). None
-/// of these profiles ever changes. Each has what its engine's own code says, as of `facts_as_of`,
-/// which also names what was not read and is left out.
+/// September 2026). None of these profiles ever changes. Each has what its engine's own code says,
+/// as of `facts_as_of`, which also names what was not read and is left out.
 [[nodiscard]] MLA_DTYPE_EXPORT const EngineProfile& vllm_engine();
 
 /// TensorRT-LLM: its context and generation MLA. It has no flag: prefill runs in FP8 with each FP8

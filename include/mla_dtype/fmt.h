@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Prints enumerations and values with fmt, and so with spdlog, as to_string() does; format specs of
-// strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8). A header of its own because of
-// what <fmt/format.h> costs to include.
+// Prints values with fmt, and so with spdlog, as to_string() does (explanations and plans in
+// several lines); format specs of strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8).
 
 #include <mla_dtype/features.h>
 
@@ -26,7 +25,6 @@ inline constexpr bool is_printed =
               PrefillQueryExplanation, CautionKind, AttentionPlan>;
 }  // namespace mla_dtype::detail
 
-/// Explanations and plans take several lines.
 template <class T>
 struct fmt::formatter<T, char, std::enable_if_t<mla_dtype::detail::is_printed<T>>>
     : fmt::formatter<std::string_view> {

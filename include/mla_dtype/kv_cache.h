@@ -5,7 +5,6 @@
 #include <mla_dtype/features.h>
 
 #include <array>
-#include <string>
 
 namespace mla_dtype {
 
@@ -34,8 +33,7 @@ struct KvCacheFormat {
 /// All of them: the 18 strings that vLLM accepts (vllm/config/cache.py).
 [[nodiscard]] MLA_DTYPE_EXPORT const std::array<KvCacheFormat, 18>& kv_cache_formats() noexcept;
 
-/// The format of this name, letter for letter; none if there is none: for an engine's own predicate
-/// that knows further formats. Takes no lock and does not allocate.
+/// The format of exactly this name; none if there is none. Takes no lock and does not allocate.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<KvCacheFormat> parse_kv_cache_dtype(
     std::string_view cache_dtype) noexcept;
 

@@ -7,20 +7,16 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <string_view>
 
-#if MLA_DTYPE_WITH_SPDLOG
 namespace spdlog {
 class logger;
 }
-#endif
 
 namespace mla_dtype {
-
 namespace detail {
 struct KeyedLog;
-}  // namespace detail
+}
 
 /// Which of an engine's processes say a thing.
 enum class LogScope : std::uint8_t {
@@ -44,31 +40,28 @@ struct RankInfo {
   int local_rank = 0;   ///< among those on this node
 };
 
-/// Says each distinct (level, text) once per scope, through an spdlog logger or a function.
+/// Says each distinct (level, text) once per scope, through an spdlog logger or a function: under
+/// any number of threads never twice and, unless the logger fails, never zero times. The scopes do
+/// not silence each other, nor do two OnceLogs.
 ///
-/// "Once" is exact under any number of threads: never twice and, unless the logger fails, never
-/// zero times. The scopes do not silence each other, nor do two OnceLogs.
-///
-/// A call returns true if it wrote the message, and false
-///   - if it was said before, or another call is writing it, which is not waited for;
-///   - if this rank does not speak in the scope; if the logger's level or all of its sinks' levels
-///     hold the message back, or one is raised during the call; if the logger throws, there is no
-///     logger, or no memory: then it has not been said, and may be said by a later call. What
-///     spdlog itself swallows (a std::exception from a sink) counts as said.
+/// A call returns true if it wrote the message. If not, it was said before, or another call is
+/// writing it, which is not waited for; or it has not been said, and may be by a later call: this
+/// rank does not speak in the scope, the logger's level or all of its sinks' levels hold it back or
+/// one is raised meanwhile, the logger or function throws, there is no logger, or no memory. What
+/// spdlog itself swallows (a std::exception from a sink) counts as said.
 ///
 /// Texts are remembered as 64-bit hashes, at least 4,096 in each scope. Past that a new text still
 /// passes, and may then repeat. A new text is lost to one of the same hash with a probability of
-/// about 2e-15, if they were not made to collide. A scope takes 60 KiB when it first speaks.
+/// about 2e-15, if none was made to collide. A scope takes 60 KiB when it first speaks.
 ///
 /// All functions may be called from any thread at any time. A call for what was said takes no lock,
 /// allocates nothing and writes nothing shared; others lock, but never while a record is written.
 /// A child of fork() inherits what was said; as with spdlog's own sinks, fork while no other thread
 /// logs. Not for a logger that holds a OnceSink, whose filter a OnceLog cannot see.
 ///
-///     mla_dtype::OnceLog log(engine_logger, rank);  // or of an engine with another logger:
-///     mla_dtype::OnceLog log([](mla_dtype::LogLevel level, std::string_view text) { ... }, rank);
-///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // true: written
-///     log.info_once(mla_dtype::LogScope::local, "KV cache: 61 layers");  // false
+///     OnceLog log(engine_logger, rank);  // or ([](LogLevel level, std::string_view text) { ... })
+///     log.info_once(LogScope::local, "KV cache: 61 layers");  // true: written
+///     log.info_once(LogScope::local, "KV cache: 61 layers");  // false
 class MLA_DTYPE_EXPORT OnceLog {
  public:
   /// Writes to spdlog's default logger at the time of each call, also in static destructors while
@@ -81,16 +74,15 @@ class MLA_DTYPE_EXPORT OnceLog {
   explicit OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank = {});
 #endif
 
-  /// Calls `write` for each record, possibly from several threads at once. If it throws, the call
-  /// returns false, and the message may be said again. Null: std::invalid_argument.
+  /// Calls `write` for each record, also from several threads at once; null: std::invalid_argument.
   explicit OnceLog(std::function<void(LogLevel level, std::string_view text)> write,
                    RankInfo rank = {});
   ~OnceLog();
   OnceLog(const OnceLog&) = delete;
   OnceLog& operator=(const OnceLog&) = delete;
 
-  /// True if the message was written by this call. It is written as it is: braces mean nothing. A
-  /// LogScope that is no enumerator: std::invalid_argument; no other exception reaches the caller.
+  /// True: written by this call, as it is: braces mean nothing. A LogScope that is no enumerator:
+  /// std::invalid_argument; no other exception reaches the caller.
   bool info_once(LogScope scope, std::string_view message);
   bool warning_once(LogScope scope, std::string_view message);
 
@@ -106,8 +98,8 @@ class MLA_DTYPE_EXPORT OnceLog {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The log of those who inject none: OnceLog(nullptr), of rank 0 until set_rank(). One
-/// per process, or per shared library that links this library statically. Never destroyed.
+/// The log of those who inject none: OnceLog(nullptr), of rank 0 until set_rank(). One per process,
+/// or per shared library that links this library statically. Never destroyed.
 [[nodiscard]] MLA_DTYPE_EXPORT OnceLog& default_once_log();
 
 }  // namespace mla_dtype

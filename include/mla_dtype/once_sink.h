@@ -13,7 +13,6 @@
 #include <vector>
 
 namespace mla_dtype {
-
 namespace detail {
 class SaidSet;
 }
@@ -24,9 +23,9 @@ class SaidSet;
 /// on a rank that does not speak in this scope nothing passes. Thread-safe over `_mt` sinks.
 ///
 /// A record passes to every wrapped sink whose level lets it through; if there is none, it has not
-/// been said. If one throws, the others still get the record, then the first exception is rethrown,
-/// so that spdlog's error handler hears of a full disk, and the record may be said again. Without
-/// the memory to remember it: std::bad_alloc, and nothing is written.
+/// been said. If one throws, the others still get it, the first exception is rethrown, for spdlog's
+/// error handler, and the record may be said again. No memory to remember it: std::bad_alloc, and
+/// nothing is written.
 ///
 ///     auto sink = std::make_shared<mla_dtype::OnceSink>(engine_logger->sinks());
 ///     auto once = std::make_shared<spdlog::logger>("once", sink);
@@ -42,8 +41,7 @@ class MLA_DTYPE_EXPORT OnceSink final : public spdlog::sinks::sink {
   void set_pattern(const std::string& pattern) override;
   void set_formatter(std::unique_ptr<spdlog::formatter> sink_formatter) override;
 
-  /// Forgets what was said; from any thread at any time.
-  void reset();
+  void reset();  ///< Forgets what was said; from any thread at any time.
 
  private:
   std::vector<spdlog::sink_ptr> sinks_;

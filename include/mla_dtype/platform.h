@@ -4,7 +4,6 @@
 #include <mla_dtype/data_type.h>
 #include <mla_dtype/features.h>
 
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -25,7 +24,6 @@ struct Platform {
   friend MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
   friend MLA_DTYPE_EXPORT std::string to_string(const DeviceRange& range);
   friend class DeviceRange;
-  friend MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform, int major) noexcept;
   friend MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
   friend MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
 
@@ -46,25 +44,22 @@ struct Platform {
 [[nodiscard]] MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
 
 /// The ROCm device of a gfx architecture, as hipGetDeviceProperties() reports it in `gcnArchName`:
-/// `gfx942` or `gfx942:sramecc+:xnack-` (the features after a colon are checked and ignored).
-/// std::invalid_argument for any other form.
+/// `gfx942`, `gfx942:sramecc+:xnack-` (features are ignored). Other forms: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
 
 /// The device of any spelling that a runtime or compiler has for it: `10.3`, `sm_103`, `sm_103a`,
-/// `sm_100f`, `compute_103` (the suffixes a and f do not change the device), and what rocm() takes.
-/// std::invalid_argument for any other form.
+/// `sm_100f`, `compute_103` (suffixes do not change it), and what rocm() takes; errors as there.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
 
-/// A device, and its name where that is known.
 struct MLA_DTYPE_ABI Device {
   Platform platform{};
-  std::string name{};  ///< as cudaGetDeviceProperties() gives it, or empty
+  std::string name{};  ///< as cudaGetDeviceProperties() gives it; empty: not known
 };
 
 /// The device of what parse_platform() takes, without a name, or of a card that is known by name:
-/// `NVIDIA H200`, `H200`, `B300`, `MI300X`. Case and vendor do not matter. Where a model has
-/// several forms, as `H100` has (SXM, PCIe, NVL), or in one that is not known (`H200 NVL`), only
-/// the platform is. std::invalid_argument for any other.
+/// `NVIDIA H200`, `H200`, `B300`, `MI300X`; case and vendor do not matter. Of a model with several
+/// forms (`H100`: SXM, PCIe, NVL), or of an unknown form (`H200 NVL`), only the platform is known.
+/// std::invalid_argument for any other.
 [[nodiscard]] MLA_DTYPE_EXPORT Device parse_device(std::string_view device);
 
 /// A card that is known by name.
@@ -82,17 +77,16 @@ struct KnownDevice {
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform,
                                                          int major) noexcept;
 
-/// The FP8 type that the device computes in; none where the hardware has no FP8. CUDA:
-/// float8_e4m3fn from capability 8.9 on. ROCm: float8_e4m3fnuz on gfx94x, float8_e4m3fn on gfx95x
-/// and from gfx12 on, none before gfx94x and on gfx10xx and gfx11xx (vllm/platforms/rocm.py,
-/// aiter/utility/dtypes.py). A device newer than these is taken to have what its predecessors have.
+/// The FP8 type that the device computes in; none where the hardware has no FP8. float8_e4m3fn from
+/// CUDA capability 8.9 on, on gfx95x and from gfx12 on; float8_e4m3fnuz on gfx94x (sources:
+/// vllm/platforms/rocm.py, aiter/utility/dtypes.py). Newer ones are taken to have what these have.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
 
 /// `sm_103`, `gfx942`, or `none`.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
 
-/// The devices of one runtime from one version to another, both included: what a row of
-/// prefill_backend.h runs on. Converts from a Platform, for that device alone.
+/// The devices of one runtime from one version to another, both included, or (converted from a
+/// Platform) that device alone.
 class MLA_DTYPE_EXPORT DeviceRange {
  public:
   DeviceRange(const Platform& device);  // NOLINT: implicit

@@ -9,12 +9,8 @@
 
 namespace mla_dtype {
 
-/// An answer to "can it?", with the reason if it can not.
-///
-///     return true;
-///     return {false, "FP8 queries were not compiled in."};
-///
-/// It converts from exactly bool, so that `return "no";` is an error and not a yes.
+/// An answer to "can it?": `return true;`, or `return {false, "It was not compiled in."};`. It
+/// converts from exactly bool, so that `return "no";` is an error and not a yes.
 struct MLA_DTYPE_ABI Support {
   Support() = default;  ///< no, without a reason
   template <class Bool, std::enable_if_t<std::is_same_v<Bool, bool>, int> = 0>
@@ -30,8 +26,8 @@ enum class Fp8Queries : std::uint8_t {
   never,
   optional,     ///< those in the model dtype, too
   required,     ///< no others: it cannot run without them
-  by_kv_cache,  ///< with each KV cache that it lists, whatever the flag says; else the others. An
-                ///< engine whose own predicate answers turns the flag on itself
+  by_kv_cache,  ///< with each KV cache that it lists, whatever the flag says (an engine whose own
+                ///< predicate answers turns it on itself); else the others
 };
 
 /// What a prefill backend can do: one row of a table. Tables are in order of preference.
@@ -57,8 +53,7 @@ struct MLA_DTYPE_ABI PrefillBackend {
   std::vector<DeviceRange> ignores_flag_on{};    ///< may run in FP8 there without being asked to
   bool fp8_with_sparse = false;                  ///< also with sparse attention (index_topk)
   bool sparse = false;                           ///< runs with it alone, then with FP8 queries, too
-  /// What of its FP8 is known to be wrong, before which version, and the source; empty: nothing.
-  std::string known_wrong{};
+  std::string known_wrong{};  ///< what of its FP8, before which version, and the source; or empty
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,
@@ -68,8 +63,7 @@ struct MLA_DTYPE_ABI PrefillBackend {
 /// TensorRT-LLM's own: TRTLLM_FMHA, its context FMHA.
 [[nodiscard]] MLA_DTYPE_EXPORT const std::vector<PrefillBackend>& tensorrt_llm_prefill_backends();
 
-/// Whether a backend can be used at all by this engine: was it compiled in, is its library there?
-/// Null: every one can.
+/// Whether this engine can use a backend at all: was it compiled in, ...? Null: every one can.
 using PrefillBackendAvailability = std::function<Support(std::string_view name)>;
 
 /// What keeps FP8 prefill queries, or a prefill backend, away.
@@ -97,18 +91,16 @@ enum class BlockerKind : std::uint8_t {
 
 /// What FP8 prefill queries are predicted to bring.
 struct PrefillPrediction {
-  std::int64_t isl = 0;  ///< at this input sequence length, the expected one, in tokens
-  double speedup = 1;    ///< time of prefill attention without them over that with them
-  bool decides = false;  ///< the mode is `automatic`: it is why they are requested, or not
-  /// The flag should be changed: that is possible, and makes attention faster by 2 % or more.
-  bool advises_change = false;
+  std::int64_t isl = 0;         ///< at this input sequence length, the expected one, in tokens
+  double speedup = 1;           ///< time of prefill attention without them over that with them
+  bool decides = false;         ///< the mode is `automatic`: it is why they are requested, or not
+  bool advises_change = false;  ///< to change the flag is possible, and gains 2 % or more
 };
 
 /// One condition that failed.
 struct MLA_DTYPE_ABI Blocker {
   BlockerKind kind = BlockerKind::not_requested;
-  /// What it failed for: the KV-cache dtype, the device, ...; empty where the engine alone knows.
-  std::string value{};
+  std::string value{};     ///< the KV-cache dtype, the device, ...; empty: the engine alone knows
   std::string sentence{};  ///< the same for a human
 };
 
@@ -123,11 +115,9 @@ struct MLA_DTYPE_ABI PrefillBackendSelection {
   std::string name{};              ///< empty: none can run, or not the one that was chosen
   std::string chosen{};            ///< the operator's choice; empty: there was none
   bool takes_fp8_queries = false;  ///< here, with this KV cache and model; requested or not
-
   /// Those that were passed over: preferred to the selected one, or, where FP8 queries are
   /// requested in vain, all that could not take them either. Of a choice at most that one.
   std::vector<RejectedPrefillBackend> rejected{};
-
   /// Where another backend could take FP8 queries and the selected one cannot: a sentence on what
   /// to change. Empty where they are predicted to gain less than 2 %.
   std::string hint{};
@@ -135,16 +125,12 @@ struct MLA_DTYPE_ABI PrefillBackendSelection {
 
 /// The first backend that can run; where FP8 prefill queries are requested and some backend can
 /// take them, the first one that can. Where they are required, no other is selected. The operator's
-/// choice (AttentionConfig::mla_prefill_backend) is taken, or rejected with all reasons.
-///
-/// Asks `is_available` once for each of `backends`; what it throws reaches the caller.
+/// choice (AttentionConfig::mla_prefill_backend) is taken, or rejected with all reasons. Asks
+/// `is_available` once for each of `backends`; what it throws reaches the caller.
 /// std::invalid_argument: no backends, two of one name, a row that contradicts itself, a chosen
 /// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
 /// other than float32, float16 and bfloat16, the mode `automatic`, which takes an Environment
 /// (prefill_query.h). Thread-safe; for model init: it allocates.
-///
-///     const auto selection = select_prefill_backend(config, model_dtype, mla_dtype::cuda(10, 3));
-///     if (selection.name.empty()) { /* selection.rejected says why */ }
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillBackendSelection
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Platform& platform,
                        const std::vector<PrefillBackend>& backends = vllm_prefill_backends(),

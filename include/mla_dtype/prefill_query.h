@@ -11,9 +11,8 @@ namespace mla_dtype {
 /// What the decision depends on.
 struct PrefillQueryFacts {
   bool kv_cache_quantized = false;
-  /// use_prefill_query_quantization is on, or the mode `required`, or `automatic` and FP8 predicted
-  /// to be faster; or the backend goes by the KV cache.
-  bool requested = false;
+  bool requested = false;  ///< by the flag, by a PrefillQueryMode that stands for it, or by the KV
+                           ///< cache where the backend goes by that
   bool backend_supports = false;  ///< the prefill backend can take FP8 queries
 };
 
@@ -44,15 +43,13 @@ struct DecodeTable;
 
 /// What the engine injects: what is true of its device, backend and log. One may serve any number
 /// of decisions, from any number of threads if its predicates may be called so. These may be slow,
-/// and may throw: the exception reaches the caller of the decision.
+/// and may throw: the exception reaches the caller of the decision, which asks each at most once.
 struct MLA_DTYPE_ABI Environment {
-  /// Whether a KV cache of this dtype string is quantized. Null: the library's own function of that
-  /// name. Asked once for each decision.
+  /// Whether a KV cache of this dtype string is quantized; null: the function of that name answers.
   std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache{};
 
-  /// Whether the engine's prefill backend can take FP8 queries, and if not, why: the record of a
-  /// refused request says it. Null: the table answers, which else nobody asks. Asked at most once
-  /// for each decision, and only if the KV cache is quantized.
+  /// Whether the engine's prefill backend can take FP8 queries, and if not, why, for the record of
+  /// a refusal. Null: the table answers, which else nobody asks. Only for a quantized KV cache.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization{};
 
@@ -64,9 +61,8 @@ struct MLA_DTYPE_ABI Environment {
   std::vector<EngineKvCacheFormat> kv_cache_formats{};  ///< its own, besides those of kv_cache.h
   LogLevel refused_request_level = LogLevel::info;      ///< of the record of a refused request
 
-  /// How many times as fast prefill attention is with FP8 queries, keys and values at this ISL (in
-  /// tokens): cost_model.h makes such predictions. Null: there are none. Asked once for each
-  /// decision where AttentionConfig::expected_isl is stated, unless FP8 is required anyway.
+  /// How many times as fast prefill attention is in FP8 at this ISL (in tokens): cost_model.h makes
+  /// such predictions. Null: none. Only for an expected ISL that is stated, unless FP8 is required.
   std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup{};
 
   /// The device's name, as cudaGetDeviceProperties() reports it: where it was measured with the
@@ -81,9 +77,8 @@ struct MLA_DTYPE_ABI Environment {
 [[nodiscard]] MLA_DTYPE_EXPORT Environment make_environment(const Platform& platform,
                                                             std::string_view prefill_backend);
 
-/// The environment of an engine that runs whichever of these backends select_prefill_backend()
-/// selects. Asks `is_available` here, once for each, and never again. Throws as that does for bad
-/// rows.
+/// That of an engine that runs whichever of these select_prefill_backend() selects; throws as that
+/// does for bad rows. Asks `is_available` here, once for each, and never again.
 [[nodiscard]] MLA_DTYPE_EXPORT Environment
 make_environment(const Platform& platform, const std::vector<PrefillBackend>& prefill_backends,
                  const PrefillBackendAvailability& is_available = nullptr);
@@ -95,7 +90,9 @@ make_environment(const Platform& platform, const EngineProfile& engine,
                  const PrefillBackendAvailability& is_available = nullptr);
 
 /// The data type of an MLA layer's prefill queries, and of the keys and values that go into the
-/// same attention: an engine that casts only the queries breaks its kernel.
+/// same attention: an engine that casts only the queries breaks its kernel. Call it at model init,
+/// once for each layer if that is convenient. Two models of one process, a draft and its target,
+/// get their own answers and their own records.
 ///
 /// | # | KV cache quantized | flag | backend supports | returns      | logs once, scope local |
 /// |---|--------------------|------|------------------|--------------|------------------------|
@@ -104,13 +101,9 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// | 3 | yes                | off  | yes              | model dtype  | warning: how to enable |
 /// | 4 | otherwise          | off  |                  | model dtype  | nothing                |
 ///
-/// Where the engine states its expected ISL and predicts, the records say what is predicted: row
-/// 3's, which is not logged if less than 2 % would be gained; and a warning besides row 1's if FP8
-/// is slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
-/// row 3's record an info says what was predicted.
-///
-/// Call it at model init, once for each layer if that is convenient. Two models of one process, a
-/// draft and its target, get their own answers and their own records.
+/// Where the engine states its expected ISL and predicts, row 3's record says what is predicted;
+/// below a gain of 2 % there is none. A warning besides row 1's says it if FP8 is slower by 2 % or
+/// more; in mode `automatic`, where the prediction stands for the flag, an info in row 3's place.
 ///
 /// Asks the predicates in the order of the columns; if one throws, nothing is logged.
 /// std::invalid_argument, before any is asked: neither a table nor a predicate of the backend, a
@@ -125,12 +118,10 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// differ, or whose environments were made apart (copies of one were not); beyond, it words its
 /// record again to see that it was said.
 ///
-///     mla_dtype::EngineConfig config;
+///     EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
-///     const auto env = mla_dtype::make_environment(
-///         mla_dtype::cuda(/*major=*/10, /*minor=*/3), "TRTLLM_RAGGED");
-///     const auto type = mla_dtype::determine_prefill_query_data_type(
-///         config, mla_dtype::DataType::bfloat16, env);
+///     const auto env = make_environment(cuda(/*major=*/10, /*minor=*/3), "TRTLLM_RAGGED");
+///     const auto type = determine_prefill_query_data_type(config, DataType::bfloat16, env);
 MLA_DTYPE_EXPORT DataType determine_prefill_query_data_type(const EngineConfig& config,
                                                             DataType model_dtype,
                                                             const Environment& env);
@@ -155,8 +146,7 @@ MLA_DTYPE_EXPORT bool log_prefill_query(const PrefillQueryDecision& decision,
                                         const EngineConfig& config, DataType model_dtype,
                                         const Environment& env);
 
-/// What the former logs, in order, whether it was said or not: for an engine that logs it itself.
-/// The same for a plan, and for a selected backend.
+/// What the former logs, in order, said or not; the same for a plan, and for a selected backend.
 [[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(const PrefillQueryDecision& decision,
                                                               const EngineConfig& config,
                                                               DataType model_dtype,
@@ -192,32 +182,24 @@ struct MLA_DTYPE_ABI PrefillQueryExplanation {
   /// Of a KV cache that is not quantized backend_supports says what it would be with another one.
   PrefillQueryFacts facts{};
   KvCacheResolution kv_cache_dtype{};
-
   std::string prefill_backend{};    ///< the table's that it was decided with; empty: none
   std::vector<Blocker> blockers{};  ///< all that failed; none if and only if it is FP8
-
   /// Each gives FP8 prefill queries, with no change to spare, and no two come to the same. The
   /// smallest come first, then what the table of backends prefers. Predicates of the engine's own
   /// are not asked about other settings: there may be more then.
   std::vector<Remedy> remedies{};
-
   /// With a table: empty if there is a remedy, else one or more sentences that nothing helps, which
   /// begin `On this device` if it is about that; also where the mode is `automatic`, and FP8 not
   /// predicted to be faster.
   std::string nothing_helps{};
-
   std::string hint{};                             ///< PrefillBackendSelection::hint
   std::optional<PrefillPrediction> prediction{};  ///< none where it was not asked for
   /// Of the backend that takes FP8 queries, would, or is hinted at; none where it is not known.
   std::optional<PrefillPayoff> payoff{};
 };
 
-/// The decision with all its reasons; no log, no side effect. For config time: it needs no GPU, and
-/// allocates. Unlike determine_prefill_query_data_type() it asks the backend in every case. Throws
-/// what that function throws, but for PrefillQueryRefused.
-///
-///     const auto explanation = mla_dtype::explain_prefill_query_data_type(config, model, env);
-///     for (const auto& remedy : explanation.remedies) std::puts(remedy.spelling.c_str());
+/// The decision with all its reasons, for config time: no log, no GPU; allocates; always asks the
+/// backend. Throws what determine_prefill_query_data_type() throws, but for PrefillQueryRefused.
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(
     const EngineConfig& config, DataType model_dtype, const Environment& env);
 
@@ -244,7 +226,7 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 /// mode `automatic`, as if FP8 were requested.
 ///
 ///     env.backend_supports_prefill_query_quantization = [table = env](auto& config, auto model) {
-///       return mla_dtype::prefill_backend_supports(config, model, table);  // and its own
+///       return prefill_backend_supports(config, model, table);  // and its own
 ///     };
 [[nodiscard]] MLA_DTYPE_EXPORT Support prefill_backend_supports(const EngineConfig& config,
                                                                 DataType model_dtype,
