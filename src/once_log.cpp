@@ -15,21 +15,11 @@ namespace {
 
 detail::Writer writer_of(std::function<void(LogLevel, std::string_view)> write) {
   if (write == nullptr) detail::throw_invalid_argument("write", "null", "a callable");
-  return {[](LogLevel) { return true; },
-          [write = std::move(write)](LogLevel level, std::string_view text) {
-            write(level, text);
-            return true;
-          }};
+  return [write = std::move(write)](LogLevel level, std::optional<std::string_view> text) {
+    if (text) write(level, *text);
+    return true;
+  };
 }
-
-#if !MLA_DTYPE_WITH_SPDLOG
-void write_to_stderr(LogLevel level, std::string_view text) {
-  const char* const prefix = level == LogLevel::info ? "[info] " : "[warning] ";
-  const std::string line = prefix + std::string(text) + '\n';
-  if (std::fwrite(line.data(), 1, line.size(), stderr) == line.size()) return;
-  throw std::runtime_error("stderr takes no more");
-}
-#endif
 
 // What `speak` returns, or false where it throws.
 template <class Speak>
@@ -71,7 +61,7 @@ bool detail::speaks(unsigned spoken, LogScope scope) {
 bool detail::KeyedLog::may_say(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key) {
   const SaidSet* const said = log.impl_->said_in(scope);
   if (said == nullptr || said->contains(key)) return false;
-  return without_exceptions([&] { return log.impl_->writer.is_open(level); });
+  return without_exceptions([&] { return log.impl_->writer(level, std::nullopt); });
 }
 
 bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, std::uint64_t key,
@@ -82,8 +72,8 @@ bool detail::KeyedLog::say_once(OnceLog& log, LogScope scope, LogLevel level, st
   if (key == 0 && said->contains(text_key)) return false;
   return without_exceptions([&] {
     const Writer& writer = log.impl_->writer;
-    return writer.is_open(level) &&
-           said->once(text_key, key, [&] { return writer.write(level, text); });
+    return writer(level, std::nullopt) &&
+           said->once(text_key, key, [&] { return writer(level, text); });
   });
 }
 
@@ -94,6 +84,13 @@ OnceLog::OnceLog(std::nullptr_t, RankInfo rank)
 OnceLog::OnceLog(std::shared_ptr<spdlog::logger> logger, RankInfo rank)
     : impl_(new Impl{detail::make_writer(std::move(logger)), detail::spoken_scopes(rank)}) {}
 #else
+static void write_to_stderr(LogLevel level, std::string_view text) {
+  const char* const prefix = level == LogLevel::info ? "[info] " : "[warning] ";
+  const std::string line = prefix + std::string(text) + '\n';
+  if (std::fwrite(line.data(), 1, line.size(), stderr) == line.size()) return;
+  throw std::runtime_error("stderr takes no more");
+}
+
 OnceLog::OnceLog(std::nullptr_t, RankInfo rank) : OnceLog(write_to_stderr, rank) {}
 #endif
 

@@ -3,6 +3,8 @@
 
 #include <mla_dtype/once_log.h>
 
+#include <optional>
+
 namespace mla_dtype::detail {
 
 /// A OnceLog for those who know a record by a key (SaidSet's) before they compose its text. Like
@@ -26,14 +28,9 @@ unsigned spoken_scopes(RankInfo rank);
 /// Whether the scope is among them; std::invalid_argument for what is none.
 bool speaks(unsigned spoken, LogScope scope);
 
-/// Where a OnceLog writes.
-struct Writer {
-  /// Whether a record of this level gets through.
-  std::function<bool(LogLevel level)> is_open;
-
-  /// Writes it; whether it got through. Throws what the engine's logger throws.
-  std::function<bool(LogLevel level, std::string_view text)> write;
-};
+/// Where a OnceLog writes: whether the record got through, or, without a text, whether one of this
+/// level does. Throws what the engine's logger throws.
+using Writer = std::function<bool(LogLevel level, std::optional<std::string_view> text)>;
 
 #if MLA_DTYPE_WITH_SPDLOG
 /// Through the logger; null: through spdlog's default logger at the time of the call.

@@ -11,10 +11,6 @@
 namespace mla_dtype::detail {
 namespace {
 
-spdlog::level::level_enum to_spdlog(LogLevel level) {
-  return level == LogLevel::info ? spdlog::level::info : spdlog::level::warn;
-}
-
 // Null: there is no logger.
 bool lets_through(const std::shared_ptr<spdlog::logger>& logger, spdlog::level::level_enum level) {
   if (logger == nullptr || !logger->should_log(level)) return false;
@@ -49,21 +45,16 @@ std::shared_ptr<spdlog::logger> default_logger() {
 Writer make_writer(std::shared_ptr<spdlog::logger> logger) {
   // So that the end is noticed also by one who first speaks then.
   if (logger == nullptr) default_logger();
-  const auto current = [logger = std::move(logger)] {
-    return logger != nullptr ? logger : default_logger();
+  return [logger = std::move(logger)](LogLevel level, std::optional<std::string_view> text) {
+    const auto current = logger != nullptr ? logger : default_logger();
+    const auto its_level = level == LogLevel::info ? spdlog::level::info : spdlog::level::warn;
+    if (!lets_through(current, its_level)) return false;
+    if (!text) return true;
+    current->log(its_level, spdlog::string_view_t(text->data(), text->size()));
+    // The logger tests the levels, too. If another thread closed them meanwhile, nobody knows
+    // whether the record got through: rather said again than lost.
+    return lets_through(current, its_level);
   };
-  const auto is_open = [current](LogLevel level) {
-    return lets_through(current(), to_spdlog(level));
-  };
-  // The logger tests the levels, too. If another thread closed them meanwhile, nobody knows whether
-  // the record got through: rather said again than lost. The default logger may be another by now.
-  const auto write = [current](LogLevel level, std::string_view text) {
-    const auto open = current();
-    if (!lets_through(open, to_spdlog(level))) return false;
-    open->log(to_spdlog(level), spdlog::string_view_t(text.data(), text.size()));
-    return lets_through(open, to_spdlog(level));
-  };
-  return {is_open, write};
 }
 
 }  // namespace mla_dtype::detail
