@@ -21,13 +21,11 @@ struct MLA_DTYPE_ABI DecodeEnvironment {
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 
-/// The same for that one of vllm_decode_backends(); a refused plan may advise its neighbours.
-/// Unknown: std::invalid_argument.
+/// That of one of vllm_decode_backends(), with the rest for advice. Unknown: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, std::string_view decode_backend);
 
-/// The same for that one of the profile; empty: for the first that can run. Asks `is_available`
-/// here, once for each.
+/// Of one of a profile; empty: of its first that can run. Asks `is_available` here, once for each.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(
     const Platform& platform, const EngineProfile& engine,
     const PrefillBackendAvailability& is_available = nullptr, std::string_view decode_backend = {});

@@ -90,8 +90,7 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
     const MlaDimensions& dimensions = {}, std::int64_t num_attention_heads = 128);
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
-/// faster in FP8 (of a curve, beyond its last crossing); none: there is none. On the H100 above:
-/// 2366. Errors as above.
+/// faster in FP8 (of a curve, beyond its last crossing), if any. The H100's: 2366. Errors as above.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
     const PrefillCostModel& model, const MlaDimensions& dimensions = {},
     std::int64_t num_attention_heads = 128);

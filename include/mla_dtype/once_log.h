@@ -40,9 +40,8 @@ struct RankInfo {
   int local_rank = 0;   ///< among those on this node
 };
 
-/// Says each distinct (level, text) once per scope, through an spdlog logger or a function: under
-/// any number of threads never twice and, unless the logger fails, never zero times. The scopes do
-/// not silence each other, nor do two OnceLogs.
+/// Says each distinct (level, text) once per OnceLog and scope, through an spdlog logger or a
+/// function: never twice and, unless that fails, never zero times, from any number of threads.
 ///
 /// A call returns true if it wrote the message. If not, it was said before, or another call is
 /// writing it, which is not waited for; or it has not been said, and may be by a later call: this

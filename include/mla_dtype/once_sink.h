@@ -24,8 +24,7 @@ class SaidSet;
 ///
 /// A record passes to every wrapped sink whose level lets it through; if there is none, it has not
 /// been said. If one throws, the others still get it, the first exception is rethrown, for spdlog's
-/// error handler, and the record may be said again. No memory to remember it: std::bad_alloc, and
-/// nothing is written.
+/// error handler, and it may be said again. No memory: std::bad_alloc, and nothing is written.
 ///
 ///     auto sink = std::make_shared<mla_dtype::OnceSink>(engine_logger->sinks());
 ///     auto once = std::make_shared<spdlog::logger>("once", sink);

@@ -58,8 +58,7 @@ struct MLA_DTYPE_ABI Device {
 
 /// The device of what parse_platform() takes, without a name, or of a card that is known by name:
 /// `NVIDIA H200`, `H200`, `B300`, `MI300X`; case and vendor do not matter. Of a model with several
-/// forms (`H100`: SXM, PCIe, NVL), or of an unknown form (`H200 NVL`), only the platform is known.
-/// std::invalid_argument for any other.
+/// forms (`H100`: SXM, PCIe, NVL), or an unknown one (`H200 NVL`), only the platform; errors alike.
 [[nodiscard]] MLA_DTYPE_EXPORT Device parse_device(std::string_view device);
 
 /// A card that is known by name.
@@ -85,8 +84,7 @@ struct KnownDevice {
 /// `sm_103`, `gfx942`, or `none`.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string to_string(const Platform& platform);
 
-/// The devices of one runtime from one version to another, both included, or (converted from a
-/// Platform) that device alone.
+/// The devices of one runtime from one version to another, both included; or one Platform alone.
 class MLA_DTYPE_EXPORT DeviceRange {
  public:
   DeviceRange(const Platform& device);  // NOLINT: implicit

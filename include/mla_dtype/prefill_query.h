@@ -91,8 +91,7 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 
 /// The data type of an MLA layer's prefill queries, and of the keys and values that go into the
 /// same attention: an engine that casts only the queries breaks its kernel. Call it at model init,
-/// once for each layer if that is convenient. Two models of one process, a draft and its target,
-/// get their own answers and their own records.
+/// once or for each layer. Two models of a process, a draft and its target, get their own records.
 ///
 /// | # | KV cache quantized | flag | backend supports | returns      | logs once, scope local |
 /// |---|--------------------|------|------------------|--------------|------------------------|
@@ -113,10 +112,9 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// prefill backend. After: a predicted speedup that is no finite number above 0.
 /// PrefillQueryRefused, and no record, where FP8 prefill queries are required and refused.
 ///
-/// Thread-safe if the predicates are. Once its record has been said it words nothing, takes no
-/// lock, and allocates only what an injected predicate does, for the first 1,024 decisions that
-/// differ, or whose environments were made apart (copies of one were not); beyond, it words its
-/// record again to see that it was said.
+/// Thread-safe if the predicates are. Once its record was said it words nothing, takes no lock, and
+/// allocates only what a predicate does: for the first 1,024 decisions that differ or whose
+/// environments were made apart (not copied); beyond, it words its record again to see that.
 ///
 ///     EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -188,9 +186,8 @@ struct MLA_DTYPE_ABI PrefillQueryExplanation {
   /// smallest come first, then what the table of backends prefers. Predicates of the engine's own
   /// are not asked about other settings: there may be more then.
   std::vector<Remedy> remedies{};
-  /// With a table: empty if there is a remedy, else one or more sentences that nothing helps, which
-  /// begin `On this device` if it is about that; also where the mode is `automatic`, and FP8 not
-  /// predicted to be faster.
+  /// With a table, and in mode `automatic` where FP8 is not predicted to be faster: sentences that
+  /// nothing helps, which begin `On this device` if it is about that; empty if there is a remedy.
   std::string nothing_helps{};
   std::string hint{};                             ///< PrefillBackendSelection::hint
   std::optional<PrefillPrediction> prediction{};  ///< none where it was not asked for
@@ -220,10 +217,9 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
   std::shared_ptr<const PrefillQueryExplanation> explanation_;
 };
 
-/// Whether the prefill backend takes FP8 queries, and if not, why; for an engine that wraps the
-/// built-in answer in a predicate of its own. Asks the KV-cache predicate; without one, a KV cache
-/// that is not known counts as quantized. Of one that is not quantized it answers for another; in
-/// mode `automatic`, as if FP8 were requested.
+/// Whether the prefill backend takes FP8 queries, and if not, why; for a predicate that wraps this.
+/// Asks the KV-cache predicate; without one an unknown KV cache counts as quantized. Where it is
+/// not quantized it answers for another one; in mode `automatic`, as if FP8 were requested.
 ///
 ///     env.backend_supports_prefill_query_quantization = [table = env](auto& config, auto model) {
 ///       return prefill_backend_supports(config, model, table);  // and its own
@@ -238,10 +234,9 @@ class MLA_DTYPE_EXPORT PrefillQueryRefused : public std::runtime_error {
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillBackendSelection
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Environment& env);
 
-/// Logs which prefill backend was selected and why not those preferred to it that run on this
-/// device, as info, or as a warning that none was; and as a warning the selection's hint, which
-/// alone tells who did not ask for FP8 queries that another backend takes them; each once, in scope
-/// local. True if this call wrote a record.
+/// Logs as info which prefill backend was selected and why not those preferred to it that run on
+/// this device, or as a warning that none was; as a warning the hint, which alone tells who did not
+/// ask for FP8 queries that another takes them. Once, in scope local; true if it wrote a record.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 [[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(

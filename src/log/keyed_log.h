@@ -10,9 +10,8 @@ namespace mla_dtype::detail {
 /// A OnceLog for those who know a record by a key (SaidSet's) before they compose its text. Like
 /// info_once(), these throw std::invalid_argument for a scope that is none, and nothing else.
 struct KeyedLog {
-  /// Whether it is worth composing: the rank speaks in the scope, no record of this key was said
-  /// there, and the logger's level and a sink's let it through. In this order; the first two take
-  /// no lock, allocate nothing and write nothing.
+  /// Whether it is worth composing: in this order, the rank speaks in the scope, no record of this
+  /// key was said there (up to here no lock, no allocation, no write), the logger lets it through.
   [[nodiscard]] static bool may_say(OnceLog& log, LogScope scope, LogLevel level,
                                     std::uint64_t key);
 

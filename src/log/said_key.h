@@ -8,8 +8,7 @@
 
 namespace mla_dtype::detail {
 
-/// Both halves of the 128-bit product and both factors, added without carry. The factors, so that a
-/// factor of 0 does not wipe out the other.
+/// Both halves of the 128-bit product, and both factors, so that a 0 does not wipe out the other.
 inline std::uint64_t multiply_fold_portable(std::uint64_t a, std::uint64_t b) noexcept {
   const auto low = [](std::uint64_t word) { return word & 0xFFFFFFFF; };
   const std::uint64_t cross = (a >> 32) * low(b) + (low(a) * low(b) >> 32);
@@ -34,8 +33,7 @@ inline constexpr std::uint64_t golden_ratio = 0x9E3779B97F4A7C15;
 inline constexpr std::uint64_t root_of_3 = 0xBB67AE8584CAA73B;
 
 /// A hash of numbers and texts: the sum of products of two words, each made unlike the others by a
-/// number of its place. No product waits for another: half the time of std::hash for a record, and
-/// 64 bits wide whatever std::size_t is.
+/// number of its place. No product waits for another: half the time of std::hash for a record.
 class KeyHash {
  public:
   explicit KeyHash(std::uint64_t seed) noexcept : sum_(seed * root_of_3) {}

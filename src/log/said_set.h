@@ -43,8 +43,7 @@ class SaidSet {
  private:
   using Slot = std::atomic<std::uint64_t>;  // 0: free
 
-  // A text being written, for as long as the call that writes it; also if that call ends by an
-  // exception, or its thread is cancelled.
+  // A text being written, until its call ends, also by an exception or a cancelled thread.
   struct Claim {
     Claim(SaidSet& set, std::uint64_t text, std::uint64_t decision);
     ~Claim();
