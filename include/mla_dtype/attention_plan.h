@@ -25,7 +25,7 @@ make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, std::string_view decode_backend);
 
-/// Of one of a profile; empty: of its first that can run. Asks `is_available` here, once for each.
+/// The same of a profile's; empty: of the first that can run. Asks `is_available` here, once each.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(
     const Platform& platform, const EngineProfile& engine,
     const PrefillBackendAvailability& is_available = nullptr, std::string_view decode_backend = {});

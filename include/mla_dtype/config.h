@@ -48,7 +48,8 @@ struct MLA_DTYPE_ABI AttentionConfig {
   std::optional<std::int64_t> expected_isl{};
 };
 
-/// Of an attention head, in elements; the rotary one may be 0. Default: DeepSeek-V2 to R1, Kimi-K2.
+/// The dimensions of an attention head, in elements; the rotary one may be 0. The defaults are
+/// those of DeepSeek-V2, -V3 and -R1 and of Kimi-K2.
 struct MlaDimensions {
   std::int64_t qk_nope_head_dim = 128;  ///< queries and keys, the part without a rotary embedding
   std::int64_t qk_rope_head_dim = 64;   ///< queries and keys, the part with one

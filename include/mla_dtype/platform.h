@@ -58,7 +58,8 @@ struct MLA_DTYPE_ABI Device {
 
 /// The device of what parse_platform() takes, without a name, or of a card that is known by name:
 /// `NVIDIA H200`, `H200`, `B300`, `MI300X`; case and vendor do not matter. Of a model with several
-/// forms (`H100`: SXM, PCIe, NVL), or an unknown one (`H200 NVL`), only the platform; errors alike.
+/// forms (`H100`: SXM, PCIe, NVL), or an unknown one (`H200 NVL`), only the platform is known.
+/// std::invalid_argument for any other.
 [[nodiscard]] MLA_DTYPE_EXPORT Device parse_device(std::string_view device);
 
 /// A card that is known by name.

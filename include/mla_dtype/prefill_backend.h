@@ -131,6 +131,9 @@ struct MLA_DTYPE_ABI PrefillBackendSelection {
 /// backend that is none of them, an unknown KV-cache dtype, a dimension below 1, a model dtype
 /// other than float32, float16 and bfloat16, the mode `automatic`, which takes an Environment
 /// (prefill_query.h). Thread-safe; for model init: it allocates.
+///
+///     const auto selection = select_prefill_backend(config, DataType::bfloat16, cuda(10, 3));
+///     if (selection.name.empty()) { /* selection.rejected says why */ }
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillBackendSelection
 select_prefill_backend(const EngineConfig& config, DataType model_dtype, const Platform& platform,
                        const std::vector<PrefillBackend>& backends = vllm_prefill_backends(),

@@ -114,7 +114,7 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 ///
 /// Thread-safe if the predicates are. Once its record was said it words nothing, takes no lock, and
 /// allocates only what a predicate does: for the first 1,024 decisions that differ or whose
-/// environments were made apart (not copied); beyond, it words its record again to see that.
+/// environments were made apart (not copied); beyond, it words its record to see that it was said.
 ///
 ///     EngineConfig config;
 ///     config.cache_config.cache_dtype = "fp8";
@@ -186,8 +186,8 @@ struct MLA_DTYPE_ABI PrefillQueryExplanation {
   /// smallest come first, then what the table of backends prefers. Predicates of the engine's own
   /// are not asked about other settings: there may be more then.
   std::vector<Remedy> remedies{};
-  /// With a table, and in mode `automatic` where FP8 is not predicted to be faster: sentences that
-  /// nothing helps, which begin `On this device` if it is about that; empty if there is a remedy.
+  /// With a table: empty if there is a remedy, else sentences that nothing helps, which begin `On
+  /// this device` if it is about that; in mode `automatic`, also that FP8 is not predicted to pay.
   std::string nothing_helps{};
   std::string hint{};                             ///< PrefillBackendSelection::hint
   std::optional<PrefillPrediction> prediction{};  ///< none where it was not asked for
@@ -197,6 +197,9 @@ struct MLA_DTYPE_ABI PrefillQueryExplanation {
 
 /// The decision with all its reasons, for config time: no log, no GPU; allocates; always asks the
 /// backend. Throws what determine_prefill_query_data_type() throws, but for PrefillQueryRefused.
+///
+///     const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
+///     for (const auto& remedy : explanation.remedies) std::puts(remedy.spelling.c_str());
 [[nodiscard]] MLA_DTYPE_EXPORT PrefillQueryExplanation explain_prefill_query_data_type(
     const EngineConfig& config, DataType model_dtype, const Environment& env);
 
