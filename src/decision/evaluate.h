@@ -70,6 +70,7 @@ Records records_of(PrefillQueryOutcome outcome, const std::optional<PrefillPredi
 struct Obstacle {
   BlockerKind kind;
   const PrefillRow* row = nullptr;
+  const DecodeRow* decode = nullptr;
 };
 
 /// Every condition that kept FP8 queries away, in the order in which they are told.

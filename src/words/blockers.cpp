@@ -9,9 +9,10 @@ namespace mla_dtype {
 namespace detail {
 namespace {
 
-// By BlockerKind: its name, what it failed for, and its sentence.
+// By BlockerKind: its name, what it failed for, and its sentence; that of a decode backend, where
+// it is another one.
 struct Wording {
-  std::string_view name, value, sentence;
+  std::string_view name, value, sentence, of_decode{};
 };
 
 constexpr Wording wordings[] = {
@@ -20,29 +21,37 @@ constexpr Wording wordings[] = {
      "The KV cache is not quantized: the KV-cache dtype is {quoted_cache}."},
     {"kv_cache_format", "{cache}",
      "KV-cache dtype {known_cache}{auto} is quantized, but FP8 prefill attention does not read "
-     "it{refusal}."},
+     "it{refusal}.",
+     "{subject} {reads_not}"},
     {"dynamic_kv_scales", "{scales}",
      "{subject} takes FP8 queries only with KV scales that are {fp8_scales}, and these are "
-     "{scales}."},
+     "{scales}.",
+     "{subject} takes KV scales of 1 only, and these are {scales}."},
     {"decode_context_parallel", "{ranks}",
-     "{subject} does not take FP8 queries with a decode-context-parallel size above 1."},
+     "{subject} does not take FP8 queries with a decode-context-parallel size above 1.",
+     "{subject} does not decode with a decode-context-parallel size above 1."},
     {"backend_device", "{device}",
-     "{subject} does not run on this device ({device}), only on {devices}."},
+     "{subject} does not run on this device ({device}), only on {devices}.",
+     "{subject} {reads_not}{runs_only_on}"},
     {"backend_without_fp8", "{backend}", "{subject} does not take FP8 queries."},
     {"fp8_device", "{device}",
      "{subject} does not take FP8 queries on this device ({device}), only on {fp8_devices}."},
-    {"model_dtype", "{model}", "{subject} does not take {model} models."},
+    {"model_dtype", "{model}", "{subject} does not take {model} models.",
+     "{subject} {reads_not} It does not take {model} models."},
     {"dimensions", "{dimensions}",
      "{subject} does not take the head dimensions (qk_nope, qk_rope, v) {dimensions}, only "
-     "{all_dimensions}."},
+     "{all_dimensions}.",
+     "{subject} does not take the head dimensions (qk_nope, qk_rope, v) {dimensions}."},
     {"head_count", "{heads}",
-     "{subject} does not take {heads} heads, only multiples of {head_multiple}."},
+     "{subject} does not take {heads} heads, only multiples of {head_multiple}.",
+     "{subject} does not take {decode_heads} heads{of_ranks}."},
     {"output_dtype", "{model}", "{subject} does not write {model} from FP8 queries."},
     {"backend_unavailable", "{backend}", "{subject} {unavailable}"},
     {"backend_refused", "", "{reason}"},
     {"backend_needs_fp8", "{backend}", "{subject} takes only FP8 queries."},
     {"sparse_attention", "{topk}",
-     "{subject} does not take FP8 queries of a model with sparse attention."},
+     "{subject} does not take FP8 queries of a model with sparse attention.",
+     "{subject} does not run models with sparse attention (index_topk)."},
 };
 
 // Why FP8 prefill attention does not read a quantized format; null: it is the engine's.
@@ -56,9 +65,34 @@ std::string_view refusal(const KvCacheFormat* format) {
   return format->name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
 }
 
-std::string value_of(std::string_view name, const PrefillRow* row,
+// What only the sentences on decode backends have.
+std::string decode_value_of(std::string_view name, const DecodeBackend& backend,
+                            const PrefillQuestion& question) {
+  const std::int64_t ranks = question.config.parallel_config.decode_context_parallel_size;
+  if (name == "reads_not") {
+    const std::string_view model = mla_dtype::to_string(question.model_dtype);
+    return filled("does not read a KV cache of dtype {} for a {} model on this device ({}).",
+                  in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
+                  device_name(question.decode->platform));
+  }
+  if (name == "runs_only_on") {
+    std::vector<std::string> devices;
+    for (const DecodePair& pair : backend.pairs) {
+      for (const DeviceRange& range : pair.devices) add_once(devices, mla_dtype::to_string(range));
+    }
+    return devices.empty() ? "" : filled(" It runs only on {}.", list(devices));
+  }
+  if (name == "decode_heads") return to_text(question.config.num_attention_heads * ranks);
+  if (name == "of_ranks") return ranks > 1 ? " (those of all ranks that share a KV cache)" : "";
+  if (name == "latent") return to_text(latent_size(question.config));
+  return join(backend.latent_sizes, " or ");
+}
+
+std::string value_of(std::string_view name, const Obstacle& obstacle,
                      const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
+  const PrefillRow* const row = obstacle.row;
+  const DecodeRow* const decode = obstacle.decode;
   const bool is_known_cache = name == "known_cache" && question.format != nullptr;
   if (name == "flag") return to_text(flag_name(question.env.spellings));
   if (name == "cache" || is_known_cache) return to_text(question.cache_dtype);
@@ -70,11 +104,16 @@ std::string value_of(std::string_view name, const PrefillRow* row,
     return reason.empty() ? "The prefill backend does not support FP8 queries and gave no reason."
                           : reason;
   }
-  if (name == "subject") return "Prefill backend " + row->backend.name;
-  if (name == "backend") return row->backend.name;
-  if (name == "sparse") return sparse_refusal(config);
-  if (name == "unavailable") return unavailable(row->available);
-  if (name == "device") return device_name(question.table->platform);
+  if (name == "subject") {
+    return decode != nullptr ? "Decode backend " + decode->backend.name
+                             : "Prefill backend " + row->backend.name;
+  }
+  if (name == "backend") return decode != nullptr ? decode->backend.name : row->backend.name;
+  if (name == "unavailable") {
+    const std::string& why = (decode != nullptr ? decode->available : row->available).reason;
+    return why.empty() ? "is not available." : "is not available: " + why;
+  }
+  if (name == "device") return device_name(*device_of(question));
   if (name == "devices") return list_of(row->backend.devices);
   if (name == "fp8_devices") return list_of(row->backend.fp8_devices);
   if (name == "model") return to_text(mla_dtype::to_string(question.model_dtype));
@@ -85,37 +124,39 @@ std::string value_of(std::string_view name, const PrefillRow* row,
   if (name == "scales") return to_text(to_string(config.cache_config.kv_scales));
   if (name == "fp8_scales") return list_of(row->backend.fp8_kv_scales);
   if (name == "ranks") return to_text(config.parallel_config.decode_context_parallel_size);
-  return to_text(config.index_topk);
+  if (name == "topk") return to_text(config.index_topk);
+  return decode_value_of(name, decode->backend, question);
 }
 
 }  // namespace
 
 Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question) {
   const BlockerKind kind = obstacle.kind;
-  auto [name, value, form] = wordings[static_cast<std::size_t>(kind)];
+  auto [name, value, form, of_decode] = wordings[static_cast<std::size_t>(kind)];
   const auto& prediction = question.prediction;
   if (kind == BlockerKind::not_requested && prediction && prediction->decides) {
     return {kind, "automatic", predicted(*prediction)};
+  }
+  if (obstacle.decode != nullptr) {
+    value = "{backend}";
+    if (!of_decode.empty()) form = of_decode;
+    if (kind == BlockerKind::dimensions && question.config.mla_dimensions.qk_rope_head_dim == 0) {
+      form = "{subject} needs a rotary part, and qk_rope_head_dim is 0.";
+    } else if (kind == BlockerKind::dimensions &&
+               !accepts(obstacle.decode->backend.latent_sizes, latent_size(question.config))) {
+      form =
+          "{subject} does not take a latent of {latent} elements (kv_lora_rank and "
+          "qk_rope_head_dim), only {latents}.";
+    }
   }
   if (kind == BlockerKind::fp8_device && !fp8_data_type(question.table->platform)) {
     form = "{subject} cannot take FP8 queries: no FP8 on this device ({device}).";
   }
   if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {
-    form = "{subject} {sparse}";
+    form = "{subject} runs models with sparse attention (index_topk) alone.";
   }
-  const auto value_here = [&](std::string_view word) {
-    return value_of(word, obstacle.row, question);
-  };
+  const auto value_here = [&](std::string_view word) { return value_of(word, obstacle, question); };
   return {kind, fill_in(value, value_here), fill_in(form, value_here)};
-}
-
-std::string unavailable(const Support& available) {
-  return available.reason.empty() ? "is not available." : "is not available: " + available.reason;
-}
-
-std::string sparse_refusal(const EngineConfig& config) {
-  return is_sparse(config) ? "does not run models with sparse attention (index_topk)."
-                           : "runs models with sparse attention (index_topk) alone.";
 }
 
 std::string to_string(const MlaDimensions& dimensions) {

@@ -7,63 +7,6 @@
 namespace mla_dtype::detail {
 namespace {
 
-std::string dimensions_refusal(const DecodeBackend& backend, const EngineConfig& config) {
-  const MlaDimensions& dimensions = config.mla_dimensions;
-  if (dimensions.qk_rope_head_dim == 0) return "needs a rotary part, and qk_rope_head_dim is 0.";
-  if (accepts(backend.latent_sizes, latent_size(config))) {
-    return filled("does not take the head dimensions (qk_nope, qk_rope, v) {}.",
-                  to_string(dimensions));
-  }
-  return filled(
-      "does not take a latent of {} elements (kv_lora_rank and qk_rope_head_dim), only {}.",
-      latent_size(config), join(backend.latent_sizes, " or "));
-}
-
-// Those of all pairs.
-std::string devices_of(const DecodeBackend& backend) {
-  std::vector<std::string> devices;
-  for (const DecodePair& pair : backend.pairs) {
-    for (const DeviceRange& range : pair.devices) add_once(devices, mla_dtype::to_string(range));
-  }
-  return list(devices);
-}
-
-// What keeps a decode backend from running.
-std::string decode_sentence(BlockerKind kind, const DecodeRow& row,
-                            const PrefillQuestion& question) {
-  const EngineConfig& config = question.config;
-  const std::int64_t ranks = config.parallel_config.decode_context_parallel_size;
-  const std::string_view model = to_string(question.model_dtype);
-  std::string pair =
-      filled("does not read a KV cache of dtype {} for a {} model on this device ({}).",
-             in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
-             device_name(question.decode->platform));
-  switch (kind) {
-    case BlockerKind::backend_device: {
-      const std::string devices = devices_of(row.backend);
-      return devices.empty() ? pair : filled("{} It runs only on {}.", pair, devices);
-    }
-    case BlockerKind::model_dtype:
-      return filled("{} It does not take {} models.", pair, model);
-    case BlockerKind::backend_unavailable:
-      return unavailable(row.available);
-    case BlockerKind::dimensions:
-      return dimensions_refusal(row.backend, config);
-    case BlockerKind::head_count:
-      return filled("does not take {} heads{}.", std::int64_t{config.num_attention_heads} * ranks,
-                    ranks > 1 ? " (those of all ranks that share a KV cache)" : "");
-    case BlockerKind::dynamic_kv_scales:
-      return filled("takes KV scales of 1 only, and these are {}.",
-                    to_string(config.cache_config.kv_scales));
-    case BlockerKind::decode_context_parallel:
-      return "does not decode with a decode-context-parallel size above 1.";
-    case BlockerKind::sparse_attention:
-      return sparse_refusal(config);
-    default:
-      return pair;
-  }
-}
-
 std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_by_kv_cache) {
   if (is_by_kv_cache) return "The KV cache is FP8, and the prefill backend goes by it.";
   if (explanation.outcome == PrefillQueryOutcome::quantized) {
@@ -190,9 +133,7 @@ DecodeBackendSelection explain_decode(const PrefillQuestion& question) {
     RejectedPrefillBackend& rejected = result.rejected.emplace_back();
     rejected.name = choice.row->backend.name;
     for (const BlockerKind kind : choice.blockers) {
-      const std::string what = decode_sentence(kind, *choice.row, question);
-      rejected.blockers.push_back(
-          {kind, rejected.name, filled("Decode backend {} {}", rejected.name, what)});
+      rejected.blockers.push_back(describe({kind, nullptr, choice.row}, question));
     }
   }
   return result;

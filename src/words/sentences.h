@@ -31,10 +31,6 @@ std::string pays_from(const PrefillPayoff& payoff);
 /// The platform's name in a sentence.
 std::string device_name(const Platform& platform);
 
-/// Why a backend cannot be used at all; why one does not run this model, or no other.
-std::string unavailable(const Support& available);
-std::string sparse_refusal(const EngineConfig& config);
-
 /// `a`, `a and b`, `a, b and c`.
 std::string list(const std::vector<std::string>& items);
 
