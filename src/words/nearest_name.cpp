@@ -36,11 +36,11 @@ std::string canonical(std::string_view name) {
 // Whether the value is the name, which is canonical, and further words.
 bool adds_words(std::string_view value, std::string_view known) {
   const std::string_view words = value.substr(0, value.find_last_not_of(separators) + 1);
-  auto at = words.find_first_of(separators);
-  while (at != words.npos && canonical(words.substr(0, at)) != known) {
-    at = words.find_first_of(separators, at + 1);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool is_end = separators.find(words[i]) != separators.npos;
+    if (is_end && canonical(words.substr(0, i)) == known) return true;
   }
-  return at != words.npos;
+  return false;
 }
 
 // Levenshtein's distance. `b` has at most max_value_bytes.
@@ -59,20 +59,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// Of the names that one of the two begins with, the first longer one, else the longest shorter one.
-std::string_view longer_or_shorter(std::string_view value,
-                                   const std::vector<std::string_view>& names) {
-  const std::string meant = canonical(value);
-  std::string_view shorter;
-  for (const std::string_view name : names) {
-    const std::string known = canonical(name);
-    if (known.rfind(meant, 0) == 0) return name;  // it begins with it
-    const bool is_shorter = meant.rfind(known, 0) == 0 && !adds_words(value, known);
-    if (is_shorter && name.size() > shorter.size()) shorter = name;
-  }
-  return shorter;
-}
-
 }  // namespace
 
 std::string_view nearest_name(std::string_view value, const std::vector<std::string_view>& names,
@@ -83,17 +69,22 @@ std::string_view nearest_name(std::string_view value, const std::vector<std::str
   const std::string meant = as_compared(value);
   if (meant.size() < 2) return {};
   std::string_view best;
+  std::string_view longer;   // the first that begins with it
+  std::string_view shorter;  // the longest that it begins with
   std::size_t best_distance = std::string_view::npos;
   for (const std::string_view name : names) {
     const std::string known = as_compared(name);
+    if (longer.empty() && known.rfind(meant, 0) == 0) longer = name;
     if (!counts_errors_alone && adds_words(value, known)) continue;
+    if (meant.rfind(known, 0) == 0 && name.size() > shorter.size()) shorter = name;
     const std::size_t distance = edit_distance(known, meant);
     if (distance <= std::min(max_errors, known.size() / 3) && distance < best_distance) {
       best = name;
       best_distance = distance;
     }
   }
-  return best.empty() && !counts_errors_alone ? longer_or_shorter(value, names) : best;
+  if (!best.empty() || counts_errors_alone) return best;
+  return longer.empty() ? shorter : longer;
 }
 
 }  // namespace mla_dtype
