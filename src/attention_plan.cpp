@@ -42,10 +42,8 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
                                 const Environment& env, const DecodeEnvironment& decode) {
   const bool has_predicate = decode.decode_backend_supports_quantized_query != nullptr;
   const DecodeTable* const table = has_predicate ? nullptr : decode.decode_table.get();
-  if (!has_predicate && table == nullptr) {
-    detail::throw_invalid_argument("decode_backend_supports_quantized_query", "null",
-                                   "a callable, or the table of make_decode_environment()");
-  }
+  detail::check_that(has_predicate || table != nullptr, "decode_backend_supports_quantized_query",
+                     "null", "a callable, or the table of make_decode_environment()");
   detail::check(config, model_dtype, env);
   check_devices(env, table);
   PrefillQuestion question = detail::ask(config, model_dtype, env);
@@ -139,11 +137,9 @@ DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataTyp
                                              const Environment& env,
                                              const DecodeEnvironment& decode) {
   const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
-  if (question.decode == nullptr) {
-    detail::throw_invalid_argument("decode_backend_supports_quantized_query",
-                                   "a predicate of the engine's own",
-                                   "none, and the table of make_decode_environment()");
-  }
+  detail::check_that(question.decode != nullptr, "decode_backend_supports_quantized_query",
+                     "a predicate of the engine's own",
+                     "none, and the table of make_decode_environment()");
   return detail::explain_decode(question);
 }
 
@@ -193,9 +189,7 @@ std::vector<RankDifference> rank_differences(const std::vector<std::uint64_t>& p
 }
 
 void check_ranks_agree(const std::vector<std::uint64_t>& packed_plans) {
-  if (packed_plans.empty()) {
-    detail::throw_invalid_argument("packed_plans", "none", "one of each rank");
-  }
+  detail::check_that(!packed_plans.empty(), "packed_plans", "none", "one of each rank");
   const auto differences = rank_differences(packed_plans);
   if (!differences.empty()) throw AttentionPlanRefused(detail::compose(differences));
 }

@@ -13,16 +13,14 @@ void check_types(std::string_view field, const std::vector<DataType>& types) {
 void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
   const bool never = backend.fp8_queries == Fp8Queries::never;
   check_enumerator(row + "fp8_queries", "Fp8Queries", backend.fp8_queries, Fp8Queries::by_kv_cache);
-  if (never != backend.fp8_kv_cache_dtypes.empty()) {
-    throw_invalid_argument(row + "fp8_kv_cache_dtypes", never ? "some" : "none",
-                           never ? "none where FP8 queries are never taken"
-                                 : "at least one where FP8 queries are taken");
-  }
+  check_that(never == backend.fp8_kv_cache_dtypes.empty(), row + "fp8_kv_cache_dtypes",
+             never ? "some" : "none",
+             never ? "none where FP8 queries are never taken"
+                   : "at least one where FP8 queries are taken");
   for (const std::string& name : backend.fp8_kv_cache_dtypes) {
     const auto* const format = find_kv_cache_format(name);
-    if (!name.empty() && (format == nullptr || format->quantized)) continue;
-    throw_invalid_argument(row + "fp8_kv_cache_dtypes", in_quotes(name),
-                           "quantized KV-cache dtypes");
+    check_that(!name.empty() && (format == nullptr || format->quantized),
+               row + "fp8_kv_cache_dtypes", in_quotes(name), "quantized KV-cache dtypes");
   }
   for (const KvScales scales : backend.fp8_kv_scales) {
     check_enumerator(row + "fp8_kv_scales", "KvScales", scales, KvScales::dynamic);
@@ -32,10 +30,8 @@ void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
     const bool runs_there =
         devices.empty() || std::any_of(devices.begin(), devices.end(),
                                        [&](const auto& device) { return device.contains(range); });
-    if (!never && runs_there) continue;
-    throw_invalid_argument(
-        row + "fp8_devices", to_string(range),
-        never ? "none where FP8 queries are never taken" : "those that it runs on");
+    check_that(!never && runs_there, row + "fp8_devices", to_string(range),
+               never ? "none where FP8 queries are never taken" : "those that it runs on");
   }
 }
 
@@ -51,12 +47,6 @@ void check_prefill_backend(const PrefillBackend& backend) {
   check_fp8_queries(backend, row);
 }
 
-void check_stored_as(const DecodePair& pair, const std::string& row) {
-  const auto* const format = find_kv_cache_format(pair.stored_as);
-  if (pair.stored_as.empty() || (format != nullptr && format->quantized)) return;
-  throw_invalid_argument(row + "stored_as", in_quotes(pair.stored_as), "quantized KV-cache dtypes");
-}
-
 void check_decode_backend(const DecodeBackend& backend) {
   check_name("decode backend's name", backend.name);
   const std::string row = filled("decode backend {}, ", backend.name);
@@ -67,21 +57,18 @@ void check_decode_backend(const DecodeBackend& backend) {
     check_at_least(0, row + "heads.multiple_of", pair.heads.multiple_of);
     for (const int heads : pair.heads.one_of) check_at_least(1, row + "heads.one_of", heads);
     const bool is_fp8_pair = pair.queries == DecodeQueries::fp8;
-    if (pair.queries == DecodeQueries::none || pair.queries > DecodeQueries::fp8 ||
-        (is_fp8_pair && pair.kv_cache_dtypes.empty())) {
-      throw_invalid_argument(row + "queries",
-                             filled("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
-                             "model; or fp8, with quantized KV caches");
-    }
-    check_stored_as(pair, row);
+    check_that(is_fp8_pair ? !pair.kv_cache_dtypes.empty() : pair.queries == DecodeQueries::model,
+               row + "queries", filled("DecodeQueries({})", static_cast<unsigned>(pair.queries)),
+               "model; or fp8, with quantized KV caches");
+    const auto* const stored = find_kv_cache_format(pair.stored_as);
+    check_that(pair.stored_as.empty() || (stored != nullptr && stored->quantized),
+               row + "stored_as", in_quotes(pair.stored_as), "quantized KV-cache dtypes");
     for (const std::string& name : pair.kv_cache_dtypes) {
       const auto* const format = find_kv_cache_format(name);
       const bool is_fit = format == nullptr || !is_fp8_pair || is_per_tensor_fp8(*format) ||
                           !pair.stored_as.empty();
-      if (!name.empty() && is_fit) continue;
-      throw_invalid_argument(
-          row + "kv_cache_dtypes", in_quotes(name),
-          is_fp8_pair ? "FP8 with one scale, and the engine's own" : "KV-cache dtypes");
+      check_that(!name.empty() && is_fit, row + "kv_cache_dtypes", in_quotes(name),
+                 is_fp8_pair ? "FP8 with one scale, and the engine's own" : "KV-cache dtypes");
     }
   }
 }
@@ -89,27 +76,25 @@ void check_decode_backend(const DecodeBackend& backend) {
 }  // namespace
 
 void check_prefill_backends(const std::vector<PrefillBackend>& backends) {
-  if (backends.empty()) throw_invalid_argument("prefill backends", "none", "at least one");
+  check_that(!backends.empty(), "prefill backends", "none", "at least one");
   std::vector<std::string_view> names;
   for (const PrefillBackend& backend : backends) {
     check_prefill_backend(backend);
-    if (add_once<std::string_view>(names, backend.name)) continue;
-    throw_invalid_argument("prefill backends", in_quotes(backend.name) + " twice",
-                           "each name once");
+    check_that(add_once<std::string_view>(names, backend.name), "prefill backends",
+               in_quotes(backend.name) + " twice", "each name once");
   }
 }
 
 void check_decode_backends(const std::vector<DecodeBackend>& backends) {
-  if (backends.empty()) throw_invalid_argument("decode backends", "none", "at least one");
+  check_that(!backends.empty(), "decode backends", "none", "at least one");
   for (const DecodeBackend& backend : backends) {
     check_decode_backend(backend);
     const auto is_same = [&](const DecodeBackend& other) {
       return other.name == backend.name && other.sparse == backend.sparse;
     };
-    if (std::count_if(backends.begin(), backends.end(), is_same) != 1) {
-      throw_invalid_argument("decode backends", in_quotes(backend.name) + " twice",
-                             "each name once for dense and once for sparse models");
-    }
+    check_that(std::count_if(backends.begin(), backends.end(), is_same) == 1, "decode backends",
+               in_quotes(backend.name) + " twice",
+               "each name once for dense and once for sparse models");
   }
 }
 

@@ -16,6 +16,12 @@ std::string one_line(std::string_view text);
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,
                                          std::string_view accepted);
 
+/// Throws it unless it is so.
+inline void check_that(bool is_so, std::string_view field, std::string_view value,
+                       std::string_view accepted) {
+  if (!is_so) throw_invalid_argument(field, value, accepted);
+}
+
 /// Throws it for a name that is empty, or has other characters than letters, digits, `_`, `-`, `.`.
 void check_name(std::string_view field, std::string_view name);
 
