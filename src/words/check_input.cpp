@@ -31,15 +31,11 @@ void check_config(const EngineConfig& config) {
   const AttentionConfig& attention = config.attention_config;
   check_enumerator("prefill_query_mode", "PrefillQueryMode", attention.prefill_query_mode,
                    PrefillQueryMode::automatic);
-  if (attention.expected_isl) {
-    check_at_least(1, "expected_isl", *attention.expected_isl);
-  } else if (attention.prefill_query_mode == PrefillQueryMode::automatic) {
-    throw_invalid_argument("expected_isl", "none",
-                           "1 and above, where prefill_query_mode is automatic");
-  }
-  if (const auto& chunk = config.scheduler_config.max_num_batched_tokens) {
-    check_at_least(1, "max_num_batched_tokens", *chunk);
-  }
+  check_that(attention.expected_isl || attention.prefill_query_mode != PrefillQueryMode::automatic,
+             "expected_isl", "none", "1 and above, where prefill_query_mode is automatic");
+  check_at_least(1, "expected_isl", attention.expected_isl.value_or(1));
+  check_at_least(1, "max_num_batched_tokens",
+                 config.scheduler_config.max_num_batched_tokens.value_or(1));
   const CacheConfig& cache = config.cache_config;
   check_enumerator("kv_scales", "KvScales", cache.kv_scales, KvScales::dynamic);
   check_quant_algo(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo);
