@@ -120,10 +120,10 @@ PrefillQuerySelector::PrefillQuerySelector(const PrefillCostModel& model,
   detail::check_dimensions(config.mla_dimensions);
   detail::check_size("num_attention_heads", config.num_attention_heads);
   detail::check_model_data_type(model_dtype);
-  if (determined != model_dtype && !(detail::is_data_type(determined) && is_fp8(determined))) {
+  if (determined == model_dtype) return;
+  if (!detail::is_data_type(determined) || !is_fp8(determined)) {
     detail::throw_bad_data_type("determined", determined, "the model dtype, and FP8 types");
   }
-  if (determined == model_dtype) return;
   auto gain = detail::prefill_gain({model, config.mla_dimensions, config.num_attention_heads});
   if (config.attention_config.prefill_query_mode == PrefillQueryMode::required) {
     model_dtype_ = determined;

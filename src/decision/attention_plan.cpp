@@ -162,8 +162,7 @@ DataType cache_view(const PrefillQuestion& question) {
 }
 
 std::size_t latent_size(const EngineConfig& config) {
-  return static_cast<std::size_t>(config.kv_lora_rank) +
-         static_cast<std::size_t>(config.mla_dimensions.qk_rope_head_dim);
+  return static_cast<std::size_t>(config.kv_lora_rank + config.mla_dimensions.qk_rope_head_dim);
 }
 
 std::optional<std::size_t> cache_bytes(const PrefillQuestion& question) {

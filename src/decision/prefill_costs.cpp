@@ -26,7 +26,6 @@ double context_share(const MlaDimensions& dimensions) {
 
 // How long a prefill in the model's dimensions is like one of ISL 1 in these.
 double isl_scale(const PrefillCostModel& model, const MlaDimensions& dimensions) {
-  if (dimensions == model.dimensions) return 1;  // with no rounding
   return context_share(dimensions) / context_share(model.dimensions);
 }
 
