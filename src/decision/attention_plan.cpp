@@ -15,11 +15,8 @@ bool runs_on(const DecodePair& pair, const Platform& platform) {
 
 bool reads(const DecodePair& pair, const PrefillQuestion& question) {
   const auto& listed = pair.kv_cache_dtypes;
-  if (listed.empty() && question.kv_cache_quantized) return false;
   if (listed.empty()) {
-    // One that only the engine knows is taken to be in the model dtype.
-    return question.format == nullptr ||
-           question.format->data_type.value_or(question.model_dtype) == question.model_dtype;
+    return !question.kv_cache_quantized && cache_view(question) == question.model_dtype;
   }
   // What is to become another format has to be listed as it is.
   return pair.stored_as.empty() ? lists(listed, question) : holds(listed, question.cache_dtype);
@@ -107,10 +104,9 @@ unsigned number(const PlannedDataType& planned) {
 
 std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) {
   const bool sparse = is_sparse(question.config);
+  const auto suits = [&](const DecodeRow& row) { return row.backend.sparse == sparse; };
   const auto& table = question.decode->rows;
-  const bool none_suits = std::none_of(table.begin(), table.end(), [&](const DecodeRow& row) {
-    return row.backend.sparse == sparse;
-  });
+  const bool none_suits = std::none_of(table.begin(), table.end(), suits);
   std::vector<const DecodeRow*> rows;
   for (const bool preferred : {true, false}) {
     for (const DecodeRow& row : table) {
@@ -118,7 +114,7 @@ std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) 
       const bool goes_first =
           (backend.preferred_with_quantized_kv_cache && question.kv_cache_quantized) ||
           question.config.num_attention_heads <= backend.preferred_up_to_heads;
-      if ((none_suits || backend.sparse == sparse) && goes_first == preferred) rows.push_back(&row);
+      if ((none_suits || suits(row)) && goes_first == preferred) rows.push_back(&row);
     }
   }
   return rows;
