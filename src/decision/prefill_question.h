@@ -18,9 +18,10 @@ bool holds(const Items& items, const Item& item) {
   return false;
 }
 
-inline bool holds(const std::vector<DeviceRange>& ranges, const Platform& device) {
+template <class Devices>
+bool holds(const std::vector<DeviceRange>& ranges, const Devices& devices) {
   return std::any_of(ranges.begin(), ranges.end(),
-                     [&](const DeviceRange& range) { return range.contains(device); });
+                     [&](const DeviceRange& range) { return range.contains(devices); });
 }
 
 /// Adds it where it is not held yet; whether it did.

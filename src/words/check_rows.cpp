@@ -10,7 +10,15 @@ void check_types(std::string_view field, const std::vector<DataType>& types) {
   for (const DataType type : types) check_model_data_type(type, field);
 }
 
-void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
+void check_prefill_backend(const PrefillBackend& backend) {
+  check_name("prefill backend's name", backend.name);
+  const std::string row = filled("prefill backend {}, ", backend.name);
+  check_types(row + "model_dtypes", backend.model_dtypes);
+  check_types(row + "fp8_model_dtypes", backend.fp8_model_dtypes);
+  check_at_least(1, row + "head_multiple", backend.head_multiple);
+  for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
+    for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
+  }
   const bool never = backend.fp8_queries == Fp8Queries::never;
   check_enumerator(row + "fp8_queries", "Fp8Queries", backend.fp8_queries, Fp8Queries::by_kv_cache);
   check_that(never == backend.fp8_kv_cache_dtypes.empty(), row + "fp8_kv_cache_dtypes",
@@ -26,25 +34,9 @@ void check_fp8_queries(const PrefillBackend& backend, const std::string& row) {
     check_enumerator(row + "fp8_kv_scales", "KvScales", scales, KvScales::dynamic);
   }
   for (const DeviceRange& range : backend.fp8_devices) {
-    const auto& devices = backend.devices;
-    const bool runs_there =
-        devices.empty() || std::any_of(devices.begin(), devices.end(),
-                                       [&](const auto& device) { return device.contains(range); });
-    check_that(!never && runs_there, row + "fp8_devices", to_string(range),
+    check_that(!never && accepts(backend.devices, range), row + "fp8_devices", to_string(range),
                never ? "none where FP8 queries are never taken" : "those that it runs on");
   }
-}
-
-void check_prefill_backend(const PrefillBackend& backend) {
-  check_name("prefill backend's name", backend.name);
-  const std::string row = filled("prefill backend {}, ", backend.name);
-  check_types(row + "model_dtypes", backend.model_dtypes);
-  check_types(row + "fp8_model_dtypes", backend.fp8_model_dtypes);
-  check_at_least(1, row + "head_multiple", backend.head_multiple);
-  for (const auto* all : {&backend.dimensions, &backend.preferred_dimensions}) {
-    for (const MlaDimensions& dimensions : *all) check_dimensions(dimensions);
-  }
-  check_fp8_queries(backend, row);
 }
 
 void check_decode_backend(const DecodeBackend& backend) {
