@@ -16,24 +16,20 @@ constexpr double smallest_number = 1e-9;
 
 void check_number(const std::string& field, double value) {
   // NaN is in no range.
-  if (!(value >= smallest_number && value <= largest_number)) {
-    detail::throw_invalid_argument(field, detail::to_text(value), "1e-9 to 1e9");
-  }
+  detail::check_that(value >= smallest_number && value <= largest_number, field,
+                     detail::to_text(value), "1e-9 to 1e9");
 }
 
 void check_curve(const PrefillCurve& curve) {
-  if (curve.size() < 2) {
-    detail::throw_invalid_argument("curve", detail::filled("of {} points", curve.size()),
-                                   "2 points and more");
-  }
+  detail::check_that(curve.size() >= 2, "curve", detail::filled("of {} points", curve.size()),
+                     "2 points and more");
   for (std::size_t i = 0; i < curve.size(); ++i) {
     const PrefillTiming& point = curve[i];
     const auto field = [&](const char* name) { return detail::filled("curve[{}].{}", i, name); };
     const std::int64_t previous = i == 0 ? 0 : curve[i - 1].isl;
-    if (point.isl <= previous || point.isl > static_cast<std::int64_t>(largest_number)) {
-      detail::throw_invalid_argument(field("isl"), detail::to_text(point.isl),
-                                     "1 to 1000000000, in ascending order");
-    }
+    detail::check_that(
+        point.isl > previous && point.isl <= static_cast<std::int64_t>(largest_number),
+        field("isl"), detail::to_text(point.isl), "1 to 1000000000, in ascending order");
     check_number(field("bf16_ms"), point.bf16_ms);
     check_number(field("fp8_ms"), point.fp8_ms);
   }
