@@ -63,15 +63,6 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
   return question;
 }
 
-// What the decode backend that runs says of FP8 queries; a predicate of the engine's own is asked
-// of a plain FP8 KV cache alone.
-std::optional<Support> decodes_in_fp8(const DecodeEnvironment& decode,
-                                      const PrefillQuestion& question, const DecodeChoice& choice) {
-  if (choice.pair != nullptr) return Support(choice.pair->queries == DecodeQueries::fp8);
-  if (question.format == nullptr || !detail::is_plain_fp8(*question.format)) return std::nullopt;
-  return decode.decode_backend_supports_quantized_query(question.config, question.model_dtype);
-}
-
 // Throws where no kernel can run.
 void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& choice) {
   std::string why;
@@ -127,10 +118,13 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
   const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
   const detail::Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
-  const DecodeChoice choice = detail::select_decode(question);
+  DecodeChoice choice = detail::select_decode(question);
   throw_if_nothing_runs(question, choice);
-  return detail::explain_plan(question, evaluation, choice,
-                              decodes_in_fp8(decode, question, choice));
+  const auto* const format = question.format;
+  if (question.decode == nullptr && format != nullptr && detail::is_plain_fp8(*format)) {
+    choice.fp8_queries = decode.decode_backend_supports_quantized_query(config, model_dtype);
+  }
+  return detail::explain_plan(question, evaluation, choice);
 }
 
 DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataType model_dtype,

@@ -76,6 +76,7 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
                                             [](const auto& each) { return !each.second; });
     if (failed == std::end(conditions)) {
       result.pair = &pair;
+      result.fp8_queries = Support(pair.queries == DecodeQueries::fp8);
       return result;
     }
     if (failed - conditions < most) continue;

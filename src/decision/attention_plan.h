@@ -27,9 +27,10 @@ std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question);
 
 /// A decode backend with the KV cache and the model of a question.
 struct DecodeChoice {
-  const DecodeRow* row = nullptr;    ///< null: none can run
-  const DecodePair* pair = nullptr;  ///< how it reads the KV cache; null: it does not
-  Blockers blockers{};               ///< what keeps it from running
+  const DecodeRow* row = nullptr;        ///< null: none can run
+  const DecodePair* pair = nullptr;      ///< how it reads the KV cache; null: it does not
+  Blockers blockers{};                   ///< what keeps it from running
+  std::optional<Support> fp8_queries{};  ///< what it says of them; none: it was not asked
 };
 
 /// The choice, or the first that runs; those that go before it are added to `rejected`. Of a

@@ -20,12 +20,10 @@ std::string prefill_reason(const PrefillQueryExplanation& explanation, bool is_b
 }
 
 std::string decode_reason(const PrefillQuestion& question, const DecodeChoice& decode,
-                          const std::optional<Support>& fp8_decode) {
+                          bool is_fp8) {
   const std::string backend =
       decode.row != nullptr ? "decode backend " + decode.row->backend.name : "the decode backend";
-  if (fp8_decode && fp8_decode->supported) {
-    return filled("The KV cache is FP8, and {} takes FP8 queries with it.", backend);
-  }
+  if (is_fp8) return filled("The KV cache is FP8, and {} takes FP8 queries with it.", backend);
   if (!question.kv_cache_quantized) {
     return filled("The KV cache is not quantized; {} reads it.", backend);
   }
@@ -33,9 +31,9 @@ std::string decode_reason(const PrefillQuestion& question, const DecodeChoice& d
     return filled("The KV cache is quantized; {} reads it with queries in the model's data type.",
                   backend);
   }
-  if (!fp8_decode) return "The KV cache is quantized, but not plain FP8.";
-  return fp8_decode->reason.empty() ? "The decode backend does not take FP8 queries."
-                                    : fp8_decode->reason;
+  const auto& answer = decode.fp8_queries;
+  if (!answer) return "The KV cache is quantized, but not plain FP8.";
+  return answer->reason.empty() ? "The decode backend does not take FP8 queries." : answer->reason;
 }
 
 std::string workspace_reason(const PrefillQuestion& question) {
@@ -84,7 +82,7 @@ void explain_kv_cache(const PrefillQuestion& question, AttentionPlan& plan) {
 }  // namespace
 
 AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluation,
-                           const DecodeChoice& decode, const std::optional<Support>& fp8_decode) {
+                           const DecodeChoice& decode) {
   const DataType model_dtype = question.model_dtype;
   AttentionPlan plan{};
   plan.prefill = explain(question, evaluation);
@@ -111,9 +109,9 @@ AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluatio
     plan.chunked_prefill_workspace = {*type, workspace_reason(question)};
     plan.workspace_bytes = latent_size(question.config) * size_in_bytes(*type);
   }
-  const bool is_fp8_decode = fp8_decode && fp8_decode->supported;
+  const bool is_fp8_decode = decode.fp8_queries && decode.fp8_queries->supported;
   plan.decode_query = {is_fp8_decode ? question.env.fp8_data_type : model_dtype,
-                       decode_reason(question, decode, fp8_decode)};
+                       decode_reason(question, decode, is_fp8_decode)};
   plan.output = {model_dtype, "Always the model's data type."};
   for (const auto& fact : cautions_of(plan, question, evaluation.row, decode.row)) {
     plan.cautions.push_back({fact.kind, caution(fact, question)});

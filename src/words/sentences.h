@@ -86,10 +86,9 @@ std::string in_lines(const PrefillQueryExplanation& explanation);
 
 // A plan: plan.cpp.
 
-/// The plan with its reasons. `fp8_decode`: what the decode backend that runs says of FP8 queries;
-/// none: it was not asked.
+/// The plan with its reasons.
 AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluation,
-                           const DecodeChoice& decode, const std::optional<Support>& fp8_decode);
+                           const DecodeChoice& decode);
 
 /// The decode backend of a question with a table, and why not those before it.
 DecodeBackendSelection explain_decode(const PrefillQuestion& question);
