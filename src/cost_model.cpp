@@ -95,14 +95,12 @@ std::function<double(const EngineConfig& config, std::int64_t isl)> make_prefill
     detail::check_at_least(1, "isl", isl);
     detail::check_config(config);
     const auto tokens = static_cast<double>(isl);
-    double context = 0;
     const SchedulerConfig& scheduler = config.scheduler_config;
-    if (scheduler.enable_chunked_prefill && scheduler.max_num_batched_tokens) {
-      // The context of a chunk is all chunks before it.
-      const auto chunk = static_cast<double>(*scheduler.max_num_batched_tokens);
-      const double chunks = std::ceil(tokens / chunk);
-      context = chunk * chunks * (chunks - 1) / 2;
-    }
+    const auto chunk = static_cast<double>(
+        scheduler.enable_chunked_prefill ? scheduler.max_num_batched_tokens.value_or(isl) : isl);
+    const double chunks = std::ceil(tokens / chunk);
+    // The context of a chunk is all chunks before it.
+    const double context = chunk * chunks * (chunks - 1) / 2;
     return detail::prefill_speedup({model, config.mla_dimensions, config.num_attention_heads},
                                    tokens * tokens, tokens, context);
   };
