@@ -21,8 +21,7 @@ void check_devices(const Environment& env, const DecodeTable* decode) {
                                 "float8_e4m3fn, float8_e4m3fnuz: attention is computed in E4M3");
   }
   if (decode == nullptr) return;
-  const bool has_table =
-      !env.backend_supports_prefill_query_quantization && env.prefill_table != nullptr;
+  const bool has_table = !env.backend_supports_prefill_query_quantization;  // as check() saw
   if (has_table && env.prefill_table->platform != decode->platform) {
     detail::throw_invalid_argument(
         "device of the decode backend", detail::device_name(decode->platform),
