@@ -45,16 +45,12 @@ double share(double head_ns, double token_ns, const PrefillThroughput& throughpu
          pair_size(costs.model.dimensions);
 }
 
-double quantize_share(const PrefillThroughput& throughput, const PrefillCosts& costs) {
-  return share(throughput.quantize_ns, throughput.quantize_token_ns, throughput, costs);
-}
-
 // FP8's time over BF16's for the dimensions of the model.
 double time_ratio(const PrefillCosts& costs, double isl) {
   if (const auto* const numbers = std::get_if<PrefillThroughput>(&costs.model.costs)) {
     const double other = share(numbers->other_ns, numbers->other_token_ns, *numbers, costs) / isl;
-    const double fp8 =
-        numbers->bf16_tflops / numbers->fp8_tflops + quantize_share(*numbers, costs) / isl;
+    const double cast = share(numbers->quantize_ns, numbers->quantize_token_ns, *numbers, costs);
+    const double fp8 = numbers->bf16_tflops / numbers->fp8_tflops + cast / isl;
     return (fp8 + other) / (1 + other);
   }
   const auto& curve = std::get<PrefillCurve>(costs.model.costs);
@@ -76,7 +72,7 @@ std::optional<double> crossing(const PrefillCosts& costs) {
   if (const auto* const numbers = std::get_if<PrefillThroughput>(&costs.model.costs)) {
     const double limit = numbers->bf16_tflops / numbers->fp8_tflops;
     if (limit >= 1) return std::nullopt;
-    return quantize_share(*numbers, costs) / (1 - limit);
+    return share(numbers->quantize_ns, numbers->quantize_token_ns, *numbers, costs) / (1 - limit);
   }
   const auto& curve = std::get<PrefillCurve>(costs.model.costs);
   const auto slower = std::find_if(curve.rbegin(), curve.rend(),
