@@ -32,8 +32,7 @@ bool takes_heads(const HeadCounts& heads, std::int64_t count) {
 bool has_all_parts(const DecodePair& pair, const PrefillQuestion& question) {
   const auto* const format =
       pair.stored_as.empty() ? question.format : find_kv_cache_format(pair.stored_as);
-  return format == nullptr || !is_flashmla_layout(*format) ||
-         question.config.mla_dimensions.qk_rope_head_dim > 0;
+  return !is_flashmla_layout(format) || question.config.mla_dimensions.qk_rope_head_dim > 0;
 }
 
 Blockers of_row(const DecodeRow& row, const PrefillQuestion& question) {
@@ -170,7 +169,7 @@ std::optional<std::size_t> cache_bytes(const PrefillQuestion& question) {
     const bool is_it = format != nullptr && own.format.name == format->name;
     if (is_it && own.token_bytes) return own.token_bytes(config);
   }
-  if (format != nullptr && is_flashmla_layout(*format)) {
+  if (is_flashmla_layout(format)) {
     const auto latent = static_cast<std::size_t>(config.kv_lora_rank);
     return latent + (latent + 127) / 128 * sizeof(float) + (latent_size(config) - latent) * 2;
   }
@@ -185,8 +184,7 @@ std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType
   const EngineConfig& config = question.config;
   if (!config.scheduler_config.enable_chunked_prefill) return std::nullopt;
   if (config.parallel_config.decode_context_parallel_size > 1) return question.model_dtype;
-  const bool is_dequantized = question.format != nullptr && is_flashmla_layout(*question.format);
-  return is_dequantized ? DataType::bfloat16 : prefill_query;
+  return is_flashmla_layout(question.format) ? DataType::bfloat16 : prefill_query;
 }
 
 const Platform* device_of(const PrefillQuestion& question) {

@@ -40,7 +40,9 @@ inline std::string_view storage_name(std::string_view cache_dtype) {
 
 /// FlashMLA's layout: the latent in FP8, a float32 scale for each 128 elements, then the rotary
 /// part in bfloat16 (656 bytes for DeepSeek-V3).
-inline bool is_flashmla_layout(const KvCacheFormat& format) { return format.name == "fp8_ds_mla"; }
+inline bool is_flashmla_layout(const KvCacheFormat* format) {
+  return format != nullptr && format->name == "fp8_ds_mla";
+}
 
 /// Its place in kv_cache_formats(); none for any other.
 std::optional<unsigned> index_of(const KvCacheFormat& format) noexcept;

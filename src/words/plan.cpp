@@ -40,9 +40,8 @@ std::string workspace_reason(const PrefillQuestion& question) {
   if (question.config.parallel_config.decode_context_parallel_size > 1) {
     return "The decode-context-parallel size is above 1: the model's data type.";
   }
-  return question.format != nullptr && is_flashmla_layout(*question.format)
-             ? "fp8_ds_mla is dequantized to bfloat16."
-             : "That of the prefill queries.";
+  return is_flashmla_layout(question.format) ? "fp8_ds_mla is dequantized to bfloat16."
+                                             : "That of the prefill queries.";
 }
 
 std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
