@@ -133,9 +133,9 @@ DecodeChoice select_decode(const PrefillQuestion& question, std::vector<DecodeCh
   std::vector<const DecodeRow*> rows = {question.decode_choice};
   if (question.decode_choice == nullptr) rows = decodes_in_order(question);
   for (const DecodeRow* const row : rows) {
-    const DecodeChoice choice = decode_with(*row, question);
+    DecodeChoice choice = decode_with(*row, question);
     if (choice.blockers.empty()) return choice;
-    if (rejected != nullptr) rejected->push_back(choice);
+    if (rejected != nullptr) rejected->push_back(std::move(choice));
   }
   return {};
 }
