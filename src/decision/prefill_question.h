@@ -51,6 +51,7 @@ class EnumSet {
   constexpr void add(EnumSet others) { bits_ |= others.bits_; }
   constexpr EnumSet operator|(EnumSet other) const { return EnumSet(bits_ | other.bits_); }
   constexpr EnumSet operator&(EnumSet other) const { return EnumSet(bits_ & other.bits_); }
+  constexpr EnumSet operator~() const { return EnumSet(~bits_); }
   constexpr EnumSet operator-(EnumSet other) const { return EnumSet(bits_ & ~other.bits_); }
 
   struct Iterator {

@@ -9,17 +9,22 @@ namespace {
 
 using Rows = std::vector<const PrefillRow*>;
 
+constexpr Blockers all_but_kv_cache = ~Blockers(BlockerKind::kv_cache_format);
+
 bool is_fp8_backend(const PrefillRow& row) { return row.backend.fp8_queries != Fp8Queries::never; }
+
+// Those that have none of these against FP8 queries.
+Rows rows_without(Blockers these, const PrefillQuestion& question) {
+  return rows_in_order(
+      question, [&](const PrefillRow& row) { return !blockers_of(row, question).has(these); });
+}
 
 // By all whose reading counts: of what could take FP8 queries with another KV cache; if there is
 // none, of what ever takes any. The operator's choice stands alone.
 bool is_kv_cache_refused(const PrefillQuestion& question) {
-  const PrefillRow* const chosen = question.chosen;
-  const auto readers = [&](auto test) {
-    return chosen != nullptr && test(*chosen) ? Rows{chosen} : rows_in_order(question, test);
-  };
-  Rows rows = readers([&](const PrefillRow& row) { return would_take_fp8(row, question); });
-  if (rows.empty()) rows = readers(is_fp8_backend);
+  Rows rows = rows_without(all_but_kv_cache, question);
+  if (rows.empty()) rows = rows_in_order(question, is_fp8_backend);
+  if (holds(rows, question.chosen)) rows = {question.chosen};
   return !rows.empty() && std::all_of(rows.begin(), rows.end(), [&](const PrefillRow* row) {
     return blockers_of(*row, question).has(BlockerKind::kv_cache_format);
   });
@@ -29,19 +34,14 @@ bool is_kv_cache_refused(const PrefillQuestion& question) {
 // device would let do it; or else the one that runs, or comes nearest to it.
 Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
   if (question.chosen != nullptr) return {question.chosen};
-  const auto fits = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
-  if (first_row(question, fits) != nullptr) return {};
-  Rows possible =
-      rows_in_order(question, [](const PrefillRow& row) { return !row.on_device.has(of_device); });
+  if (!rows_without(all_but_kv_cache, question).empty()) return {};
+  Rows possible = rows_without(of_device, question);
   if (!possible.empty()) return possible;
-  const PrefillRow* nearest = evaluation.row;
-  if (nearest == nullptr) {
-    nearest = first_row(question, [](const PrefillRow& row) {
-      return !row.on_device.has(BlockerKind::backend_device);
-    });
-  }
-  if (nearest == nullptr) nearest = first_row(question, is_fp8_backend);
-  return {nearest != nullptr ? nearest : first_row(question, [](const auto&) { return true; })};
+  if (evaluation.row != nullptr) return {evaluation.row};
+  Rows nearest = rows_without(BlockerKind::backend_device, question);
+  if (nearest.empty()) nearest = rows_in_order(question, is_fp8_backend);
+  if (nearest.empty()) nearest = rows_without({}, question);
+  return {nearest.front()};
 }
 
 // What a KV cache is stored as: two spellings of that come to the same.
@@ -98,9 +98,7 @@ std::vector<Change> least(const PrefillQuestion& question,
     // cannot choose others for these.
     const bool takes_any =
         first_row(question, [](const auto& row) { return row.backend.sparse; }) == nullptr;
-    rows = rows_in_order(question, [&](const PrefillRow& row) {
-      return takes_any || suits(row.backend, question.config);
-    });
+    rows = rows_without(takes_any ? Blockers() : BlockerKind::sparse_attention, question);
     rows.insert(rows.begin(), nullptr);
   }
   const std::vector<const KvCacheFormat*> kv_caches = kv_cache_options(question);
@@ -200,29 +198,22 @@ std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
 }
 
 Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes) {
-  const auto& rows = question.table->rows;
-  const auto any_row = [&](auto test) { return std::any_of(rows.begin(), rows.end(), test); };
   constexpr Blockers of_configuration =
       Blockers(BlockerKind::dynamic_kv_scales) | BlockerKind::decode_context_parallel;
-  const auto suits_model = [&](const PrefillRow& row) {
-    return suits(row.backend, question.config);
-  };
-  const auto fits = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
-  if (any_row(fits)) {
+  const auto any_without = [&](Blockers these) { return !rows_without(these, question).empty(); };
+  if (any_without(all_but_kv_cache)) {
     if (question.is_ruled_out()) return Hopeless::prediction;
     if (!changes.empty() || !question.knows_kv_caches()) return Hopeless::no;
     PrefillQuestion without_decoding = question;
     without_decoding.decode = nullptr;
     return least_changes(without_decoding).empty() ? Hopeless::model : Hopeless::decode;
   }
-  if (is_sparse(question.config) && !any_row(suits_model)) return Hopeless::model;
-  if (!any_row([](const PrefillRow& row) { return !row.on_device.has(of_device); })) {
-    return Hopeless::device;
+  if (is_sparse(question.config) && !any_without(BlockerKind::sparse_attention)) {
+    return Hopeless::model;
   }
-  const auto would_fit = [&](const PrefillRow& row) {
-    return (blockers_of(row, question) - of_configuration - BlockerKind::kv_cache_format).empty();
-  };
-  return any_row(would_fit) ? Hopeless::configuration : Hopeless::model;
+  if (!any_without(of_device)) return Hopeless::device;
+  return any_without(all_but_kv_cache - of_configuration) ? Hopeless::configuration
+                                                          : Hopeless::model;
 }
 
 Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
@@ -251,7 +242,7 @@ const PrefillRow* selected_row(const PrefillQuestion& question) {
 std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question) {
   Rows result;
   const PrefillRow* const selected = selected_row(question);
-  for (const PrefillRow* const each : rows_in_order(question, [](const auto&) { return true; })) {
+  for (const PrefillRow* const each : rows_without({}, question)) {
     const PrefillRow& row = *each;
     if (question.is_chosen_by_name() && &row != question.chosen) continue;
     if (&row != selected && !rejection(row, question).empty()) result.push_back(&row);
