@@ -11,28 +11,25 @@
 #include "words/sentences.h"
 
 namespace mla_dtype {
+namespace detail {
 namespace {
-
-using detail::Evaluation;
-using detail::PrefillQuestion;
-using detail::Record;
 
 void check_backend_choice(const std::string& choice, const Environment& env) {
   if (choice.empty()) return;
   if (env.backend_supports_prefill_query_quantization) {
-    return detail::check_name("mla_prefill_backend", choice);
+    return check_name("mla_prefill_backend", choice);
   }
   if (env.prefill_table->find(choice) != nullptr) return;
   std::vector<std::string_view> names;
-  for (const detail::PrefillRow& row : env.prefill_table->rows) names.push_back(row.backend.name);
-  detail::throw_unknown_name("mla_prefill_backend", choice, names);
+  for (const PrefillRow& row : env.prefill_table->rows) names.push_back(row.backend.name);
+  throw_unknown_name("mla_prefill_backend", choice, names);
 }
 
 void check_prediction(const PrefillPrediction& prediction) {
-  detail::check_at_least(1, "isl", prediction.isl);
+  check_at_least(1, "isl", prediction.isl);
   if (std::isfinite(prediction.speedup) && prediction.speedup > 0) return;
-  detail::throw_invalid_argument("answer of predict_prefill_speedup",
-                                 detail::to_text(prediction.speedup), "a finite number above 0");
+  throw_invalid_argument("answer of predict_prefill_speedup", to_text(prediction.speedup),
+                         "a finite number above 0");
 }
 
 std::optional<PrefillPrediction> predict(const EngineConfig& config, const Environment& env) {
@@ -54,21 +51,19 @@ OnceLog& log_of(const Environment& env) {
 
 // Says each record of the decision once. The steady state words nothing: what a record would be
 // worded from was met before.
-bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
-              const Environment& env) {
+bool say_decision(const PrefillQuestion& question, const Evaluation& evaluation,
+                  const Environment& env) {
   OnceLog& log = log_of(env);
   bool written = false;
   const bool is_measured = evaluation.outcome == PrefillQueryOutcome::quantized &&
                            !env.device_name.empty() &&
-                           detail::find_measured(question, evaluation.row) != nullptr;
-  for (const Record record :
-       detail::records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
-    const LogLevel level = detail::level_of(record, env);
-    const std::uint64_t key = detail::record_key(question, evaluation, record, level);
-    if (!detail::KeyedLog::may_say(log, LogScope::local, level, key)) continue;
-    const std::string text =
-        detail::compose(record, detail::explain(question, evaluation), env.spellings);
-    written |= detail::KeyedLog::say_once(log, LogScope::local, level, key, text);
+                           find_measured(question, evaluation.row) != nullptr;
+  for (const Record record : records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
+    const LogLevel level = level_of(record, env);
+    const std::uint64_t key = record_key(question, evaluation, record, level);
+    if (!KeyedLog::may_say(log, LogScope::local, level, key)) continue;
+    const std::string text = compose(record, explain(question, evaluation), env.spellings);
+    written |= KeyedLog::say_once(log, LogScope::local, level, key, text);
   }
   return written;
 }
@@ -76,7 +71,7 @@ bool say_once(const PrefillQuestion& question, const Evaluation& evaluation,
 // Only an engine's own predicate knows other KV caches than the library does.
 void check_format(const PrefillQuestion& question) {
   if (question.format != nullptr || !question.knows_kv_caches()) return;
-  detail::known_kv_cache_format(question.cache_dtype, question.env.kv_cache_formats);  // throws
+  known_kv_cache_format(question.cache_dtype, question.env.kv_cache_formats);  // throws
 }
 
 // One that is not known, without a predicate of the engine's own, counts as quantized.
@@ -90,10 +85,10 @@ bool is_kv_cache_quantized(const PrefillQuestion& question) {
 std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decision,
                                              const EngineConfig& config, DataType model_dtype,
                                              const Environment& env) {
-  detail::check(config, model_dtype, env);
+  check(config, model_dtype, env);
   static_cast<void>(to_string(decision.outcome));  // throws for what is none
   if (decision.prediction) check_prediction(*decision.prediction);
-  PrefillQuestion question = detail::make_question(config, model_dtype, env);
+  PrefillQuestion question = make_question(config, model_dtype, env);
   check_format(question);
   question.kv_cache_quantized = decision.facts.kv_cache_quantized;
   question.requested = decision.facts.requested;
@@ -102,13 +97,11 @@ std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decisio
     question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
   }
   return {question,
-          {decision.facts, decision.outcome, decision.data_type, detail::evaluate(question).row,
+          {decision.facts, decision.outcome, decision.data_type, evaluate(question).row,
            decision.prediction}};
 }
 
 }  // namespace
-
-namespace detail {
 
 void check(const EngineConfig& config, DataType model_dtype, const Environment& env) {
   if (!env.backend_supports_prefill_query_quantization && env.prefill_table == nullptr) {
@@ -182,12 +175,15 @@ LogLevel level_of(Record record, const Environment& env) {
 
 }  // namespace detail
 
+using detail::Evaluation;
+using detail::PrefillQuestion;
+
 DataType determine_prefill_query_data_type(const EngineConfig& config, DataType model_dtype,
                                            const Environment& env) {
   const PrefillQuestion question = detail::ask(config, model_dtype, env);
   const Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
-  say_once(question, evaluation, env);
+  detail::say_decision(question, evaluation, env);
   return evaluation.data_type;
 }
 
@@ -202,14 +198,14 @@ PrefillQueryDecision evaluate_prefill_query(const EngineConfig& config, DataType
 
 std::vector<LogRecord> records(const PrefillQueryDecision& decision, const EngineConfig& config,
                                DataType model_dtype, const Environment& env) {
-  const auto [question, evaluation] = taken(decision, config, model_dtype, env);
+  const auto [question, evaluation] = detail::taken(decision, config, model_dtype, env);
   return detail::records(detail::explain(question, evaluation), env);
 }
 
 bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig& config,
                        DataType model_dtype, const Environment& env) {
-  const auto [question, evaluation] = taken(decision, config, model_dtype, env);
-  return say_once(question, evaluation, env);
+  const auto [question, evaluation] = detail::taken(decision, config, model_dtype, env);
+  return detail::say_decision(question, evaluation, env);
 }
 
 PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
@@ -226,7 +222,7 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
     return env.backend_supports_prefill_query_quantization(config, model_dtype);
   }
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
-  question.kv_cache_quantized = is_kv_cache_quantized(question);
+  question.kv_cache_quantized = detail::is_kv_cache_quantized(question);
   // Whether it pays is not the backend's to say.
   question.requested = config.attention_config.prefill_query_mode == PrefillQueryMode::automatic ||
                        detail::is_requested(question);
