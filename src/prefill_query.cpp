@@ -32,17 +32,12 @@ void check_prediction(const PrefillPrediction& prediction) {
                          "a finite number above 0");
 }
 
-std::optional<PrefillPrediction> predict(const EngineConfig& config, const Environment& env) {
-  const AttentionConfig& attention = config.attention_config;
-  if (!attention.expected_isl || !env.predict_prefill_speedup ||
-      attention.prefill_query_mode == PrefillQueryMode::required) {
-    return std::nullopt;
-  }
-  const PrefillPrediction prediction = {
-      *attention.expected_isl, env.predict_prefill_speedup(config, *attention.expected_isl),
-      attention.prefill_query_mode == PrefillQueryMode::automatic, /*advises_change=*/false};
-  check_prediction(prediction);
-  return prediction;
+void predict(PrefillQuestion& question) {
+  const auto& isl = question.config.attention_config.expected_isl;
+  const auto& speedup = question.env.predict_prefill_speedup;
+  if (!isl || !speedup || question.is_required()) return;
+  question.prediction = {*isl, speedup(question.config, *isl), question.is_automatic()};
+  check_prediction(*question.prediction);
 }
 
 OnceLog& log_of(const Environment& env) {
@@ -130,8 +125,7 @@ PrefillQuestion ask(const EngineConfig& config, DataType model_dtype, const Envi
   PrefillQuestion question = make_question(config, model_dtype, env);
   check_format(question);
   question.kv_cache_quantized = is_kv_cache_quantized(question);
-  // No copy of none, nor elsewhere: what is written in bytes and read in words waits for the cache.
-  if (const auto prediction = predict(config, env)) question.prediction = prediction;
+  predict(question);
   question.requested = is_requested(question);
   if (question.table == nullptr && (question.kv_cache_quantized || would_it)) {
     question.engines_answer = env.backend_supports_prefill_query_quantization(config, model_dtype);
@@ -224,8 +218,7 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
   PrefillQuestion question = detail::make_question(config, model_dtype, env);
   question.kv_cache_quantized = detail::is_kv_cache_quantized(question);
   // Whether it pays is not the backend's to say.
-  question.requested = config.attention_config.prefill_query_mode == PrefillQueryMode::automatic ||
-                       detail::is_requested(question);
+  question.requested = question.is_automatic() || detail::is_requested(question);
   const Evaluation evaluation = detail::evaluate(question);
   const bool supports = question.kv_cache_quantized
                             ? evaluation.facts.backend_supports

@@ -29,11 +29,9 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
 }
 
 bool is_requested(const PrefillQuestion& question) {
-  const AttentionConfig& attention = question.config.attention_config;
-  if (attention.prefill_query_mode == PrefillQueryMode::automatic) {
-    return question.prediction && question.prediction->speedup > 1;
-  }
-  return question.is_required() || attention.use_prefill_query_quantization;
+  const auto& prediction = question.prediction;
+  if (question.is_automatic()) return prediction && prediction->speedup > 1;
+  return question.is_required() || question.config.attention_config.use_prefill_query_quantization;
 }
 
 const PrefillRow* PrefillTable::find(std::string_view name) const {

@@ -151,10 +151,11 @@ struct PrefillQuestion {
   bool is_required() const {
     return config.attention_config.prefill_query_mode == PrefillQueryMode::required;
   }
-  /// Whether what is predicted speaks against FP8 queries; then no setting brings them.
-  bool is_ruled_out() const {
-    return config.attention_config.prefill_query_mode == PrefillQueryMode::automatic && !requested;
+  bool is_automatic() const {
+    return config.attention_config.prefill_query_mode == PrefillQueryMode::automatic;
   }
+  /// Whether what is predicted speaks against FP8 queries; then no setting brings them.
+  bool is_ruled_out() const { return is_automatic() && !requested; }
 };
 
 inline bool is_sparse(const EngineConfig& config) { return config.index_topk > 0; }
