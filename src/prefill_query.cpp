@@ -220,10 +220,7 @@ Support prefill_backend_supports(const EngineConfig& config, DataType model_dtyp
   // Whether it pays is not the backend's to say.
   question.requested = question.is_automatic() || detail::is_requested(question);
   const Evaluation evaluation = detail::evaluate(question);
-  const bool supports = question.kv_cache_quantized
-                            ? evaluation.facts.backend_supports
-                            : detail::would_support(question, evaluation.row);
-  if (supports) return true;
+  if (detail::supports(question, evaluation)) return true;
   return {false, detail::explain_backend(question, evaluation)};
 }
 

@@ -82,10 +82,12 @@ bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question) {
   return (blockers_of(row, question) - BlockerKind::kv_cache_format).empty();
 }
 
-bool would_support(const PrefillQuestion& question, const PrefillRow* backend) {
+bool supports(const PrefillQuestion& question, const Evaluation& evaluation) {
+  if (question.kv_cache_quantized) return evaluation.facts.backend_supports;
   const auto would = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
-  if (question.chosen == nullptr && question.requested) backend = first_row(question, would);
-  return backend != nullptr && would(*backend);
+  if (question.chosen == nullptr && question.requested)
+    return first_row(question, would) != nullptr;
+  return evaluation.row != nullptr && would(*evaluation.row);
 }
 
 const PrefillRow* select(const PrefillQuestion& question) {

@@ -30,8 +30,8 @@ bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question);
 /// Whether it would with some KV cache.
 bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question);
 
-/// Whether what would run with some KV cache would. `backend`: what runs with this one.
-bool would_support(const PrefillQuestion& question, const PrefillRow* backend);
+/// Whether what runs does; with a KV cache that is not quantized, what would run with another.
+bool supports(const PrefillQuestion& question, const Evaluation& evaluation);
 
 /// What runs if FP8 queries are not requested; null: nothing does.
 const PrefillRow* row_without_fp8(PrefillQuestion question);

@@ -117,14 +117,11 @@ KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quan
 }
 
 PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluation& evaluation) {
-  PrefillQueryExplanation result{};
-  result.data_type = evaluation.data_type;
-  result.outcome = evaluation.outcome;
-  result.facts = evaluation.facts;
+  const CacheConfig& cache = question.config.cache_config;
+  PrefillQueryExplanation result = {
+      evaluation.data_type, evaluation.outcome, evaluation.facts,
+      resolution(cache.cache_dtype, cache.checkpoint_kv_cache_quant_algo, question.model_dtype)};
   result.prediction = evaluation.prediction;
-  result.kv_cache_dtype =
-      resolution(question.config.cache_config.cache_dtype,
-                 question.config.cache_config.checkpoint_kv_cache_quant_algo, question.model_dtype);
   for (const Obstacle& obstacle : obstacles(question, evaluation)) {
     result.blockers.push_back(describe(obstacle, question));
   }
@@ -135,9 +132,7 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
     return result;
   }
   result.prefill_backend = name_of(evaluation.row);
-  if (!question.kv_cache_quantized) {
-    result.facts.backend_supports = would_support(question, evaluation.row);
-  }
+  result.facts.backend_supports = supports(question, evaluation);
   const PrefillRow* const advised = advised_row(question);
   result.hint = hint(question, advised);
   const bool is_possible = result.outcome == PrefillQueryOutcome::quantized ||
