@@ -106,7 +106,7 @@ enum class Hopeless {
 };
 
 /// `changes`: those of least_changes().
-Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes);
+Hopeless why_hopeless(PrefillQuestion question, const std::vector<Change>& changes);
 
 /// What runs; null: nothing, or not the choice.
 const PrefillRow* selected_row(const PrefillQuestion& question);

@@ -45,18 +45,18 @@ Rows speakers(const PrefillQuestion& question, const Evaluation& evaluation) {
 }
 
 // What a KV cache is stored as: two spellings of that come to the same.
-std::string_view storage_of(const KvCacheFormat& format, const PrefillQuestion& question) {
-  const bool has_a_name_of_its_own = format.quantized || format.packed;
-  return has_a_name_of_its_own ? storage_name(format.name)
-                               : to_string(format.data_type.value_or(question.model_dtype));
+std::string_view storage_of(const KvCacheFormat* format, const PrefillQuestion& question) {
+  if (format == nullptr) return {};
+  const bool has_a_name_of_its_own = format->quantized || format->packed;
+  return has_a_name_of_its_own ? storage_name(format->name)
+                               : to_string(format->data_type.value_or(question.model_dtype));
 }
 
 // Whether it is the smaller of the two, or comes to the same.
 bool covers(const Change& least, const Change& change, const PrefillQuestion& question) {
-  const bool same_cache = least.kv_cache == nullptr || (change.kv_cache != nullptr &&
-                                                        storage_of(*least.kv_cache, question) ==
-                                                            storage_of(*change.kv_cache, question));
-  return same_cache && (least.row == nullptr || least.row == change.row) &&
+  const auto storage = storage_of(least.kv_cache, question);
+  return (storage.empty() || storage == storage_of(change.kv_cache, question)) &&
+         (least.row == nullptr || least.row == change.row) &&
          (least.decode == nullptr || least.decode == change.decode);
 }
 
@@ -70,8 +70,7 @@ std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& questi
   const std::string& algo = question.config.cache_config.checkpoint_kv_cache_quant_algo;
   const bool is_auto_a_format = effective_cache_dtype("auto", algo) == "auto";
   const auto distance = [&](const KvCacheFormat& format) {
-    const bool is_alike = question.format != nullptr &&
-                          storage_of(format, question) == storage_of(*question.format, question);
+    const bool is_alike = storage_of(&format, question) == storage_of(question.format, question);
     return is_alike ? 1 : format.quantized == question.kv_cache_quantized ? 2 : 3;
   };
   for (const int wanted : {1, 2, 3}) {
@@ -197,16 +196,15 @@ std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
   return result;
 }
 
-Hopeless why_hopeless(const PrefillQuestion& question, const std::vector<Change>& changes) {
+Hopeless why_hopeless(PrefillQuestion question, const std::vector<Change>& changes) {
   constexpr Blockers of_configuration =
       Blockers(BlockerKind::dynamic_kv_scales) | BlockerKind::decode_context_parallel;
   const auto any_without = [&](Blockers these) { return !rows_without(these, question).empty(); };
   if (any_without(all_but_kv_cache)) {
     if (question.is_ruled_out()) return Hopeless::prediction;
     if (!changes.empty() || !question.knows_kv_caches()) return Hopeless::no;
-    PrefillQuestion without_decoding = question;
-    without_decoding.decode = nullptr;
-    return least_changes(without_decoding).empty() ? Hopeless::model : Hopeless::decode;
+    question.decode = nullptr;
+    return least_changes(question).empty() ? Hopeless::model : Hopeless::decode;
   }
   if (is_sparse(question.config) && !any_without(BlockerKind::sparse_attention)) {
     return Hopeless::model;
@@ -242,13 +240,12 @@ const PrefillRow* selected_row(const PrefillQuestion& question) {
 std::vector<const PrefillRow*> rejected_rows(const PrefillQuestion& question) {
   Rows result;
   const PrefillRow* const selected = selected_row(question);
-  for (const PrefillRow* const each : rows_without({}, question)) {
-    const PrefillRow& row = *each;
-    if (question.is_chosen_by_name() && &row != question.chosen) continue;
-    if (&row != selected && !rejection(row, question).empty()) result.push_back(&row);
+  for (const PrefillRow* const row : rows_without({}, question)) {
+    if (question.is_chosen_by_name() && row != question.chosen) continue;
+    if (row != selected && !rejection(*row, question).empty()) result.push_back(row);
     // Where FP8 queries are requested in vain, those behind the selected one were passed over, too.
-    const bool is_in_vain = question.requested && !takes_fp8(row, question);
-    if (&row == question.chosen || (&row == selected && !is_in_vain)) break;
+    const bool is_in_vain = question.requested && !takes_fp8(*row, question);
+    if (row == question.chosen || (row == selected && !is_in_vain)) break;
   }
   return result;
 }
