@@ -47,18 +47,16 @@ std::optional<PrefillPayoff> payoff(const PrefillQuestion& question, const Prefi
 // Where some backend of the table takes FP8 queries, though not here.
 std::string why_not_on_device(const PrefillTable& table) {
   std::vector<std::string> devices;
-  bool is_device_without_fp8 = false;
   for (const PrefillRow& row : table.rows) {
     const PrefillBackend& backend = row.backend;
     if (backend.fp8_queries == Fp8Queries::never) continue;
     const auto& ranges = backend.fp8_devices.empty() ? backend.devices : backend.fp8_devices;
-    if (ranges.empty()) is_device_without_fp8 = true;
+    if (ranges.empty()) return "it has no FP8";
     for (const DeviceRange& range : ranges) {
       // A range that holds a device without FP8 is no answer for it.
       if (!range.contains(table.platform)) add_once(devices, mla_dtype::to_string(range));
     }
   }
-  if (is_device_without_fp8) return "it has no FP8";
   if (devices.empty()) return "no prefill backend of the engine takes FP8 queries";
   return "the engine's prefill backends take FP8 queries only on " + list(devices);
 }
@@ -66,17 +64,16 @@ std::string why_not_on_device(const PrefillTable& table) {
 std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
   constexpr std::string_view sentences[] = {
       "",
-      "On this device ({device}) no setting helps: {why_not}.",
-      "On this device ({device}) no setting helps this model in this engine.",
+      "On this device ({}) no setting helps: {}.",
+      "On this device ({}) no setting helps this model in this engine.",
       "No flag, KV-cache dtype or prefill backend helps here.",
       ("No prefill setting helps: the decode backend reads no KV cache that FP8 prefill attention "
        "reads."),
-      ("On this device ({device}) FP8 prefill queries are not predicted to be faster at the "
+      ("On this device ({}) FP8 prefill queries are not predicted to be faster at the "
        "expected ISL.")};
-  std::string text = fill_in(sentences[static_cast<std::size_t>(why)], [&](std::string_view name) {
-    return name == "device" ? device_name(question.table->platform)
-                            : why_not_on_device(*question.table);
-  });
+  const PrefillTable& table = *question.table;
+  std::string text = filled(sentences[static_cast<std::size_t>(why)], device_name(table.platform),
+                            why_not_on_device(table));
   if (why == Hopeless::no || why == Hopeless::decode) return text;
   if (row_without_fp8(question) != nullptr && !question.is_required()) {
     text += " Prefill in the model's data type is the right choice here.";
