@@ -16,11 +16,8 @@ std::string to_text(double number);
 inline std::string to_text(std::string_view text) { return std::string(text); }
 template <class Number, std::enable_if_t<std::is_integral_v<Number>, int> = 0>
 std::string to_text(Number number) {
-  if constexpr (std::is_same_v<Number, bool>) {
-    return number ? "true" : "false";
-  } else {
-    return std::to_string(number);
-  }
+  if constexpr (std::is_same_v<Number, bool>) return number ? "true" : "false";
+  return std::to_string(number);
 }
 
 /// With so many digits after the point.

@@ -34,8 +34,8 @@ std::string with_value(const std::string& spelling, std::string_view in_words,
 // Of `--option '{"key": true}'` what stands before the first key; empty for another form.
 std::string_view option_of(std::string_view spelling) {
   const std::size_t begin = spelling.find(object_begin);
-  const bool is_object = begin != spelling.npos && spelling.size() >= object_end.size() &&
-                         spelling.substr(spelling.size() - object_end.size()) == object_end;
+  const bool is_object =
+      begin != spelling.npos && spelling.rfind(object_end) == spelling.size() - object_end.size();
   return is_object ? spelling.substr(0, begin + object_begin.size()) : std::string_view();
 }
 
