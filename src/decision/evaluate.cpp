@@ -78,13 +78,11 @@ bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question) {
   return is_possible && blockers_of(row, question).empty();
 }
 
-bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question) {
-  return (blockers_of(row, question) - BlockerKind::kv_cache_format).empty();
-}
-
 bool supports(const PrefillQuestion& question, const Evaluation& evaluation) {
   if (question.kv_cache_quantized) return evaluation.facts.backend_supports;
-  const auto would = [&](const PrefillRow& row) { return would_take_fp8(row, question); };
+  const auto would = [&](const PrefillRow& row) {
+    return !blockers_of(row, question).has(all_but_kv_cache);
+  };
   if (question.chosen == nullptr && question.requested)
     return first_row(question, would) != nullptr;
   return evaluation.row != nullptr && would(*evaluation.row);

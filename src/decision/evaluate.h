@@ -27,9 +27,6 @@ const PrefillRow* select(const PrefillQuestion& question);
 
 bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question);
 
-/// Whether it would with some KV cache.
-bool would_take_fp8(const PrefillRow& row, const PrefillQuestion& question);
-
 /// Whether what runs does; with a KV cache that is not quantized, what would run with another.
 bool supports(const PrefillQuestion& question, const Evaluation& evaluation);
 

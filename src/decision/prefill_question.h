@@ -52,20 +52,17 @@ class EnumSet {
   constexpr EnumSet operator|(EnumSet other) const { return EnumSet(bits_ | other.bits_); }
   constexpr EnumSet operator&(EnumSet other) const { return EnumSet(bits_ & other.bits_); }
   constexpr EnumSet operator~() const { return EnumSet(~bits_); }
-  constexpr EnumSet operator-(EnumSet other) const { return EnumSet(bits_ & ~other.bits_); }
 
-  struct Iterator {
-    unsigned rest;
-    constexpr Enum operator*() const {
-      unsigned item = 0;
-      while ((rest >> item & 1U) == 0) ++item;
-      return static_cast<Enum>(item);
-    }
-    constexpr bool operator!=(Iterator end) const { return rest != end.rest; }
-    constexpr void operator++() { rest &= rest - 1; }
-  };
-  constexpr Iterator begin() const { return {bits_}; }
-  constexpr Iterator end() const { return {0}; }
+  // Its own iterator: what is left of it.
+  constexpr EnumSet begin() const { return *this; }
+  constexpr EnumSet end() const { return {}; }
+  constexpr bool operator!=(EnumSet other) const { return bits_ != other.bits_; }
+  constexpr void operator++() { bits_ &= bits_ - 1; }
+  constexpr Enum operator*() const {
+    unsigned item = 0;
+    while ((bits_ >> item & 1U) == 0) ++item;
+    return static_cast<Enum>(item);
+  }
 
  private:
   explicit constexpr EnumSet(unsigned bits) : bits_(bits) {}
@@ -85,6 +82,9 @@ inline Blockers not_usable(const PrefillBackend& backend) {
 /// What keeps a backend from FP8 queries on a device, whatever the model.
 inline constexpr Blockers of_device = Blockers(BlockerKind::backend_device) |
                                       BlockerKind::backend_without_fp8 | BlockerKind::fp8_device;
+
+/// ... whatever the KV cache.
+inline constexpr Blockers all_but_kv_cache = ~Blockers(BlockerKind::kv_cache_format);
 
 /// One prefill backend on the engine's device.
 struct PrefillRow {
@@ -148,12 +148,9 @@ struct PrefillQuestion {
     return config.attention_config.mla_prefill_backend;
   }
   bool is_chosen_by_name() const { return !operators_choice().empty() || table->named; }
-  bool is_required() const {
-    return config.attention_config.prefill_query_mode == PrefillQueryMode::required;
-  }
-  bool is_automatic() const {
-    return config.attention_config.prefill_query_mode == PrefillQueryMode::automatic;
-  }
+  PrefillQueryMode mode() const { return config.attention_config.prefill_query_mode; }
+  bool is_required() const { return mode() == PrefillQueryMode::required; }
+  bool is_automatic() const { return mode() == PrefillQueryMode::automatic; }
   /// Whether what is predicted speaks against FP8 queries; then no setting brings them.
   bool is_ruled_out() const { return is_automatic() && !requested; }
 };

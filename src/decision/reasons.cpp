@@ -9,8 +9,6 @@ namespace {
 
 using Rows = std::vector<const PrefillRow*>;
 
-constexpr Blockers all_but_kv_cache = ~Blockers(BlockerKind::kv_cache_format);
-
 bool is_fp8_backend(const PrefillRow& row) { return row.backend.fp8_queries != Fp8Queries::never; }
 
 // Those that have none of these against FP8 queries.
@@ -144,7 +142,7 @@ std::vector<Obstacle> obstacles(const PrefillQuestion& question, const Evaluatio
   const auto& answer = question.engines_answer;  // where there is no table
   if (answer && !answer->supported) result.push_back({BlockerKind::backend_refused});
   for (const PrefillRow* const row : table != nullptr ? speakers(question, evaluation) : Rows()) {
-    const Blockers against = blockers_of(*row, question) - BlockerKind::kv_cache_format;
+    const Blockers against = blockers_of(*row, question) & all_but_kv_cache;
     for (const BlockerKind kind : against) result.push_back({kind, row});
   }
   const bool is_told = table == nullptr || has_flag(*table) || result.empty();
@@ -210,8 +208,8 @@ Hopeless why_hopeless(PrefillQuestion question, const std::vector<Change>& chang
     return Hopeless::model;
   }
   if (!any_without(of_device)) return Hopeless::device;
-  return any_without(all_but_kv_cache - of_configuration) ? Hopeless::configuration
-                                                          : Hopeless::model;
+  return any_without(all_but_kv_cache & ~of_configuration) ? Hopeless::configuration
+                                                           : Hopeless::model;
 }
 
 Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
@@ -223,8 +221,7 @@ Blockers rejection(const PrefillRow& row, const PrefillQuestion& question) {
       question.is_required() || needs_fp8 || (question.requested && question.chosen == nullptr);
   if (!is_fp8_wanted) return {};
   if (!question.kv_cache_quantized) {
-    against = against - BlockerKind::kv_cache_format;
-    against.add(BlockerKind::kv_cache_not_quantized);
+    against = (against & all_but_kv_cache) | BlockerKind::kv_cache_not_quantized;
   }
   if (!question.requested) against.add(BlockerKind::not_requested);
   if (needs_fp8 && !against.empty()) against.add(BlockerKind::backend_needs_fp8);
