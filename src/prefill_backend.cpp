@@ -27,13 +27,10 @@ Environment environment_of(const Platform& platform, detail::PrefillTable table)
 Environment make_environment(const Platform& platform, std::string_view prefill_backend) {
   std::vector<std::string_view> names;
   for (const auto* backends : {&vllm_prefill_backends(), &tensorrt_llm_prefill_backends()}) {
-    for (std::size_t i = 0; i < backends->size(); ++i) {
-      names.push_back((*backends)[i].name);
-      if (names.back() != prefill_backend) continue;
-      detail::PrefillTable table = detail::make_prefill_table(platform, *backends, nullptr);
-      table.named = i;
-      return environment_of(platform, std::move(table));
-    }
+    auto table = detail::make_prefill_table(platform, *backends, nullptr);
+    table.named = table.find(prefill_backend);
+    if (table.named != nullptr) return environment_of(platform, std::move(table));
+    for (const PrefillBackend& backend : *backends) names.push_back(backend.name);
   }
   detail::throw_unknown_name("prefill_backend", prefill_backend, names);
 }
@@ -52,8 +49,7 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
                            BackendSelection::first_with_fp8);
   detail::check_prefill_backends(engine.prefill_backends);
   detail::check_kv_cache_formats(engine.kv_cache_formats);
-  detail::PrefillTable table =
-      detail::make_prefill_table(platform, engine.prefill_backends, is_available);
+  auto table = detail::make_prefill_table(platform, engine.prefill_backends, is_available);
   table.selection = engine.selection;
   table.kv_cache_dtypes = engine.kv_cache_dtypes;
   Environment env = environment_of(platform, std::move(table));

@@ -18,10 +18,9 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
   }
   if (env.backend_supports_prefill_query_quantization) return question;
   question.table = env.prefill_table.get();
+  question.chosen = question.table->named;
   if (!question.operators_choice().empty()) {
     question.chosen = question.table->find(question.operators_choice());
-  } else if (question.table->named) {
-    question.chosen = &question.table->rows[*question.table->named];
   } else if (question.table->selection == BackendSelection::first_usable) {
     question.chosen = select(question);  // nothing is requested yet
   }

@@ -94,12 +94,12 @@ struct PrefillRow {
   bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
 };
 
-/// The prefill backends of an engine on its device, in its order. Never changes once it is made:
-/// one serves any number of threads.
+/// The prefill backends of an engine on its device, in its order. Never changes once it is made,
+/// and is never copied: one serves any number of threads.
 struct PrefillTable {
   Platform platform{};
   std::vector<PrefillRow> rows{};
-  std::optional<std::size_t> named{};  ///< the row that runs where the operator chooses none
+  const PrefillRow* named = nullptr;  ///< of `rows`: what runs where the operator chooses none
   BackendSelection selection = BackendSelection::first_with_fp8;  ///< ... where none is named
   std::vector<std::string> kv_cache_dtypes{};  ///< that may be advised; empty: any
   std::uint64_t id = 0;                        ///< no two of a process have the same
@@ -147,7 +147,7 @@ struct PrefillQuestion {
   const std::string& operators_choice() const {
     return config.attention_config.mla_prefill_backend;
   }
-  bool is_chosen_by_name() const { return !operators_choice().empty() || table->named; }
+  bool is_chosen_by_name() const { return !operators_choice().empty() || table->named != nullptr; }
   PrefillQueryMode mode() const { return config.attention_config.prefill_query_mode; }
   bool is_required() const { return mode() == PrefillQueryMode::required; }
   bool is_automatic() const { return mode() == PrefillQueryMode::automatic; }
