@@ -46,30 +46,27 @@ bool advises_change(const PrefillQuestion& question, PrefillQueryOutcome outcome
 
 Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   const PrefillBackend& backend = row.backend;
+  const EngineConfig& config = question.config;
   Blockers result = row.on_device;
+  const auto add_if = [&](bool fails, BlockerKind kind) {
+    if (fails) result.add(kind);
+  };
   const bool is_of_model = holds(backend.model_dtypes, question.model_dtype);
-  if (!is_of_model) result.add(BlockerKind::model_dtype);
-  if (!accepts(backend.dimensions, question.config.mla_dimensions)) {
-    result.add(BlockerKind::dimensions);
-  }
+  add_if(!is_of_model, BlockerKind::model_dtype);
+  add_if(!accepts(backend.dimensions, config.mla_dimensions), BlockerKind::dimensions);
   // Most rows take any number of heads, and a division is slow.
-  if (backend.head_multiple != 1 &&
-      question.config.num_attention_heads % backend.head_multiple != 0) {
-    result.add(BlockerKind::head_count);
-  }
-  if (!suits(backend, question.config)) result.add(BlockerKind::sparse_attention);
+  add_if(backend.head_multiple != 1 && config.num_attention_heads % backend.head_multiple != 0,
+         BlockerKind::head_count);
+  add_if(!suits(backend, config), BlockerKind::sparse_attention);
   if (backend.fp8_queries == Fp8Queries::never) return result;
-  if (is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype)) {
-    result.add(BlockerKind::output_dtype);
-  }
-  if (!accepts(backend.fp8_kv_scales, question.config.cache_config.kv_scales)) {
-    result.add(BlockerKind::dynamic_kv_scales);
-  }
-  if (question.config.parallel_config.decode_context_parallel_size > 1 &&
-      !backend.fp8_with_decode_context_parallel) {
-    result.add(BlockerKind::decode_context_parallel);
-  }
-  if (!reads_kv_cache(row, question)) result.add(BlockerKind::kv_cache_format);
+  add_if(is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype),
+         BlockerKind::output_dtype);
+  add_if(!accepts(backend.fp8_kv_scales, config.cache_config.kv_scales),
+         BlockerKind::dynamic_kv_scales);
+  add_if(config.parallel_config.decode_context_parallel_size > 1 &&
+             !backend.fp8_with_decode_context_parallel,
+         BlockerKind::decode_context_parallel);
+  add_if(!reads_kv_cache(row, question), BlockerKind::kv_cache_format);
   return result;
 }
 
