@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cmath>
-
 #include "words/form.h"
 #include "words/invalid_argument.h"
 #include "words/sentences.h"
@@ -179,11 +177,11 @@ std::string list(const std::vector<std::string>& items) {
 }
 
 std::string predicted(const PrefillPrediction& prediction) {
+  const double speedup = prediction.speedup;
   return filled(
       "At the expected ISL of {} tokens FP8 prefill attention is predicted to be {}x as fast "
       "as in the model's data type.",
-      prediction.isl,
-      decimals(prediction.speedup, std::abs(prediction.speedup - 1) < 0.02 ? 3 : 2));
+      prediction.isl, decimals(speedup, speedup > 0.98 && speedup < 1.02 ? 3 : 2));
 }
 
 std::string pays_from(const PrefillPayoff& payoff) {
