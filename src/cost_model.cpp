@@ -16,8 +16,9 @@ constexpr double smallest_number = 1e-9;
 
 void check_number(const std::string& field, double value) {
   // NaN is in no range.
-  detail::check_that(value >= smallest_number && value <= largest_number, field,
-                     detail::to_text(value), "1e-9 to 1e9");
+  if (!(value >= smallest_number && value <= largest_number)) {
+    detail::throw_invalid_argument(field, detail::to_text(value), "1e-9 to 1e9");
+  }
 }
 
 void check_curve(const PrefillCurve& curve) {
@@ -27,9 +28,10 @@ void check_curve(const PrefillCurve& curve) {
     const PrefillTiming& point = curve[i];
     const auto field = [&](const char* name) { return detail::filled("curve[{}].{}", i, name); };
     const std::int64_t previous = i == 0 ? 0 : curve[i - 1].isl;
-    detail::check_that(
-        point.isl > previous && point.isl <= static_cast<std::int64_t>(largest_number),
-        field("isl"), detail::to_text(point.isl), "1 to 1000000000, in ascending order");
+    if (point.isl <= previous || point.isl > static_cast<std::int64_t>(largest_number)) {
+      detail::throw_invalid_argument(field("isl"), detail::to_text(point.isl),
+                                     "1 to 1000000000, in ascending order");
+    }
     check_number(field("bf16_ms"), point.bf16_ms);
     check_number(field("fp8_ms"), point.fp8_ms);
   }

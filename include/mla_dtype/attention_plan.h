@@ -25,7 +25,7 @@ make_decode_environment(const Platform& platform, const DecodeBackend& backend);
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment
 make_decode_environment(const Platform& platform, std::string_view decode_backend);
 
-/// The same of a profile's; empty: of the first that can run. Asks `is_available` here, once each.
+/// The same for one of the profile; no name: for the first that can run. Asks `is_available` here.
 [[nodiscard]] MLA_DTYPE_EXPORT DecodeEnvironment make_decode_environment(
     const Platform& platform, const EngineProfile& engine,
     const PrefillBackendAvailability& is_available = nullptr, std::string_view decode_backend = {});
@@ -58,7 +58,7 @@ struct MLA_DTYPE_ABI Caution {
 
 /// Every data type of an MLA layer.
 struct MLA_DTYPE_ABI AttentionPlan {
-  KvCacheResolution kv_cache_dtype{};  ///< what `auto` comes to, or the decode backend stores it as
+  KvCacheResolution kv_cache_dtype{};  ///< that of decoding where it stores another one
   KvScales kv_scales = KvScales::unknown;
   PlannedDataType kv_cache_storage{};   ///< as it is allocated: FP8 and packed formats as uint8
   PlannedDataType kv_cache_view{};      ///< as kernels read it: FP8 as the platform's FP8 type

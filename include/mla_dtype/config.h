@@ -25,8 +25,8 @@ struct MLA_DTYPE_ABI CacheConfig {
   /// it (`FP8`); what `auto` then means, also to is_quantized_kv_cache predicates. Empty: none.
   std::string checkpoint_kv_cache_quant_algo{};
   KvScales kv_scales = KvScales::unknown;
-  bool kv_scales_are_estimated = false;  ///< from a few tokens, or another model's: a caution
-  bool k_and_v_scales_differ = false;    ///< although MLA has one latent for both: a caution
+  bool kv_scales_are_estimated = false;  ///< from a few tokens, or another model's; cautioned about
+  bool k_and_v_scales_differ = false;    ///< although MLA has one latent for both; cautioned about
 };
 
 /// How strongly FP8 prefill queries are asked for.

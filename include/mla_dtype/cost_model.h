@@ -77,20 +77,23 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 /// An estimate, where nothing was measured, of PrefillThroughput::quantize_ns: casting is bound by
 /// memory, and moves 1,536 bytes for a token and head, at 80 % of the bandwidth. By the models
 /// above TensorRT-LLM's casts reach 76 to 119 %; SGLang's up to 124 %; vLLM's with another backend
-/// 36 %. 3350 GB/s give 0.57, an H100 took 0.49. std::invalid_argument for what is not 1e-9 to 1e9.
+/// 36 %; 3,350 GB/s give 0.57 ns, of which the H100 took 0.49. Nothing is decided by it.
+/// std::invalid_argument for what is not 1e-9 to 1e9.
 [[nodiscard]] MLA_DTYPE_EXPORT double estimated_cast_ns(double memory_gb_per_s);
 
 /// BF16 time over FP8 time of prefill attention, if each sequence has `query_tokens` new tokens (1
 /// or more) after `context_tokens` others (0 or more), as chunked prefill and prefix-cache hits
 /// leave them: these are attended to, too, and cast again. The heads are those of one rank; a curve
 /// knows only its own. std::invalid_argument: a bad model (see its members), an empty prefill, a
-/// dimension below 1. Thread-safe; linear in curve points. 32,768 tokens on the H100 above: 1.34.
+/// dimension below 1. Thread-safe; linear in curve points.
+///
+///     predicted_prefill_speedup(h100_prefill_cost_model(), 32768)  // 1.34
 [[nodiscard]] MLA_DTYPE_EXPORT double predicted_prefill_speedup(
     const PrefillCostModel& model, std::int64_t query_tokens, std::int64_t context_tokens = 0,
     const MlaDimensions& dimensions = {}, std::int64_t num_attention_heads = 128);
 
 /// The shortest ISL in tokens, without context, from which on every prefill is predicted to be
-/// faster in FP8 (of a curve, beyond its last crossing), if any. The H100's: 2366. Errors as above.
+/// faster in FP8 (of a curve, beyond its last crossing); none: there is none. Errors as above.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<std::int64_t> break_even_isl(
     const PrefillCostModel& model, const MlaDimensions& dimensions = {},
     std::int64_t num_attention_heads = 128);
@@ -104,7 +107,9 @@ make_prefill_speedup_predictor(PrefillCostModel model);
 /// The data type of each prefill batch, for an engine that keeps the kernels of both ready. Made at
 /// model init; a value of a few bytes, which never changes: any number of threads may use one.
 ///
-///     const PrefillQuerySelector selector(model, config, model_dtype, determined);
+///     config.attention_config.use_prefill_query_quantization = true;  // where it pays
+///     const auto type = determine_prefill_query_data_type(config, model_dtype, env);
+///     const PrefillQuerySelector selector(h100_prefill_cost_model(), config, model_dtype, type);
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/0);      // bfloat16
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/32768);  // float8_e4m3fn
 class PrefillQuerySelector {
@@ -117,7 +122,7 @@ class PrefillQuerySelector {
                                         DataType model_dtype, DataType determined);
 
   /// FP8 from the break-even on: without context at break_even_isl() and above, else where as much
-  /// is computed for each token that is cast. Of one sequence, never totals of a batch; 0 or more.
+  /// is computed for each token that is cast. The numbers (0 or more) are those of one sequence.
   [[nodiscard]] DataType choose(std::int64_t query_tokens,
                                 std::int64_t context_tokens) const noexcept {
     return gain(query_tokens, context_tokens) > 0 ? fp8_ : model_dtype_;

@@ -37,9 +37,9 @@ struct MLA_DTYPE_ABI EngineProfile {
   std::vector<std::string> kv_cache_dtypes{};
 };
 
-/// vLLM: it takes the first usable backend, and may then refuse the request (vllm#50181, open in
-/// September 2026). None of these profiles ever changes. Each has what its engine's own code says,
-/// as of `facts_as_of`, which also names what was not read and is left out.
+/// vLLM, with vllm_prefill_backends() and vllm_decode_backends(): it takes the first usable,
+/// and may then refuse the request (vllm#50181, open in September 2026). No profile ever changes.
+/// Each has what its engine's code says as of `facts_as_of`, which also names what was not read.
 [[nodiscard]] MLA_DTYPE_EXPORT const EngineProfile& vllm_engine();
 
 /// TensorRT-LLM: its context and generation MLA. It has no flag: prefill runs in FP8 with each FP8

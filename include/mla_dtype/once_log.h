@@ -9,9 +9,11 @@
 #include <memory>
 #include <string_view>
 
+#if MLA_DTYPE_WITH_SPDLOG
 namespace spdlog {
 class logger;
 }
+#endif
 
 namespace mla_dtype {
 namespace detail {

@@ -44,11 +44,11 @@ struct Platform {
 [[nodiscard]] MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
 
 /// The ROCm device of a gfx architecture, as hipGetDeviceProperties() reports it in `gcnArchName`:
-/// `gfx942`, `gfx942:sramecc+:xnack-` (features are ignored). Other forms: std::invalid_argument.
+/// `gfx942`, `gfx942:sramecc+:xnack-` (`+` or `-`, ignored). Other forms: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
 
 /// The device of any spelling that a runtime or compiler has for it: `10.3`, `sm_103`, `sm_103a`,
-/// `sm_100f`, `compute_103` (suffixes do not change it), and what rocm() takes; errors as there.
+/// `sm_100f`, `compute_103` (a and f do not change it), and what rocm() takes; errors as there.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
 
 struct MLA_DTYPE_ABI Device {
@@ -77,9 +77,9 @@ struct KnownDevice {
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_capability_family(const Platform& platform,
                                                          int major) noexcept;
 
-/// The FP8 type that the device computes in; none where the hardware has no FP8. float8_e4m3fn from
-/// CUDA capability 8.9 on, on gfx95x and from gfx12 on; float8_e4m3fnuz on gfx94x (sources:
-/// vllm/platforms/rocm.py, aiter/utility/dtypes.py). Newer ones are taken to have what these have.
+/// The FP8 type that the device computes in: float8_e4m3fn from CUDA capability 8.9 on, on gfx95x,
+/// and from gfx12 on; float8_e4m3fnuz on gfx94x; none on others, whose hardware has no FP8
+/// (vllm/platforms/rocm.py, aiter/utility/dtypes.py). For later devices it is an assumption.
 [[nodiscard]] MLA_DTYPE_EXPORT std::optional<DataType> fp8_data_type(const Platform& platform);
 
 /// `sm_103`, `gfx942`, or `none`.

@@ -11,8 +11,9 @@ namespace mla_dtype {
 /// What the decision depends on.
 struct PrefillQueryFacts {
   bool kv_cache_quantized = false;
-  bool requested = false;  ///< by the flag, by a PrefillQueryMode that stands for it, or by the KV
-                           ///< cache where the backend goes by that
+  /// By the flag; by the mode `required`, or `automatic` and FP8 predicted to be faster; or by the
+  /// KV cache, where the backend goes by that.
+  bool requested = false;
   bool backend_supports = false;  ///< the prefill backend can take FP8 queries
 };
 
@@ -43,13 +44,13 @@ struct DecodeTable;
 
 /// What the engine injects: what is true of its device, backend and log. One may serve any number
 /// of decisions, from any number of threads if its predicates may be called so. These may be slow,
-/// and may throw: the exception reaches the caller of the decision, which asks each at most once.
+/// and may throw: the exception reaches the caller. A decision asks each at most once.
 struct MLA_DTYPE_ABI Environment {
   /// Whether a KV cache of this dtype string is quantized; null: the function of that name answers.
   std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache{};
 
   /// Whether the engine's prefill backend can take FP8 queries, and if not, why, for the record of
-  /// a refusal. Null: the table answers, which else nobody asks. Only for a quantized KV cache.
+  /// a refusal. Null: the table answers, else not asked. Asked only if the KV cache is quantized.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization{};
 
@@ -61,8 +62,8 @@ struct MLA_DTYPE_ABI Environment {
   std::vector<EngineKvCacheFormat> kv_cache_formats{};  ///< its own, besides those of kv_cache.h
   LogLevel refused_request_level = LogLevel::info;      ///< of the record of a refused request
 
-  /// How many times as fast prefill attention is in FP8 at this ISL (in tokens): cost_model.h makes
-  /// such predictions. Null: none. Only for an expected ISL that is stated, unless FP8 is required.
+  /// How many times as fast prefill attention is with queries, keys and values in FP8 at this ISL,
+  /// in tokens (cost_model.h); null: not known. Asked if an ISL is expected, and FP8 not required.
   std::function<double(const EngineConfig& config, std::int64_t isl)> predict_prefill_speedup{};
 
   /// The device's name, as cudaGetDeviceProperties() reports it: where it was measured with the
@@ -100,9 +101,10 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 /// | 3 | yes                | off  | yes              | model dtype  | warning: how to enable |
 /// | 4 | otherwise          | off  |                  | model dtype  | nothing                |
 ///
-/// Where the engine states its expected ISL and predicts, row 3's record says what is predicted;
-/// below a gain of 2 % there is none. A warning besides row 1's says it if FP8 is slower by 2 % or
-/// more; in mode `automatic`, where the prediction stands for the flag, an info in row 3's place.
+/// Where the engine states its expected ISL and predicts, row 3's record says what is predicted, or
+/// is not logged if less than 2 % would be gained; and a warning besides row 1's says it if FP8 is
+/// slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
+/// row 3's record an info says what was predicted.
 ///
 /// Asks the predicates in the order of the columns; if one throws, nothing is logged.
 /// std::invalid_argument, before any is asked: neither a table nor a predicate of the backend, a
@@ -195,8 +197,8 @@ struct MLA_DTYPE_ABI PrefillQueryExplanation {
   std::optional<PrefillPayoff> payoff{};
 };
 
-/// The decision with all its reasons, for config time: no log, no GPU; allocates; always asks the
-/// backend. Throws what determine_prefill_query_data_type() throws, but for PrefillQueryRefused.
+/// The decision with all its reasons, for config time: no log, no GPU; allocates; asks the backend
+/// in every case. Throws what determine_prefill_query_data_type() does, but no PrefillQueryRefused.
 ///
 ///     const auto explanation = explain_prefill_query_data_type(config, DataType::bfloat16, env);
 ///     for (const auto& remedy : explanation.remedies) std::puts(remedy.spelling.c_str());
@@ -239,7 +241,7 @@ select_prefill_backend(const EngineConfig& config, DataType model_dtype, const E
 
 /// Logs as info which prefill backend was selected and why not those preferred to it that run on
 /// this device, or as a warning that none was; as a warning the hint, which alone tells who did not
-/// ask for FP8 queries that another takes them. Once, in scope local; true if it wrote a record.
+/// ask for FP8 queries that another takes them; each once, in scope local. True: it wrote one.
 MLA_DTYPE_EXPORT bool log_prefill_backend(const PrefillBackendSelection& selection,
                                           const Environment& env);
 [[nodiscard]] MLA_DTYPE_EXPORT std::vector<LogRecord> records(

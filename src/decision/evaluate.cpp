@@ -80,8 +80,9 @@ bool supports(const PrefillQuestion& question, const Evaluation& evaluation) {
   const auto would = [&](const PrefillRow& row) {
     return !blockers_of(row, question).has(all_but_kv_cache);
   };
-  if (question.chosen == nullptr && question.requested)
+  if (question.chosen == nullptr && question.requested) {
     return first_row(question, would) != nullptr;
+  }
   return evaluation.row != nullptr && would(*evaluation.row);
 }
 

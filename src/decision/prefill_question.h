@@ -51,6 +51,7 @@ class EnumSet {
   constexpr void add(EnumSet others) { bits_ |= others.bits_; }
   constexpr EnumSet operator|(EnumSet other) const { return EnumSet(bits_ | other.bits_); }
   constexpr EnumSet operator&(EnumSet other) const { return EnumSet(bits_ & other.bits_); }
+  /// To ask with, not to go through: it has bits that are no enumerators.
   constexpr EnumSet operator~() const { return EnumSet(~bits_); }
 
   // Its own iterator: what is left of it.
@@ -94,9 +95,12 @@ struct PrefillRow {
   bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
 };
 
-/// The prefill backends of an engine on its device, in its order. Never changes once it is made,
-/// and is never copied: one serves any number of threads.
+/// The prefill backends of an engine on its device, in its order. Never changes once it is made:
+/// one serves any number of threads.
 struct PrefillTable {
+  PrefillTable() = default;
+  PrefillTable(PrefillTable&&) = default;  // no copy: `named` is one of its own rows
+
   Platform platform{};
   std::vector<PrefillRow> rows{};
   const PrefillRow* named = nullptr;  ///< of `rows`: what runs where the operator chooses none

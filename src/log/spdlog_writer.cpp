@@ -21,7 +21,8 @@ bool lets_through(const std::shared_ptr<spdlog::logger>& logger, spdlog::level::
 
 // spdlog's default logger. A static object may speak after the one that holds spdlog's loggers was
 // destroyed, which cannot be asked then: `end` is made after that one, so destroyed before it, and
-// the default logger of then speaks on if somebody else holds it, but in no other thread meanwhile.
+// what was the default logger by then speaks on if somebody else holds it. For the thread that
+// destroys them: others may not speak meanwhile.
 std::shared_ptr<spdlog::logger> default_logger() {
   static std::atomic<bool> ending{false};
   static auto& last = *new std::weak_ptr<spdlog::logger>;
