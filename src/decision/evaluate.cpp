@@ -6,19 +6,6 @@
 namespace mla_dtype::detail {
 namespace {
 
-// A format that nobody describes is the engine's to judge, unless the row lists some such.
-bool reads_kv_cache(const PrefillRow& row, const PrefillQuestion& question) {
-  return (question.format == nullptr && !row.lists_own_kv_caches) ||
-         lists(row.backend.fp8_kv_cache_dtypes, question);
-}
-
-// What the device rules out is seen at once, here and in takes_fp8(): most rows end there.
-bool is_usable_without_fp8(const PrefillRow& row, const PrefillQuestion& question) {
-  const bool is_possible = row.backend.fp8_queries != Fp8Queries::required &&
-                           !row.on_device.has(BlockerKind::backend_device);
-  return is_possible && !blockers_of(row, question).has(not_usable(row.backend));
-}
-
 bool is_like_measured(const MeasuredPrefill& measured, const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
   const auto& known = known_devices();
@@ -57,7 +44,9 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   // Most rows take any number of heads, and a division is slow.
   add_if(backend.head_multiple != 1 && config.num_attention_heads % backend.head_multiple != 0,
          BlockerKind::head_count);
-  add_if(!suits(backend, config), BlockerKind::sparse_attention);
+  const bool suits =
+      is_sparse(config) ? backend.sparse || backend.fp8_with_sparse : !backend.sparse;
+  add_if(!suits, BlockerKind::sparse_attention);
   if (backend.fp8_queries == Fp8Queries::never) return result;
   add_if(is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype),
          BlockerKind::output_dtype);
@@ -66,7 +55,10 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   add_if(config.parallel_config.decode_context_parallel_size > 1 &&
              !backend.fp8_with_decode_context_parallel,
          BlockerKind::decode_context_parallel);
-  add_if(!reads_kv_cache(row, question), BlockerKind::kv_cache_format);
+  // A format that nobody describes is the engine's to judge, unless the row lists some such.
+  const bool is_engines = question.format == nullptr && !row.lists_own_kv_caches;
+  add_if(!is_engines && !lists(backend.fp8_kv_cache_dtypes, question),
+         BlockerKind::kv_cache_format);
   return result;
 }
 
@@ -87,21 +79,24 @@ bool supports(const PrefillQuestion& question, const Evaluation& evaluation) {
 }
 
 const PrefillRow* select(const PrefillQuestion& question) {
-  const PrefillRow* row = question.chosen;
-  if (row == nullptr && question.requested) {
-    row = first_row(question, [&](const auto& each) { return takes_fp8(each, question); });
+  if (question.chosen != nullptr) return question.chosen;
+  if (question.requested) {
+    const PrefillRow* const row =
+        first_row(question, [&](const auto& each) { return takes_fp8(each, question); });
+    if (row != nullptr || question.is_required()) return row;
   }
-  if (row == nullptr && !(question.requested && question.is_required())) {
-    row = first_row(question,
-                    [&](const auto& each) { return is_usable_without_fp8(each, question); });
-  }
-  return row;
+  return row_without_fp8(question);
 }
 
-const PrefillRow* row_without_fp8(PrefillQuestion question) {
-  question.requested = false;
-  const PrefillRow* const row = select(question);
-  return row != nullptr && is_usable_without_fp8(*row, question) ? row : nullptr;
+const PrefillRow* row_without_fp8(const PrefillQuestion& question) {
+  // What the device rules out is seen at once, here and in takes_fp8(): most rows end there.
+  const auto is_usable = [&](const PrefillRow& row) {
+    const bool is_possible = row.backend.fp8_queries != Fp8Queries::required &&
+                             !row.on_device.has(BlockerKind::backend_device);
+    return is_possible && !blockers_of(row, question).has(not_usable(row.backend));
+  };
+  if (question.chosen == nullptr) return first_row(question, is_usable);
+  return is_usable(*question.chosen) ? question.chosen : nullptr;
 }
 
 Evaluation evaluate(const PrefillQuestion& question) {

@@ -31,7 +31,7 @@ bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question);
 bool supports(const PrefillQuestion& question, const Evaluation& evaluation);
 
 /// What runs if FP8 queries are not requested; null: nothing does.
-const PrefillRow* row_without_fp8(PrefillQuestion question);
+const PrefillRow* row_without_fp8(const PrefillQuestion& question);
 
 /// Whether a change may be advised for what makes attention so many times as fast.
 constexpr bool is_worthwhile(double speedup) { return speedup >= 1.02; }

@@ -161,11 +161,6 @@ struct PrefillQuestion {
 
 inline bool is_sparse(const EngineConfig& config) { return config.index_topk > 0; }
 
-/// Whether a prefill backend goes with the model's kind of attention, in FP8, too.
-inline bool suits(const PrefillBackend& backend, const EngineConfig& config) {
-  return is_sparse(config) ? backend.sparse || backend.fp8_with_sparse : !backend.sparse;
-}
-
 /// Whether a row that lists these reads the KV cache: what an operator typed has to be listed;
 /// where the checkpoint says it, what is stored alike may be.
 inline bool lists(const std::vector<std::string>& names, const PrefillQuestion& question) {
