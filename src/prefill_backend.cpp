@@ -61,11 +61,10 @@ Environment make_environment(const Platform& platform, const EngineProfile& engi
 PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataType model_dtype,
                                                const Environment& env) {
   detail::check(config, model_dtype, env);
-  if (env.backend_supports_prefill_query_quantization) {
-    detail::throw_invalid_argument("backend_supports_prefill_query_quantization",
-                                   "a predicate of the engine's own",
-                                   "none, and the table of make_environment()");
-  }
+  detail::check_that(!env.backend_supports_prefill_query_quantization,
+                     "backend_supports_prefill_query_quantization",
+                     "a predicate of the engine's own",
+                     "none, and the table of make_environment()");
   return detail::explain_selection(detail::ask(config, model_dtype, env));
 }
 
@@ -73,10 +72,9 @@ PrefillBackendSelection select_prefill_backend(const EngineConfig& config, DataT
                                                const Platform& platform,
                                                const std::vector<PrefillBackend>& backends,
                                                const PrefillBackendAvailability& is_available) {
-  if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic) {
-    detail::throw_invalid_argument("prefill_query_mode", "automatic",
-                                   "by_flag, required; with an Environment automatic, too");
-  }
+  detail::check_that(config.attention_config.prefill_query_mode != PrefillQueryMode::automatic,
+                     "prefill_query_mode", "automatic",
+                     "by_flag, required; with an Environment automatic, too");
   return select_prefill_backend(config, model_dtype,
                                 make_environment(platform, backends, is_available));
 }

@@ -99,10 +99,9 @@ std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decisio
 }  // namespace
 
 void check(const EngineConfig& config, DataType model_dtype, const Environment& env) {
-  if (!env.backend_supports_prefill_query_quantization && env.prefill_table == nullptr) {
-    throw_invalid_argument("backend_supports_prefill_query_quantization", "null",
-                           "a callable, or the table of make_environment()");
-  }
+  check_that(env.backend_supports_prefill_query_quantization || env.prefill_table,
+             "backend_supports_prefill_query_quantization", "null",
+             "a callable, or the table of make_environment()");
   check_model_data_type(model_dtype);
   if (!is_data_type(env.fp8_data_type) || !is_fp8(env.fp8_data_type)) {
     throw_bad_data_type("fp8_data_type", env.fp8_data_type,
@@ -111,11 +110,10 @@ void check(const EngineConfig& config, DataType model_dtype, const Environment& 
   static_cast<void>(level_of(Record::refused, env));
   check_config(config);
   if (!env.kv_cache_formats.empty()) check_kv_cache_formats(env.kv_cache_formats);
-  if (config.attention_config.prefill_query_mode == PrefillQueryMode::automatic &&
-      !env.predict_prefill_speedup) {
-    throw_invalid_argument("predict_prefill_speedup", "null",
-                           "a callable, where prefill_query_mode is automatic");
-  }
+  const PrefillQueryMode mode = config.attention_config.prefill_query_mode;
+  check_that(mode != PrefillQueryMode::automatic || env.predict_prefill_speedup,
+             "predict_prefill_speedup", "null",
+             "a callable, where prefill_query_mode is automatic");
   check_backend_choice(config.attention_config.mla_prefill_backend, env);
 }
 
