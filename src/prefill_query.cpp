@@ -46,18 +46,17 @@ OnceLog& log_of(const Environment& env) {
 
 // Says each record of the decision once. The steady state words nothing: what a record would be
 // worded from was met before.
-bool say_decision(const PrefillQuestion& question, const Evaluation& evaluation,
-                  const Environment& env) {
-  OnceLog& log = log_of(env);
+bool say_decision(const PrefillQuestion& question, const Evaluation& evaluation) {
+  OnceLog& log = log_of(question.env);
   bool written = false;
   const bool is_measured = evaluation.outcome == PrefillQueryOutcome::quantized &&
-                           !env.device_name.empty() &&
+                           !question.env.device_name.empty() &&
                            find_measured(question, evaluation.row) != nullptr;
   for (const Record record : records_of(evaluation.outcome, evaluation.prediction, is_measured)) {
-    const LogLevel level = level_of(record, env);
+    const LogLevel level = level_of(record, question.env);
     const std::uint64_t key = record_key(question, evaluation, record, level);
     if (!KeyedLog::may_say(log, LogScope::local, level, key)) continue;
-    const std::string text = compose(record, explain(question, evaluation), env.spellings);
+    const std::string text = compose(record, explain(question, evaluation), question.env.spellings);
     written |= KeyedLog::say_once(log, LogScope::local, level, key, text);
   }
   return written;
@@ -175,7 +174,7 @@ DataType determine_prefill_query_data_type(const EngineConfig& config, DataType 
   const PrefillQuestion question = detail::ask(config, model_dtype, env);
   const Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
-  detail::say_decision(question, evaluation, env);
+  detail::say_decision(question, evaluation);
   return evaluation.data_type;
 }
 
@@ -197,7 +196,7 @@ std::vector<LogRecord> records(const PrefillQueryDecision& decision, const Engin
 bool log_prefill_query(const PrefillQueryDecision& decision, const EngineConfig& config,
                        DataType model_dtype, const Environment& env) {
   const auto [question, evaluation] = detail::taken(decision, config, model_dtype, env);
-  return detail::say_decision(question, evaluation, env);
+  return detail::say_decision(question, evaluation);
 }
 
 PrefillQueryExplanation explain_prefill_query_data_type(const EngineConfig& config,
