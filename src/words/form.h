@@ -20,10 +20,7 @@ std::string to_text(Number number) {
   return std::to_string(number);
 }
 
-/// With so many digits after the point.
 std::string decimals(double number, int digits);
-
-/// Two hexadecimal digits.
 std::string hex_byte(unsigned value);
 
 template <class Item>

@@ -8,11 +8,9 @@ namespace mla_dtype::detail {
 
 // What an engine's operators set: spellings.cpp.
 
-/// What a text calls the flag that requests FP8 queries: its spelling, or in one that sets a key of
-/// a JSON object (`--option '{"key": true}'`) the key.
+/// What a text calls the flag for FP8 queries, and the KV-cache option: the spelling before the
+/// value, or in one that sets a key of a JSON object (`--option '{"key": true}'`) the key.
 std::string_view flag_name(const Spellings& spellings);
-
-/// What a text calls the KV-cache option: its spelling before the value.
 std::string_view kv_cache_option(const Spellings& spellings);
 
 /// The command line that makes the changes. Where two settings are keys of one JSON object, who
@@ -28,7 +26,6 @@ std::string predicted(const PrefillPrediction& prediction);
 /// From which ISL FP8 pays by what was measured, as a sentence.
 std::string pays_from(const PrefillPayoff& payoff);
 
-/// The platform's name in a sentence.
 std::string device_name(const Platform& platform);
 
 /// `a`, `a and b`, `a, b and c`.
@@ -49,7 +46,6 @@ std::string list_of(const std::vector<Item>& items) {
 /// A decision with all its reasons, each as a sentence. Asks no predicate.
 PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluation& evaluation);
 
-/// The selected backend and why not the others.
 PrefillBackendSelection explain_selection(const PrefillQuestion& question);
 
 /// What keeps FP8 queries from the backend that runs: why a predicate of it says no.
@@ -58,7 +54,6 @@ std::string explain_backend(PrefillQuestion question, const Evaluation& evaluati
 /// Each least set of settings with which prefill and decode run; of a plan that is refused.
 std::vector<Remedy> remedies_to_run(const PrefillQuestion& question);
 
-/// What the KV-cache dtype comes to, and why.
 KvCacheResolution resolution(std::string_view cache_dtype, std::string_view quant_algo,
                              DataType model_dtype);
 
@@ -83,14 +78,12 @@ std::string in_lines(const PrefillQueryExplanation& explanation);
 
 // A plan: plan.cpp.
 
-/// The plan with its reasons.
 AttentionPlan explain_plan(PrefillQuestion question, const Evaluation& evaluation,
                            const DecodeChoice& decode);
 
 /// The decode backend of a question with a table, and why not those before it.
 DecodeBackendSelection explain_decode(const PrefillQuestion& question);
 
-/// Why no kernel can decode.
 std::string decode_refusal(const PrefillQuestion& question);
 
 std::string in_lines(const AttentionPlan& plan);
@@ -98,7 +91,6 @@ std::string in_lines(const AttentionPlan& plan);
 /// A value of a packed plan. Packed plans come from other processes: any is shown.
 std::string show(unsigned value, PackedKind kind);
 
-/// That the ranks disagree, and where.
 std::string compose(const std::vector<RankDifference>& differences);
 
 }  // namespace mla_dtype::detail
