@@ -56,9 +56,10 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
              !backend.fp8_with_decode_context_parallel,
          BlockerKind::decode_context_parallel);
   // A format that nobody describes is the engine's to judge, unless the row lists some such.
-  const bool is_engines = question.format == nullptr && !row.lists_own_kv_caches;
-  add_if(!is_engines && !lists(backend.fp8_kv_cache_dtypes, question),
-         BlockerKind::kv_cache_format);
+  const auto& listed = backend.fp8_kv_cache_dtypes;
+  const bool is_engines =
+      question.format == nullptr && std::all_of(listed.begin(), listed.end(), find_kv_cache_format);
+  add_if(!is_engines && !lists(listed, question), BlockerKind::kv_cache_format);
   return result;
 }
 

@@ -58,9 +58,6 @@ PrefillTable make_prefill_table(const Platform& platform, std::vector<PrefillBac
     }
     if (is_available != nullptr) row.available = is_available(backend.name);
     if (!row.available.supported) row.on_device.add(BlockerKind::backend_unavailable);
-    for (const std::string& name : backend.fp8_kv_cache_dtypes) {
-      if (find_kv_cache_format(name) == nullptr) row.lists_own_kv_caches = true;
-    }
     row.backend = std::move(backend);
     table.rows.push_back(std::move(row));
   }

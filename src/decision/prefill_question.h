@@ -91,8 +91,7 @@ inline constexpr Blockers all_but_kv_cache = ~Blockers(BlockerKind::kv_cache_for
 struct PrefillRow {
   PrefillBackend backend;
   Support available = true;
-  Blockers on_device{};              ///< what can be said before there is a model
-  bool lists_own_kv_caches = false;  ///< whether it lists some that kv_cache.h does not know
+  Blockers on_device{};  ///< what can be said before there is a model
 };
 
 /// The prefill backends of an engine on its device, in its order. Never changes once it is made:
