@@ -89,14 +89,14 @@ const PrefillRow* select(const PrefillQuestion& question) {
   return row_without_fp8(question);
 }
 
-const PrefillRow* row_without_fp8(const PrefillQuestion& question) {
+const PrefillRow* row_without_fp8(const PrefillQuestion& question, bool is_open) {
   // What the device rules out is seen at once, here and in takes_fp8(): most rows end there.
   const auto is_usable = [&](const PrefillRow& row) {
     const bool is_possible = row.backend.fp8_queries != Fp8Queries::required &&
                              !row.on_device.has(BlockerKind::backend_device);
     return is_possible && !blockers_of(row, question).has(not_usable(row.backend));
   };
-  if (question.chosen == nullptr) return first_row(question, is_usable);
+  if (question.chosen == nullptr || is_open) return first_row(question, is_usable);
   return is_usable(*question.chosen) ? question.chosen : nullptr;
 }
 
@@ -128,11 +128,8 @@ Evaluation evaluate(const PrefillQuestion& question) {
 const MeasuredPrefill* find_measured(const PrefillQuestion& question, const PrefillRow* fp8) {
   const std::string& device = question.env.device_name;
   if (device.empty() || fp8 == nullptr || question.prediction) return nullptr;
-  PrefillQuestion asked = question;
-  for (const PrefillRow* const chosen :
-       {question.chosen, static_cast<const PrefillRow*>(nullptr)}) {
-    asked.chosen = chosen;
-    const PrefillRow* const bf16 = row_without_fp8(asked);
+  for (const bool is_open : {false, true}) {
+    const PrefillRow* const bf16 = row_without_fp8(question, is_open);
     if (bf16 == nullptr) continue;
     const auto* const measured =
         find_measured_prefill(device, bf16->backend.name, fp8->backend.name);

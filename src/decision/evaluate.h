@@ -30,8 +30,8 @@ bool takes_fp8(const PrefillRow& row, const PrefillQuestion& question);
 /// Whether what runs does; with a KV cache that is not quantized, what would run with another.
 bool supports(const PrefillQuestion& question, const Evaluation& evaluation);
 
-/// What runs if FP8 queries are not requested; null: nothing does.
-const PrefillRow* row_without_fp8(const PrefillQuestion& question);
+/// What runs if FP8 queries are not requested, or would, were the choice open; null: nothing.
+const PrefillRow* row_without_fp8(const PrefillQuestion& question, bool is_open = false);
 
 /// Whether a change may be advised for what makes attention so many times as fast.
 constexpr bool is_worthwhile(double speedup) { return speedup >= 1.02; }
