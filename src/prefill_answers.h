@@ -25,8 +25,7 @@ std::vector<LogRecord> records(const PrefillQueryExplanation& explanation, const
 /// Says each once, in scope local; whether this call wrote one.
 bool say_once(const std::vector<LogRecord>& records, const Environment& env);
 
-/// A hash of all that the records of a decision are worded from: decisions with one key say the
-/// same, so that what was said of one need not be worded for the other. Never 0.
+/// A hash of all that a record is worded from: decisions with one key say the same. Never 0.
 std::uint64_t record_key(const PrefillQuestion& question, const Evaluation& evaluation,
                          Record record, LogLevel level) noexcept;
 

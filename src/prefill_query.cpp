@@ -44,8 +44,7 @@ OnceLog& log_of(const Environment& env) {
   return env.log != nullptr ? *env.log : default_once_log();
 }
 
-// Says each record of the decision once. The steady state words nothing: what a record would be
-// worded from was met before.
+// Says each record of the decision once; the steady state words none.
 bool say_decision(const PrefillQuestion& question, const Evaluation& evaluation) {
   OnceLog& log = log_of(question.env);
   bool written = false;

@@ -58,8 +58,7 @@ bool covers(const Change& least, const Change& change, const PrefillQuestion& qu
          (least.decode == nullptr || least.decode == change.decode);
 }
 
-// None, then all known KV caches that the engine's operators can set, those most like that of the
-// question first.
+// None, then all known that the engine's operators can set, those most like the question's first.
 std::vector<const KvCacheFormat*> kv_cache_options(const PrefillQuestion& question) {
   std::vector<const KvCacheFormat*> options = {nullptr};
   // A predicate of the engine's own is not asked about others.
@@ -91,8 +90,7 @@ std::vector<Change> least(const PrefillQuestion& question,
                           const std::vector<const DecodeRow*>& decodes, IsEnough is_enough) {
   Rows rows = {nullptr};
   if (question.table != nullptr) {
-    // Where an engine has backends of their own for models with sparse attention, an operator
-    // cannot choose others for these.
+    // Models with sparse attention take no others where an engine has backends of their own.
     const bool takes_any =
         first_row(question, [](const auto& row) { return row.backend.sparse; }) == nullptr;
     rows = rows_without(takes_any ? Blockers() : BlockerKind::sparse_attention, question);

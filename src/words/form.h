@@ -9,8 +9,7 @@
 
 namespace mla_dtype::detail {
 
-// Texts with values in them. Of no library: which one an engine has, in which version, is its own
-// to say, and this is all that is needed.
+// Texts with values in them. Of no library: which one an engine has is its own to say.
 
 std::string to_text(double number);
 inline std::string to_text(std::string_view text) { return std::string(text); }

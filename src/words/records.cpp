@@ -6,8 +6,7 @@
 namespace mla_dtype::detail {
 namespace {
 
-// The texts that operators search their logs for; never change a letter. `{}` stands for the
-// engine's own word for a setting.
+// Operators search their logs for these: never change a letter. `{}`: the engine's own word.
 constexpr char enabled_text[] = "FP8 prefill attention enabled: query data type is FP8";
 constexpr char refused_text[] =
     "Unable to perform FP8 prefill attention when {} is enabled. Please ensure that {} is set to "

@@ -8,8 +8,7 @@ namespace {
 constexpr std::string_view object_begin = "'{";
 constexpr std::string_view object_end = "}'";
 
-// What stands before the value, or of keys (`"key": %`, `key: %`) the last one; `in_words` if
-// nothing.
+// What stands before the value, or of keys (`"key": %`, `key: %`) the last one; else `in_words`.
 std::string_view name_in(std::string_view spelling, std::string_view in_words) {
   constexpr std::string_view around_a_key = " \"'{,";
   std::string_view name = spelling.substr(0, spelling.find('%'));
