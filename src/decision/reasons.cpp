@@ -175,20 +175,19 @@ std::vector<Change> least_changes_to_run(const PrefillQuestion& question) {
   std::vector<const DecodeRow*> decodes;
   if (question.decode_choice != nullptr) decodes = decodes_in_order(question);
   decodes.push_back(nullptr);
-  std::vector<Change> result = least(question, decodes, [](const PrefillQuestion& changed) {
+  const auto is_enough = [](const PrefillQuestion& changed) {
     return can_decode(changed) && (changed.table == nullptr || selected_row(changed) != nullptr);
-  });
-  if (question.decode == nullptr) return result;
-  // Two KV caches that decoding stores as one.
+  };
+  std::vector<Change> result;
   std::vector<std::tuple<const PrefillRow*, const DecodeRow*, std::string_view>> effects;
-  const auto is_repetition = [&](const Change& change) {
+  for (const Change& change : least(question, decodes, is_enough)) {
     const PrefillQuestion changed = with(question, change);
     const DecodeChoice choice = select_decode(changed);
-    const std::string& stored_as = choice.pair->stored_as;
-    const std::string_view cache = stored_as.empty() ? changed.cache_dtype : stored_as;
-    return !add_once(effects, {change.row, choice.row, cache});
-  };
-  result.erase(std::remove_if(result.begin(), result.end(), is_repetition), result.end());
+    // Decoding may store two KV caches as one.
+    const bool is_as_it_is = choice.pair == nullptr || choice.pair->stored_as.empty();
+    const std::string_view cache = is_as_it_is ? changed.cache_dtype : choice.pair->stored_as;
+    if (add_once(effects, {change.row, choice.row, cache})) result.push_back(change);
+  }
   return result;
 }
 
