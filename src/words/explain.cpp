@@ -132,7 +132,8 @@ PrefillQueryExplanation explain(const PrefillQuestion& question, const Evaluatio
   result.facts.backend_supports = supports(question, evaluation);
   const PrefillRow* const advised = advised_row(question);
   result.hint = hint(question, advised);
-  const bool is_possible = result.facts.kv_cache_quantized && result.facts.backend_supports;
+  const bool is_possible = result.outcome == PrefillQueryOutcome::quantized ||
+                           result.outcome == PrefillQueryOutcome::available_but_off;
   result.payoff = payoff(question, is_possible ? evaluation.row : advised);
   if (evaluation.outcome == PrefillQueryOutcome::quantized) return result;
   const std::vector<Change> changes = least_changes(question);
