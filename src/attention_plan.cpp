@@ -7,32 +7,27 @@
 #include "words/sentences.h"
 
 namespace mla_dtype {
+namespace detail {
 namespace {
-
-using detail::DecodeChoice;
-using detail::DecodeTable;
-using detail::PrefillQuestion;
 
 // What was injected must be of one device, whose attention is computed in E4M3.
 void check_devices(const Environment& env, const DecodeTable* decode) {
   if (env.fp8_data_type != DataType::float8_e4m3fn &&
       env.fp8_data_type != DataType::float8_e4m3fnuz) {
-    detail::throw_bad_data_type("fp8_data_type", env.fp8_data_type,
-                                "float8_e4m3fn, float8_e4m3fnuz: attention is computed in E4M3");
+    throw_bad_data_type("fp8_data_type", env.fp8_data_type,
+                        "float8_e4m3fn, float8_e4m3fnuz: attention is computed in E4M3");
   }
   if (decode == nullptr) return;
   const bool has_table = !env.backend_supports_prefill_query_quantization;  // as check() saw
   if (has_table && env.prefill_table->platform != decode->platform) {
-    detail::throw_invalid_argument(
-        "device of the decode backend", detail::device_name(decode->platform),
-        detail::filled("that of the prefill backends, {}",
-                       detail::device_name(env.prefill_table->platform)));
+    throw_invalid_argument(
+        "device of the decode backend", device_name(decode->platform),
+        filled("that of the prefill backends, {}", device_name(env.prefill_table->platform)));
   }
   const auto fp8 = fp8_data_type(decode->platform);
   if (fp8 && *fp8 != env.fp8_data_type) {
-    detail::throw_bad_data_type(
-        "fp8_data_type", env.fp8_data_type,
-        detail::filled("{}, that of the decode backend's device", to_string(*fp8)));
+    throw_bad_data_type("fp8_data_type", env.fp8_data_type,
+                        filled("{}, that of the decode backend's device", to_string(*fp8)));
   }
 }
 
@@ -41,23 +36,22 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
                                 const Environment& env, const DecodeEnvironment& decode) {
   const bool has_predicate = decode.decode_backend_supports_quantized_query != nullptr;
   const DecodeTable* const table = has_predicate ? nullptr : decode.decode_table.get();
-  detail::check_that(has_predicate || table != nullptr, "decode_backend_supports_quantized_query",
-                     "null", "a callable, or the table of make_decode_environment()");
-  detail::check(config, model_dtype, env);
+  check_that(has_predicate || table != nullptr, "decode_backend_supports_quantized_query", "null",
+             "a callable, or the table of make_decode_environment()");
+  check(config, model_dtype, env);
   check_devices(env, table);
-  PrefillQuestion question = detail::ask(config, model_dtype, env);
+  PrefillQuestion question = ask(config, model_dtype, env);
   question.decode = table;
   if (table != nullptr && table->named) {
-    question.decode_choice = detail::find_named(*table, detail::is_sparse(config));
+    question.decode_choice = find_named(*table, is_sparse(config));
   }
   // A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says;
   // `auto` may be the engine's to decide, unless the checkpoint does.
   const auto* const format = question.format;
   const bool quantized = question.kv_cache_quantized;
   if (format != nullptr && format->quantized != quantized && question.cache_dtype != "auto") {
-    detail::throw_invalid_argument("is_quantized_kv_cache",
-                                   detail::filled("{} for {}", quantized, format->name),
-                                   "what it is");
+    throw_invalid_argument("is_quantized_kv_cache", filled("{} for {}", quantized, format->name),
+                           "what it is");
   }
   return question;
 }
@@ -66,12 +60,12 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
 void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& choice) {
   std::string why;
   if (question.decode != nullptr && choice.row == nullptr) {
-    why = detail::decode_refusal(question);
-  } else if (question.table != nullptr && detail::selected_row(question) == nullptr) {
-    why = detail::compose(detail::explain_selection(question));
+    why = decode_refusal(question);
+  } else if (question.table != nullptr && selected_row(question) == nullptr) {
+    why = compose(explain_selection(question));
   }
   if (why.empty()) return;
-  std::vector<Remedy> remedies = detail::remedies_to_run(question);
+  std::vector<Remedy> remedies = remedies_to_run(question);
   if (!remedies.empty()) why += " To run, set: " + remedies.front().spelling;
   throw AttentionPlanRefused(why, std::move(remedies));
 }
@@ -80,45 +74,47 @@ DecodeEnvironment decode_environment(const Platform& platform,
                                      const std::vector<DecodeBackend>& backends,
                                      const PrefillBackendAvailability& is_available,
                                      std::optional<std::string_view> decode_backend) {
-  detail::check_decode_backends(backends);
+  check_decode_backends(backends);
   DecodeTable table{platform, {}, {}};
   std::vector<std::string_view> names;
   for (const DecodeBackend& backend : backends) {
     if (backend.name == decode_backend && !table.named) table.named = table.rows.size();
-    detail::add_once<std::string_view>(names, backend.name);
+    add_once<std::string_view>(names, backend.name);
     table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
   }
   if (decode_backend && !table.named) {
-    detail::throw_unknown_name("decode_backend", *decode_backend, names);
+    throw_unknown_name("decode_backend", *decode_backend, names);
   }
   return {nullptr, std::make_shared<const DecodeTable>(std::move(table))};
 }
 
 }  // namespace
+}  // namespace detail
 
 DecodeEnvironment make_decode_environment(const Platform& platform, const DecodeBackend& backend) {
-  return decode_environment(platform, {backend}, nullptr, backend.name);
+  return detail::decode_environment(platform, {backend}, nullptr, backend.name);
 }
 
 DecodeEnvironment make_decode_environment(const Platform& platform,
                                           std::string_view decode_backend) {
-  return decode_environment(platform, vllm_decode_backends(), nullptr, decode_backend);
+  return detail::decode_environment(platform, vllm_decode_backends(), nullptr, decode_backend);
 }
 
 DecodeEnvironment make_decode_environment(const Platform& platform, const EngineProfile& engine,
                                           const PrefillBackendAvailability& is_available,
                                           std::string_view decode_backend) {
-  return decode_environment(platform, engine.decode_backends, is_available,
-                            decode_backend.empty() ? std::nullopt : std::optional(decode_backend));
+  return detail::decode_environment(
+      platform, engine.decode_backends, is_available,
+      decode_backend.empty() ? std::nullopt : std::optional(decode_backend));
 }
 
 AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType model_dtype,
                                         const Environment& env, const DecodeEnvironment& decode) {
-  const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
+  const auto question = detail::ask_with_decode(config, model_dtype, env, decode);
   const detail::Evaluation evaluation = detail::evaluate(question);
   detail::throw_if_refused(question, evaluation);
-  DecodeChoice choice = detail::select_decode(question);
-  throw_if_nothing_runs(question, choice);
+  detail::DecodeChoice choice = detail::select_decode(question);
+  detail::throw_if_nothing_runs(question, choice);
   const auto* const format = question.format;
   if (question.decode == nullptr && format != nullptr && detail::is_plain_fp8(*format)) {
     choice.fp8_queries = decode.decode_backend_supports_quantized_query(config, model_dtype);
@@ -129,7 +125,7 @@ AttentionPlan plan_attention_data_types(const EngineConfig& config, DataType mod
 DecodeBackendSelection select_decode_backend(const EngineConfig& config, DataType model_dtype,
                                              const Environment& env,
                                              const DecodeEnvironment& decode) {
-  const PrefillQuestion question = ask_with_decode(config, model_dtype, env, decode);
+  const auto question = detail::ask_with_decode(config, model_dtype, env, decode);
   detail::check_that(question.decode != nullptr, "decode_backend_supports_quantized_query",
                      "a predicate of the engine's own",
                      "none, and the table of make_decode_environment()");
