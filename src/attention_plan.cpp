@@ -42,9 +42,7 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
   check_devices(env, table);
   PrefillQuestion question = ask(config, model_dtype, env);
   question.decode = table;
-  if (table != nullptr && table->named) {
-    question.decode_choice = find_named(*table, is_sparse(config));
-  }
+  if (table != nullptr) question.decode_choice = find_named(*table, is_sparse(config));
   // A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says;
   // `auto` may be the engine's to decide, unless the checkpoint does.
   const auto* const format = question.format;
@@ -75,14 +73,13 @@ DecodeEnvironment decode_environment(const Platform& platform,
                                      const PrefillBackendAvailability& is_available,
                                      std::optional<std::string_view> decode_backend) {
   check_decode_backends(backends);
-  DecodeTable table{platform, {}, {}};
+  DecodeTable table{platform, {}, std::string(decode_backend.value_or(""))};
   std::vector<std::string_view> names;
   for (const DecodeBackend& backend : backends) {
-    if (backend.name == decode_backend && !table.named) table.named = table.rows.size();
     add_once<std::string_view>(names, backend.name);
     table.rows.push_back({backend, is_available ? is_available(backend.name) : Support(true)});
   }
-  if (decode_backend && !table.named) {
+  if (decode_backend && !holds(names, *decode_backend)) {
     throw_unknown_name("decode_backend", *decode_backend, names);
   }
   return {nullptr, std::make_shared<const DecodeTable>(std::move(table))};

@@ -121,11 +121,12 @@ std::vector<const DecodeRow*> decodes_in_order(const PrefillQuestion& question) 
 }
 
 const DecodeRow* find_named(const DecodeTable& table, bool is_sparse) {
-  const DecodeRow& named = table.rows[*table.named];
+  const DecodeRow* named = nullptr;
   for (const DecodeRow& row : table.rows) {
-    if (row.backend.name == named.backend.name && row.backend.sparse == is_sparse) return &row;
+    const bool fits = named == nullptr || row.backend.sparse == is_sparse;
+    if (row.backend.name == table.named && fits) named = &row;
   }
-  return &named;
+  return named;
 }
 
 DecodeChoice select_decode(const PrefillQuestion& question, std::vector<DecodeChoice>* rejected) {

@@ -16,10 +16,10 @@ struct DecodeRow {
 struct DecodeTable {
   Platform platform{};
   std::vector<DecodeRow> rows{};
-  std::optional<std::size_t> named{};  ///< the row that runs; none: the first that can
+  std::string named{};  ///< the backend that runs; empty: the first that can
 };
 
-/// The named row; of two of that name the one for such models.
+/// The named row; of two of that name the one for such models. Null: none is named.
 const DecodeRow* find_named(const DecodeTable& table, bool is_sparse);
 
 /// Those of the table for such models, as they are preferred; where there are none, all.
