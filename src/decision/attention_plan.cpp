@@ -232,7 +232,6 @@ std::uint64_t pack_plan(const AttentionPlan& plan) {
   // Of a format that decoding stores, too.
   const bool is_quantized =
       plan.prefill.facts.kv_cache_quantized || (format != nullptr && format->quantized);
-  const bool is_own = format == nullptr && plan.kv_cache_dtype.requested != "auto";
   const unsigned values[] = {
       packed_version,
       number(plan.kv_cache_storage),
@@ -242,11 +241,9 @@ std::uint64_t pack_plan(const AttentionPlan& plan) {
       plan.chunked_prefill_workspace ? number(*plan.chunked_prefill_workspace) : packed_no_type,
       number(plan.decode_query),
       number(plan.output),
-      format != nullptr ? index_of(*format).value_or(packed_model_cache)
-      : is_own          ? packed_own_cache
-                        : packed_model_cache,
+      format == nullptr ? packed_own_cache : index_of(*format).value_or(packed_model_cache),
       is_quantized ? static_cast<unsigned>(plan.kv_scales) : 0,
-      is_own ? name_hash(cache_dtype) : 0,
+      format == nullptr ? name_hash(cache_dtype) : 0,
   };
   static_assert(std::size(values) == std::size(packed_fields));
   std::uint64_t packed = 0;
