@@ -167,8 +167,7 @@ std::optional<std::size_t> cache_bytes(const PrefillQuestion& question) {
   const KvCacheFormat* const format = question.format;
   if (format == nullptr && question.kv_cache_quantized) return std::nullopt;
   for (const EngineKvCacheFormat& own : question.env.kv_cache_formats) {
-    const bool is_it = format != nullptr && own.format.name == format->name;
-    if (is_it && own.token_bytes) return own.token_bytes(config);
+    if (format == &own.format && own.token_bytes) return own.token_bytes(config);
   }
   if (is_flashmla_layout(format)) {
     const auto latent = static_cast<std::size_t>(config.kv_lora_rank);
