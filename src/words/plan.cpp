@@ -149,16 +149,14 @@ std::string in_lines(const AttentionPlan& plan) {
     };
     text += filled("{}{}{}\n", column(name, 26), column(type, 17), one_line(reason));
   };
-  const auto add_type = [&](std::string_view name, const PlannedDataType& planned) {
-    add(name, to_string(planned.data_type), planned.reason);
+  const auto add_type = [&](std::string_view name, const std::optional<PlannedDataType>& planned) {
+    if (planned) add(name, to_string(planned->data_type), planned->reason);
   };
   add_type("KV-cache storage", plan.kv_cache_storage);
   add_type("KV-cache view", plan.kv_cache_view);
   add_type("prefill query", plan.prefill_query);
   add_type("prefill key and value", plan.prefill_key_value);
-  if (plan.chunked_prefill_workspace) {
-    add_type("chunked-prefill workspace", *plan.chunked_prefill_workspace);
-  }
+  add_type("chunked-prefill workspace", plan.chunked_prefill_workspace);
   add_type("decode query", plan.decode_query);
   add_type("output", plan.output);
   const auto add_bytes = [&](std::string_view name, std::optional<std::size_t> bytes,
