@@ -159,15 +159,11 @@ std::string in_lines(const AttentionPlan& plan) {
   add_type("chunked-prefill workspace", plan.chunked_prefill_workspace);
   add_type("decode query", plan.decode_query);
   add_type("output", plan.output);
-  const auto add_bytes = [&](std::string_view name, std::optional<std::size_t> bytes,
-                             std::string_view of) {
-    add(name, bytes ? filled("{} bytes", *bytes) : "not known", of);
-  };
-  add_bytes("KV cache", plan.kv_cache_bytes,
-            filled("For a token and layer; {} in the model's data type.",
-                   plan.unquantized_kv_cache_bytes));
-  if (plan.chunked_prefill_workspace) {
-    add_bytes("workspace", plan.workspace_bytes, "For a token.");
+  add("KV cache", plan.kv_cache_bytes ? filled("{} bytes", *plan.kv_cache_bytes) : "not known",
+      filled("For a token and layer; {} in the model's data type.",
+             plan.unquantized_kv_cache_bytes));
+  if (plan.workspace_bytes) {
+    add("workspace", filled("{} bytes", *plan.workspace_bytes), "For a token.");
   }
   for (const Caution& each : plan.cautions) {
     text += filled("caution: {}\n", one_line(each.sentence));
