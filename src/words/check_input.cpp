@@ -60,10 +60,9 @@ void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats) {
   for (const EngineKvCacheFormat& own : formats) {
     const KvCacheFormat& format = own.format;
     check_name("kv_cache_formats", format.name);
-    const auto same_name = std::count_if(
-        formats.begin(), formats.end(),
-        [&](const EngineKvCacheFormat& other) { return other.format.name == format.name; });
-    if (find_kv_cache_format(format.name) != nullptr || same_name != 1) {
+    const auto is_same = [&](const auto& other) { return other.format.name == format.name; };
+    if (find_kv_cache_format(format.name) != nullptr ||
+        std::count_if(formats.begin(), formats.end(), is_same) != 1) {
       throw_invalid_argument("kv_cache_formats", in_quotes(format.name), "names not known already");
     }
     check_enumerator("kv_cache_formats, scales", "KvCacheScales", format.scales,
@@ -72,11 +71,11 @@ void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats) {
     if (has_type && !is_data_type(*format.data_type)) {
       throw_bad_data_type("kv_cache_formats, data_type", *format.data_type, "those of DataType");
     }
-    const bool is_fp8_type = has_type && is_fp8(*format.data_type);
-    if (format.quantized ? has_type && format.scales != KvCacheScales::none : !is_fp8_type)
-      continue;
-    throw_invalid_argument("kv_cache_formats", in_quotes(format.name),
-                           "quantized ones with a data type and scales, others without FP8");
+    const bool has_scales = format.scales != KvCacheScales::none;
+    if (format.quantized ? !has_type || !has_scales : has_type && is_fp8(*format.data_type)) {
+      throw_invalid_argument("kv_cache_formats", in_quotes(format.name),
+                             "quantized ones with a data type and scales, others without FP8");
+    }
   }
 }
 
