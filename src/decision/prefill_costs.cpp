@@ -19,9 +19,8 @@ double pair_size(const MlaDimensions& dimensions) {
 
 // The latter as a share of what is cast of a new token: of its query, too.
 double context_share(const MlaDimensions& dimensions) {
-  const double pair = pair_size(dimensions);
-  return pair /
-         (pair + static_cast<double>(dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim));
+  const auto query = static_cast<double>(dimensions.qk_nope_head_dim + dimensions.qk_rope_head_dim);
+  return pair_size(dimensions) / (pair_size(dimensions) + query);
 }
 
 // How long a prefill in the model's dimensions is like one of ISL 1 in these.
