@@ -86,8 +86,6 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
   return result;
 }
 
-constexpr unsigned packed_version = 1;
-
 // Two formats of the engine's own are two KV caches. FNV-1a, folded: the same everywhere.
 unsigned name_hash(std::string_view name) {
   std::uint32_t hash = 2166136261U;
@@ -232,7 +230,7 @@ std::uint64_t pack_plan(const AttentionPlan& plan) {
   const bool is_quantized =
       plan.prefill.facts.kv_cache_quantized || (format != nullptr && format->quantized);
   const unsigned values[] = {
-      packed_version,
+      /*version=*/1,
       number(plan.kv_cache_storage),
       number(plan.kv_cache_view),
       number(plan.prefill_query),
