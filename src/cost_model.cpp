@@ -125,10 +125,9 @@ PrefillQuerySelector::PrefillQuerySelector(const PrefillCostModel& model,
     model_dtype_ = determined;
     gain = {1, 0, 0};
   }
-  if (!gain) return;
-  attention_ = gain->attention;
-  query_cost_ = gain->query_cost;
-  context_cost_ = gain->context_cost;
+  attention_ = gain.attention;
+  query_cost_ = gain.query_cost;
+  context_cost_ = gain.context_cost;
 }
 
 }  // namespace mla_dtype

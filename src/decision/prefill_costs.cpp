@@ -95,11 +95,10 @@ double prefill_speedup(const PrefillCosts& costs, double pairs, double query_tok
   return 1 / time_ratio(costs, isl);
 }
 
-std::optional<PrefillGain> prefill_gain(const PrefillCosts& costs) {
+PrefillGain prefill_gain(const PrefillCosts& costs) {
   const std::optional<double> isl = crossing(costs);
-  if (!isl) return std::nullopt;
-  return PrefillGain{isl_scale(costs.model, costs.dimensions), *isl,
-                     *isl * context_share(costs.dimensions)};
+  if (!isl) return {0, 1, 1};
+  return {isl_scale(costs.model, costs.dimensions), *isl, *isl * context_share(costs.dimensions)};
 }
 
 }  // namespace mla_dtype::detail

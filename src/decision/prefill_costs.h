@@ -17,13 +17,12 @@ struct PrefillCosts {
 double prefill_speedup(const PrefillCosts& costs, double pairs, double query_tokens,
                        double context_tokens);
 
-/// How much speaks for FP8: what it saves for two pairs of tokens, and what it costs for a new
-/// token, and for one of the context.
+/// How much speaks for FP8: what it saves for two pairs of tokens (nothing where it is never
+/// faster), and what it costs for a new token, and for one of the context.
 struct PrefillGain {
   double attention, query_cost, context_cost;
 };
 
-/// None where FP8 is never faster.
-std::optional<PrefillGain> prefill_gain(const PrefillCosts& costs);
+PrefillGain prefill_gain(const PrefillCosts& costs);
 
 }  // namespace mla_dtype::detail
