@@ -15,8 +15,6 @@ std::string one_line(std::string_view text);
 /// Throws std::invalid_argument: "<field>: <value> is not accepted; accepted: <what>".
 [[noreturn]] void throw_invalid_argument(std::string_view field, std::string_view value,
                                          std::string_view accepted);
-
-/// Throws it unless it is so.
 inline void check_that(bool is_so, std::string_view field, std::string_view value,
                        std::string_view accepted) {
   if (!is_so) throw_invalid_argument(field, value, accepted);
@@ -80,7 +78,6 @@ void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats);
 
 /// Rows that contradict themselves, two of one name, none at all.
 void check_prefill_backends(const std::vector<PrefillBackend>& backends);
-
 void check_decode_backends(const std::vector<DecodeBackend>& backends);
 
 /// For a type, known or not, that `field` may not have.
