@@ -191,13 +191,10 @@ std::string show(unsigned value, PackedKind kind) {
 std::string compose(const std::vector<RankDifference>& differences) {
   std::string text = "The ranks do not have the same attention data types as rank 0:";
   constexpr std::size_t most_shown = 64;
-  for (std::size_t i = 0; i < std::min(differences.size(), most_shown); ++i) {
-    const RankDifference& difference = differences[i];
-    text += filled(" rank {} has {} {} instead of {}.", difference.rank, difference.field,
-                   difference.value, difference.expected);
-  }
-  if (differences.size() > most_shown) {
-    text += filled(" And {} more.", differences.size() - most_shown);
+  for (std::size_t i = 0; i < differences.size(); ++i) {
+    if (i == most_shown) return text + filled(" And {} more.", differences.size() - i);
+    const auto& [rank, field, value, expected] = differences[i];
+    text += filled(" rank {} has {} {} instead of {}.", rank, field, value, expected);
   }
   return text;
 }
