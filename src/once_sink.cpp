@@ -33,12 +33,10 @@ void for_each_sink(const std::vector<spdlog::sink_ptr>& sinks, Action action) {
 
 std::vector<spdlog::sink_ptr> checked(std::vector<spdlog::sink_ptr> sinks) {
   const auto null = std::find(sinks.begin(), sinks.end(), nullptr);
-  if (sinks.empty() || null != sinks.end()) {
-    detail::throw_invalid_argument(
-        "sinks",
-        sinks.empty() ? "an empty list" : detail::filled("null at index {}", null - sinks.begin()),
-        "one or more sinks, none of them null");
-  }
+  detail::check_that(
+      !sinks.empty() && null == sinks.end(), "sinks",
+      sinks.empty() ? "an empty list" : detail::filled("null at index {}", null - sinks.begin()),
+      "one or more sinks, none of them null");
   return sinks;
 }
 
