@@ -31,7 +31,6 @@ void check_devices(const Environment& env, const DecodeTable* decode) {
   }
 }
 
-// The question of a plan, with the decode backends.
 PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype,
                                 const Environment& env, const DecodeEnvironment& decode) {
   const bool has_predicate = decode.decode_backend_supports_quantized_query != nullptr;
@@ -54,7 +53,6 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
   return question;
 }
 
-// Throws where no kernel can run.
 void throw_if_nothing_runs(const PrefillQuestion& question, const DecodeChoice& choice) {
   std::string why;
   if (question.decode != nullptr && choice.row == nullptr) {

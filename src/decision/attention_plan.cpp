@@ -7,7 +7,6 @@ namespace mla_dtype {
 namespace detail {
 namespace {
 
-// Whether the device can.
 bool runs_on(const DecodePair& pair, const Platform& platform) {
   if (pair.queries == DecodeQueries::fp8 && !fp8_data_type(platform)) return false;
   return accepts(pair.devices, platform);

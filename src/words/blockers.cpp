@@ -63,7 +63,6 @@ std::string_view refusal(const KvCacheFormat* format) {
   return format->name == "fp8_inc" ? ": it is Intel Gaudi's" : "";
 }
 
-// What only the sentences on decode backends have.
 std::string decode_value_of(std::string_view name, const DecodeBackend& backend,
                             const PrefillQuestion& question) {
   const std::int64_t ranks = question.config.parallel_config.decode_context_parallel_size;

@@ -34,8 +34,6 @@ inline void check_size(std::string_view field, std::int64_t value, int least = 1
 
 /// Throws it for a value of the enumeration `type` that is none of its enumerators.
 [[noreturn]] void throw_out_of_range(std::string_view field, std::string_view type, unsigned value);
-
-/// Throws the same for a value beyond the last enumerator.
 template <class Enum>
 void check_enumerator(std::string_view field, std::string_view type, Enum value, Enum last) {
   if (value > last) throw_out_of_range(field, type, static_cast<unsigned>(value));
@@ -58,8 +56,6 @@ std::string_view enumerator_name(const std::string_view (&names)[count], std::st
 // What cannot be meant: check_input.cpp. All throw it.
 
 void check_dimensions(const MlaDimensions& dimensions);
-
-/// A data type that no model has.
 void check_model_data_type(DataType type, std::string_view field = "model_dtype");
 
 /// An enumerator out of range, a number below 1, a checkpoint's quantization that is not known.
