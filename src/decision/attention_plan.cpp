@@ -38,18 +38,16 @@ Blockers of_row(const DecodeRow& row, const PrefillQuestion& question) {
   const EngineConfig& config = question.config;
   const DecodeBackend& backend = row.backend;
   Blockers result;
-  if (!row.available.supported) result.add(BlockerKind::backend_unavailable);
-  if (backend.sparse != is_sparse(config)) result.add(BlockerKind::sparse_attention);
-  if (!accepts(backend.dimensions, config.mla_dimensions) ||
-      !accepts(backend.qk_nope_head_dims, config.mla_dimensions.qk_nope_head_dim) ||
-      !accepts(backend.latent_sizes, latent_size(config))) {
-    result.add(BlockerKind::dimensions);
-  }
+  result.add_if(!row.available.supported, BlockerKind::backend_unavailable);
+  result.add_if(backend.sparse != is_sparse(config), BlockerKind::sparse_attention);
+  result.add_if(!accepts(backend.dimensions, config.mla_dimensions) ||
+                    !accepts(backend.qk_nope_head_dims, config.mla_dimensions.qk_nope_head_dim) ||
+                    !accepts(backend.latent_sizes, latent_size(config)),
+                BlockerKind::dimensions);
   const KvScales scales = config.cache_config.kv_scales;
-  if (question.kv_cache_quantized && backend.needs_unit_scales &&
-      (scales == KvScales::calibrated || scales == KvScales::dynamic)) {
-    result.add(BlockerKind::dynamic_kv_scales);
-  }
+  result.add_if(question.kv_cache_quantized && backend.needs_unit_scales &&
+                    (scales == KvScales::calibrated || scales == KvScales::dynamic),
+                BlockerKind::dynamic_kv_scales);
   return result;
 }
 

@@ -35,31 +35,29 @@ Blockers blockers_of(const PrefillRow& row, const PrefillQuestion& question) {
   const PrefillBackend& backend = row.backend;
   const EngineConfig& config = question.config;
   Blockers result = row.on_device;
-  const auto add_if = [&](bool fails, BlockerKind kind) {
-    if (fails) result.add(kind);
-  };
   const bool is_of_model = holds(backend.model_dtypes, question.model_dtype);
-  add_if(!is_of_model, BlockerKind::model_dtype);
-  add_if(!accepts(backend.dimensions, config.mla_dimensions), BlockerKind::dimensions);
+  result.add_if(!is_of_model, BlockerKind::model_dtype);
+  result.add_if(!accepts(backend.dimensions, config.mla_dimensions), BlockerKind::dimensions);
   // Most rows take any number of heads, and a division is slow.
-  add_if(backend.head_multiple != 1 && config.num_attention_heads % backend.head_multiple != 0,
-         BlockerKind::head_count);
+  result.add_if(
+      backend.head_multiple != 1 && config.num_attention_heads % backend.head_multiple != 0,
+      BlockerKind::head_count);
   const bool suits =
       is_sparse(config) ? backend.sparse || backend.fp8_with_sparse : !backend.sparse;
-  add_if(!suits, BlockerKind::sparse_attention);
+  result.add_if(!suits, BlockerKind::sparse_attention);
   if (backend.fp8_queries == Fp8Queries::never) return result;
-  add_if(is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype),
-         BlockerKind::output_dtype);
-  add_if(!accepts(backend.fp8_kv_scales, config.cache_config.kv_scales),
-         BlockerKind::dynamic_kv_scales);
-  add_if(config.parallel_config.decode_context_parallel_size > 1 &&
-             !backend.fp8_with_decode_context_parallel,
-         BlockerKind::decode_context_parallel);
+  result.add_if(is_of_model && !accepts(backend.fp8_model_dtypes, question.model_dtype),
+                BlockerKind::output_dtype);
+  result.add_if(!accepts(backend.fp8_kv_scales, config.cache_config.kv_scales),
+                BlockerKind::dynamic_kv_scales);
+  result.add_if(config.parallel_config.decode_context_parallel_size > 1 &&
+                    !backend.fp8_with_decode_context_parallel,
+                BlockerKind::decode_context_parallel);
   // A format that nobody describes is the engine's to judge, unless the row lists some such.
   const auto& listed = backend.fp8_kv_cache_dtypes;
   const bool is_engines =
       question.format == nullptr && std::all_of(listed.begin(), listed.end(), find_kv_cache_format);
-  add_if(!is_engines && !lists(listed, question), BlockerKind::kv_cache_format);
+  result.add_if(!is_engines && !lists(listed, question), BlockerKind::kv_cache_format);
   return result;
 }
 

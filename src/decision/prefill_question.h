@@ -49,6 +49,7 @@ class EnumSet {
   constexpr bool empty() const { return bits_ == 0; }
   constexpr bool has(EnumSet any) const { return (bits_ & any.bits_) != 0; }
   constexpr void add(EnumSet others) { bits_ |= others.bits_; }
+  constexpr void add_if(bool is_so, EnumSet others) { bits_ |= is_so ? others.bits_ : 0; }
   constexpr EnumSet operator|(EnumSet other) const { return EnumSet(bits_ | other.bits_); }
   constexpr EnumSet operator&(EnumSet other) const { return EnumSet(bits_ & other.bits_); }
   /// To ask with, not to go through: it has bits that are no enumerators.
