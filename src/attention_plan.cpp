@@ -41,7 +41,10 @@ PrefillQuestion ask_with_decode(const EngineConfig& config, DataType model_dtype
   check_devices(env, table);
   PrefillQuestion question = ask(config, model_dtype, env);
   question.decode = table;
-  if (table != nullptr) question.decode_choice = find_named(*table, is_sparse(config));
+  if (table != nullptr) {
+    question.device = &table->platform;
+    question.decode_choice = find_named(*table, is_sparse(config));
+  }
   // A known KV-cache dtype is quantized or not, whatever a predicate of the engine's own says;
   // `auto` may be the engine's to decide, unless the checkpoint does.
   const auto* const format = question.format;

@@ -62,7 +62,7 @@ DecodeChoice decode_with(const DecodeRow& row, const PrefillQuestion& question) 
   for (const DecodePair& pair : row.backend.pairs) {
     // In the order in which they are asked.
     const std::pair<BlockerKind, bool> conditions[] = {
-        {BlockerKind::backend_device, runs_on(pair, question.decode->platform)},
+        {BlockerKind::backend_device, runs_on(pair, *question.device)},
         {BlockerKind::model_dtype, accepts(pair.model_dtypes, question.model_dtype)},
         {BlockerKind::kv_cache_format, reads(pair, question)},
         {BlockerKind::dimensions, has_all_parts(pair, question)},
@@ -182,11 +182,6 @@ std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType
   return is_flashmla_layout(question.format) ? DataType::bfloat16 : prefill_query;
 }
 
-const Platform* device_of(const PrefillQuestion& question) {
-  if (question.table != nullptr) return &question.table->platform;
-  return question.decode != nullptr ? &question.decode->platform : nullptr;
-}
-
 std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQuestion& question,
                                      const PrefillRow* prefill, const DecodeRow* decode) {
   std::vector<CautionFact> result;
@@ -205,11 +200,11 @@ std::vector<CautionFact> cautions_of(const AttentionPlan& plan, const PrefillQue
   }
   // sglang#14348, flashinfer#3484
   add_if(question.kv_cache_quantized && !is_fp8_decode, {CautionKind::storage_only});
-  if (prefill != nullptr && holds(prefill->backend.ignores_flag_on, question.table->platform)) {
+  if (prefill != nullptr && holds(prefill->backend.ignores_flag_on, *question.device)) {
     result.push_back({CautionKind::flag_ignored, prefill->backend.name});
   }
-  const Platform* const device = device_of(question);
-  add_if((is_fp8_prefill || is_fp8_decode) && device != nullptr && !fp8_data_type(*device),
+  add_if((is_fp8_prefill || is_fp8_decode) && question.device != nullptr &&
+             !fp8_data_type(*question.device),
          {CautionKind::no_fp8_units});
   const auto add_known_wrong = [&](bool is_fp8, const auto* row) {
     if (!is_fp8 || row == nullptr || row->backend.known_wrong.empty()) return;

@@ -54,9 +54,6 @@ std::size_t latent_size(const EngineConfig& config);
 /// The type of the chunked-prefill workspace; none without chunked prefill.
 std::optional<DataType> workspace_type(const PrefillQuestion& question, DataType prefill_query);
 
-/// That of the tables; null: without one it is not known.
-const Platform* device_of(const PrefillQuestion& question);
-
 /// One thing to be cautioned about; where it is about a backend, that, and what it is known for.
 struct CautionFact {
   CautionKind kind;

@@ -18,6 +18,7 @@ PrefillQuestion make_question(const EngineConfig& config, DataType model_dtype,
   }
   if (env.backend_supports_prefill_query_quantization) return question;
   question.table = env.prefill_table.get();
+  question.device = &question.table->platform;
   question.chosen = question.table->named;
   if (!question.operators_choice().empty()) {
     question.chosen = question.table->find(question.operators_choice());

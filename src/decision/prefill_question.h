@@ -133,6 +133,7 @@ struct PrefillQuestion {
   bool is_from_checkpoint = false;        ///< whether it came to something else
   const KvCacheFormat* format = nullptr;  ///< null: known to the engine alone
   const PrefillTable* table = nullptr;    ///< null: a predicate of the engine's own answers alone
+  const Platform* device = nullptr;       ///< that of the tables; null: without one it is not known
   /// By the operator, by name, or by an engine that does not look at the request. Null: it is open.
   const PrefillRow* chosen = nullptr;
 

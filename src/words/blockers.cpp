@@ -70,7 +70,7 @@ std::string decode_value_of(std::string_view name, const DecodeBackend& backend,
     const std::string_view model = mla_dtype::to_string(question.model_dtype);
     return filled("does not read a KV cache of dtype {} for a {} model on this device ({}).",
                   in_quotes(question.cache_dtype == "auto" ? model : question.cache_dtype), model,
-                  device_name(question.decode->platform));
+                  device_name(*question.device));
   }
   if (name == "runs_only_on") {
     std::vector<std::string> devices;
@@ -110,7 +110,7 @@ std::string value_of(std::string_view name, const Obstacle& obstacle,
     const std::string& why = (decode != nullptr ? decode->available : row->available).reason;
     return why.empty() ? "is not available." : "is not available: " + why;
   }
-  if (name == "device") return device_name(*device_of(question));
+  if (name == "device") return device_name(*question.device);
   if (name == "devices") return list_of(row->backend.devices);
   if (name == "fp8_devices") return list_of(row->backend.fp8_devices);
   if (name == "model") return to_text(mla_dtype::to_string(question.model_dtype));
@@ -146,7 +146,7 @@ Blocker describe(const Obstacle& obstacle, const PrefillQuestion& question) {
           "qk_rope_head_dim), only {latents}.";
     }
   }
-  if (kind == BlockerKind::fp8_device && !fp8_data_type(question.table->platform)) {
+  if (kind == BlockerKind::fp8_device && !fp8_data_type(*question.device)) {
     form = "{subject} cannot take FP8 queries: no FP8 on this device ({device}).";
   }
   if (kind == BlockerKind::sparse_attention && !is_sparse(question.config)) {

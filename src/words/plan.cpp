@@ -58,7 +58,7 @@ std::string caution(const CautionFact& fact, const PrefillQuestion& question) {
       "Attention is computed in FP8 with KV scales that are estimated.",
       "On this device ({device}) FP8 queries are slower: it computes in no FP8."};
   return fill_in(sentences[static_cast<std::size_t>(fact.kind)], [&](std::string_view name) {
-    if (name == "device") return device_name(*device_of(question));
+    if (name == "device") return device_name(*question.device);
     if (name == "backend") return to_text(fact.backend);
     return to_text(name == "flag" ? flag_name(question.env.spellings) : fact.known_wrong);
   });
