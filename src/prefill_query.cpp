@@ -84,8 +84,8 @@ std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decisio
   PrefillQuestion question = make_question(config, model_dtype, env);
   check_format(question);
   question.kv_cache_quantized = decision.facts.kv_cache_quantized;
-  question.requested = decision.facts.requested;
   question.prediction = decision.prediction;
+  question.requested = is_requested(question);  // not what a backend goes by, which is chosen next
   if (question.table == nullptr && question.kv_cache_quantized) {
     question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
   }

@@ -253,6 +253,23 @@ TEST(Payoff, IsLoggedByAllDoorsAlike) {
             expected);
 }
 
+// A decision as a value is of the backend that ran: not of one that would need the flag.
+TEST(Payoff, OfADecisionIsThatOfItsBackend) {
+  PrefillBackend by_kv_cache;
+  by_kv_cache.name = "trtllm_mla";
+  by_kv_cache.fp8_queries = Fp8Queries::by_kv_cache;
+  by_kv_cache.fp8_kv_cache_dtypes = {"fp8"};
+  PrefillBackend required = by_kv_cache;
+  required.name = "TRTLLM_RAGGED";
+  required.fp8_queries = Fp8Queries::required;
+  Environment env = make_environment(cuda(10, 0), {required, by_kv_cache});
+  env.device_name = b200;
+  const EngineConfig config = make_config("fp8", false);
+  const auto all = records(evaluate_prefill_query(config, bf16, env), config, bf16, env);
+  ASSERT_THAT(all, ::testing::SizeIs(2));
+  EXPECT_THAT(all[1].text, HasSubstr("FP8 prefill with trtllm_mla"));
+}
+
 // Of two devices in one process each has its own.
 TEST(Payoff, OfTwoDevicesIsSaidOfEach) {
   RecordingLog recording;
