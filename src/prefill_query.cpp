@@ -85,7 +85,10 @@ std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decisio
   check_format(question);
   question.kv_cache_quantized = decision.facts.kv_cache_quantized;
   question.prediction = decision.prediction;
-  question.requested = is_requested(question);  // not what a backend goes by, which is chosen next
+  // Without what a backend goes by, which evaluate() adds; but a decision may be made by hand.
+  question.requested = is_requested(question);
+  const bool is_evaluated = evaluate(question).facts.requested == decision.facts.requested;
+  if (!is_evaluated) question.requested = decision.facts.requested;
   if (question.table == nullptr && question.kv_cache_quantized) {
     question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
   }

@@ -58,7 +58,7 @@ struct MLA_DTYPE_ABI Caution {
 
 /// Every data type of an MLA layer.
 struct MLA_DTYPE_ABI AttentionPlan {
-  KvCacheResolution kv_cache_dtype{};  ///< that of decoding where it stores another one
+  KvCacheResolution kv_cache_dtype{};  ///< resolved: as it is stored, which decoding may change
   KvScales kv_scales = KvScales::unknown;
   PlannedDataType kv_cache_storage{};   ///< as it is allocated: FP8 and packed formats as uint8
   PlannedDataType kv_cache_view{};      ///< as kernels read it: FP8 as the platform's FP8 type
@@ -143,7 +143,7 @@ MLA_DTYPE_EXPORT bool log_attention_plan(const AttentionPlan& plan, const Enviro
 /// | 4-31  | kv_cache_storage   | of each PlannedDataType, in the order of the plan, 4 bits |
 /// |       | to output          | with a DataType's number; 15: none                        |
 /// | 32-39 | kv_cache_dtype     | its place in kv_cache_formats(), `fp8_e4m3` as `fp8`;     |
-/// |       |                    | 254: float32, by `auto`; 255: the engine's                |
+/// |       |                    | 254: float32; 255: the engine's                           |
 /// | 40-43 | kv_scales          | a KvScales' number; 0 if not quantized                    |
 /// | 44-63 | kv_cache_name      | FNV-1a of the name, of the engine's own only              |
 ///
@@ -164,8 +164,8 @@ struct MLA_DTYPE_ABI RankDifference {
 
 /// Throws AttentionPlanRefused if there are any, naming each; std::invalid_argument for no plans.
 ///
-///     engine_all_gather(mla_dtype::pack(plan), packed);  // a collective of the engine's own
-///     mla_dtype::check_ranks_agree(packed);
+///     engine_all_gather(pack(plan), packed);  // a collective of the engine's own
+///     check_ranks_agree(packed);
 MLA_DTYPE_EXPORT void check_ranks_agree(const std::vector<std::uint64_t>& packed_plans);
 
 }  // namespace mla_dtype

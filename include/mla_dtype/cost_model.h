@@ -77,7 +77,7 @@ struct MLA_DTYPE_ABI MeasuredPrefill {
 /// An estimate, where nothing was measured, of PrefillThroughput::quantize_ns: casting is bound by
 /// memory, and moves 1,536 bytes for a token and head, at 80 % of the bandwidth. By the models
 /// above TensorRT-LLM's casts reach 76 to 119 %; SGLang's up to 124 %; vLLM's with another backend
-/// 36 %; 3,350 GB/s give 0.57 ns, of which the H100 took 0.49. Nothing is decided by it.
+/// 36 %; 3,350 GB/s give 0.57 ns; the H100 took 0.49. The library does not use it.
 /// std::invalid_argument for what is not 1e-9 to 1e9.
 [[nodiscard]] MLA_DTYPE_EXPORT double estimated_cast_ns(double memory_gb_per_s);
 
@@ -107,9 +107,8 @@ make_prefill_speedup_predictor(PrefillCostModel model);
 /// The data type of each prefill batch, for an engine that keeps the kernels of both ready. Made at
 /// model init; a value of a few bytes, which never changes: any number of threads may use one.
 ///
-///     config.attention_config.use_prefill_query_quantization = true;  // where it pays
-///     const auto type = determine_prefill_query_data_type(config, model_dtype, env);
-///     const PrefillQuerySelector selector(h100_prefill_cost_model(), config, model_dtype, type);
+///     const auto determined = DataType::float8_e4m3fn;  // at init
+///     const PrefillQuerySelector selector(h100_prefill_cost_model(), config, model, determined);
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/0);      // bfloat16
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/32768);  // float8_e4m3fn
 class PrefillQuerySelector {

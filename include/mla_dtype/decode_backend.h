@@ -41,7 +41,7 @@ struct MLA_DTYPE_ABI DecodeBackend {
   std::vector<MlaDimensions> dimensions{};  ///< empty: any
   std::vector<int> qk_nope_head_dims{};     ///< empty: any
   std::vector<std::size_t> latent_sizes{};  ///< kv_lora_rank + qk_rope_head_dim; empty: any
-  std::string known_wrong{};  ///< what FP8 gets wrong, before which version; source; or empty
+  std::string known_wrong{};  ///< when FP8 was wrong: "with ..., before 1.2 (source)"; or none
 
   bool preferred_with_quantized_kv_cache = false;  ///< goes before the other rows then
   int preferred_up_to_heads = 0;                   ///< ... and with as many heads of a rank

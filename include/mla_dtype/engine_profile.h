@@ -37,8 +37,8 @@ struct MLA_DTYPE_ABI EngineProfile {
   std::vector<std::string> kv_cache_dtypes{};
 };
 
-/// vLLM, with vllm_prefill_backends() and vllm_decode_backends(): it takes the first usable,
-/// and may then refuse the request (vllm#50181, open in September 2026). No profile ever changes.
+/// vLLM, with vllm_prefill_backends() and vllm_decode_backends(): it takes the first usable one,
+/// and may then refuse the request (vllm#50181, open in September 2026). These three never change.
 /// Each has what its engine's code says as of `facts_as_of`, which also names what was not read.
 [[nodiscard]] MLA_DTYPE_EXPORT const EngineProfile& vllm_engine();
 

@@ -2,7 +2,7 @@
 #pragma once
 
 // Prints values with fmt, and so with spdlog, as to_string() does (explanations and plans in
-// several lines); format specs of strings hold: fmt::format("{:>10}", mla_dtype::DataType::int8).
+// several lines); format specs of strings hold: fmt::format("{:>10}", DataType::int8).
 
 #include <mla_dtype/features.h>
 

@@ -38,7 +38,7 @@ struct KvCacheFormat {
     std::string_view cache_dtype) noexcept;
 
 /// Whether vLLM takes a KV cache of this dtype string for quantized: every known one but `auto`,
-/// `float16`, `bfloat16` and the packed `turboquant_*` (vllm/utils/torch_utils.py). Unknown:
+/// those of 16 and 32 bits and the packed `turboquant_*` (vllm/utils/torch_utils.py). Unknown:
 /// std::invalid_argument, naming the nearest. Takes no lock; does not allocate, unless it throws.
 [[nodiscard]] MLA_DTYPE_EXPORT bool is_quantized_kv_cache(std::string_view cache_dtype);
 

@@ -18,7 +18,7 @@ namespace mla_dtype {
 /// that the value spells on (`fp8_e4m3fnuz` for `fp8_e4m3`). A value that adds words means another
 /// thing: `FLASHMLA_SPARSE` is not near to `FLASHMLA`. With `max_errors` only typing errors make a
 /// name near, at most so many and a third of it, and separators count: for options of which most
-/// are not known here. Takes no lock; allocates; linear in `names`. Of 65 bytes and more: none.
+/// are not known here. Takes no lock; allocates; linear in `names`. A value of over 64 bytes: none.
 [[nodiscard]] MLA_DTYPE_EXPORT std::string_view nearest_name(
     std::string_view value, const std::vector<std::string_view>& names,
     std::size_t max_errors = std::string_view::npos);

@@ -26,7 +26,7 @@ class SaidSet;
 /// been said. If one throws, the others still get it, the first exception is rethrown, for spdlog's
 /// error handler, and it may be said again. No memory: std::bad_alloc, and nothing is written.
 ///
-///     auto sink = std::make_shared<mla_dtype::OnceSink>(engine_logger->sinks());
+///     auto sink = std::make_shared<OnceSink>(engine_logger->sinks());
 ///     auto once = std::make_shared<spdlog::logger>("once", sink);
 class MLA_DTYPE_EXPORT OnceSink final : public spdlog::sinks::sink {
  public:

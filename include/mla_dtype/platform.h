@@ -44,7 +44,7 @@ struct Platform {
 [[nodiscard]] MLA_DTYPE_EXPORT Platform cuda(int major, int minor);
 
 /// The ROCm device of a gfx architecture, as hipGetDeviceProperties() reports it in `gcnArchName`:
-/// `gfx942`, `gfx942:sramecc+:xnack-` (`+` or `-`, ignored). Other forms: std::invalid_argument.
+/// `gfx942`, `gfx942:sramecc+:xnack-` (such features are ignored). Else: std::invalid_argument.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform rocm(std::string_view gfx_arch);
 
 /// The device of any spelling that a runtime or compiler has for it: `10.3`, `sm_103`, `sm_103a`,

@@ -53,7 +53,7 @@ struct MLA_DTYPE_ABI PrefillBackend {
   std::vector<DeviceRange> ignores_flag_on{};    ///< may run in FP8 there without being asked to
   bool fp8_with_sparse = false;                  ///< also with sparse attention (index_topk)
   bool sparse = false;                           ///< runs with it alone, then with FP8 queries, too
-  std::string known_wrong{};  ///< what FP8 gets wrong, before which version; source; or empty
+  std::string known_wrong{};  ///< when FP8 was wrong: "with ..., before 1.2 (source)"; or none
 };
 
 /// vLLM's, in its order (vllm/v1/attention/backends/mla/prefill/selector.py): ROCM_AITER_FA,

@@ -11,8 +11,8 @@ namespace mla_dtype {
 /// What the decision depends on.
 struct PrefillQueryFacts {
   bool kv_cache_quantized = false;
-  /// By the flag; by the mode `required`, or `automatic` and FP8 predicted to be faster; or by the
-  /// KV cache, where the backend goes by that.
+  /// In mode `by_flag` by the flag, in `required` always, in `automatic` if FP8 is predicted to be
+  /// faster; or by the KV cache, where the backend goes by that.
   bool requested = false;
   bool backend_supports = false;  ///< the prefill backend can take FP8 queries
 };
@@ -50,7 +50,7 @@ struct MLA_DTYPE_ABI Environment {
   std::function<bool(std::string_view cache_dtype)> is_quantized_kv_cache{};
 
   /// Whether the engine's prefill backend can take FP8 queries, and if not, why, for the record of
-  /// a refusal. Null: the table answers, else not asked. Asked only if the KV cache is quantized.
+  /// a refusal. Decisions ask it only if the KV cache is quantized. Null: the table answers.
   std::function<Support(const EngineConfig& config, DataType model_dtype)>
       backend_supports_prefill_query_quantization{};
 
@@ -103,8 +103,8 @@ make_environment(const Platform& platform, const EngineProfile& engine,
 ///
 /// Where the engine states its expected ISL and predicts, row 3's record says what is predicted, or
 /// is not logged if less than 2 % would be gained; and a warning besides row 1's says it if FP8 is
-/// slower by 2 % or more. In mode `automatic` the prediction stands for the flag, and instead of
-/// row 3's record an info says what was predicted.
+/// slower by 2 % or more, and the flag changes that. In mode `automatic` the prediction stands for
+/// the flag, and instead of row 3's record an info says what was predicted.
 ///
 /// Asks the predicates in the order of the columns; if one throws, nothing is logged.
 /// std::invalid_argument, before any is asked: neither a table nor a predicate of the backend, a

@@ -19,7 +19,7 @@ struct DecodeTable {
   std::string named{};  ///< the backend that runs; empty: the first that can
 };
 
-/// The named row; of two of that name the one for such models. Null: none is named.
+/// The named row; of two of that name that for sparse models, or the other. Null: none is.
 const DecodeRow* find_named(const DecodeTable& table, bool is_sparse);
 
 /// Those of the table for such models, as they are preferred; where there are none, all.

@@ -90,7 +90,7 @@ std::vector<Change> least(const PrefillQuestion& question,
                           const std::vector<const DecodeRow*>& decodes, IsEnough is_enough) {
   Rows rows = {nullptr};
   if (question.table != nullptr) {
-    // Models with sparse attention take no others where an engine has backends of their own.
+    // Where an engine has backends for sparse attention alone, each model takes only its own kind.
     const bool takes_any =
         first_row(question, [](const auto& row) { return row.backend.sparse; }) == nullptr;
     rows = rows_without(takes_any ? Blockers() : BlockerKind::sparse_attention, question);

@@ -74,6 +74,8 @@ void check_kv_cache_formats(const std::vector<EngineKvCacheFormat>& formats);
 
 /// Rows that contradict themselves, two of one name, none at all.
 void check_prefill_backends(const std::vector<PrefillBackend>& backends);
+
+/// The same; but one name may stand once for dense and once for sparse models.
 void check_decode_backends(const std::vector<DecodeBackend>& backends);
 
 /// For a type, known or not, that `field` may not have.

@@ -270,6 +270,19 @@ TEST(Payoff, OfADecisionIsThatOfItsBackend) {
   EXPECT_THAT(all[1].text, HasSubstr("FP8 prefill with trtllm_mla"));
 }
 
+// ... also where an engine took the decision by hand, for a configuration without the flag.
+TEST(Payoff, OfADecisionMadeByHand) {
+  Environment env = make_environment(cuda(10, 0), vllm_prefill_backends());
+  env.device_name = b200;
+  PrefillQueryDecision decision;
+  decision.data_type = env.fp8_data_type;
+  decision.outcome = PrefillQueryOutcome::quantized;
+  decision.facts = {true, true, true};
+  const auto all = records(decision, make_config("fp8", false), bf16, env);
+  ASSERT_THAT(all, ::testing::SizeIs(2));
+  EXPECT_THAT(all[1].text, HasSubstr("FP8 prefill with TRTLLM_RAGGED"));
+}
+
 // Of two devices in one process each has its own.
 TEST(Payoff, OfTwoDevicesIsSaidOfEach) {
   RecordingLog recording;
