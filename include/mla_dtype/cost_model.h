@@ -107,8 +107,8 @@ make_prefill_speedup_predictor(PrefillCostModel model);
 /// The data type of each prefill batch, for an engine that keeps the kernels of both ready. Made at
 /// model init; a value of a few bytes, which never changes: any number of threads may use one.
 ///
-///     const auto determined = DataType::float8_e4m3fn;  // at init
-///     const PrefillQuerySelector selector(h100_prefill_cost_model(), config, model, determined);
+///     const auto type = DataType::float8_e4m3fn;  // as determined at init
+///     const PrefillQuerySelector selector(h100_prefill_cost_model(), config, model_dtype, type);
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/0);      // bfloat16
 ///     selector.choose(/*query_tokens=*/1024, /*context_tokens=*/32768);  // float8_e4m3fn
 class PrefillQuerySelector {

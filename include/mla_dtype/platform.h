@@ -51,6 +51,7 @@ struct Platform {
 /// `sm_100f`, `compute_103` (a and f do not change it), and what rocm() takes; errors as there.
 [[nodiscard]] MLA_DTYPE_EXPORT Platform parse_platform(std::string_view device);
 
+/// A device, and its name where that is known.
 struct MLA_DTYPE_ABI Device {
   Platform platform{};
   std::string name{};  ///< as cudaGetDeviceProperties() gives it; empty: not known
