@@ -37,6 +37,7 @@ std::string_view to_string(KvScales scales);
 template <class Item>
 std::string list_of(const std::vector<Item>& items) {
   std::vector<std::string> names;
+  names.reserve(items.size());
   for (const Item& item : items) names.emplace_back(to_string(item));
   return list(names);
 }
