@@ -22,8 +22,10 @@ void check_number(const std::string& field, double value) {
 }
 
 void check_curve(const PrefillCurve& curve) {
-  detail::check_that(curve.size() >= 2, "curve", detail::filled("of {} points", curve.size()),
-                     "2 points and more");
+  if (curve.size() < 2) {
+    detail::throw_invalid_argument("curve", detail::filled("of {} points", curve.size()),
+                                   "2 points and more");
+  }
   for (std::size_t i = 0; i < curve.size(); ++i) {
     const PrefillTiming& point = curve[i];
     const auto field = [&](const char* name) { return detail::filled("curve[{}].{}", i, name); };

@@ -27,10 +27,11 @@ Environment environment_of(const Platform& platform, detail::PrefillTable table)
 Environment make_environment(const Platform& platform, std::string_view prefill_backend) {
   std::vector<std::string_view> names;
   for (const auto* backends : {&vllm_prefill_backends(), &tensorrt_llm_prefill_backends()}) {
+    for (const PrefillBackend& backend : *backends) names.push_back(backend.name);
+    if (!detail::holds(names, prefill_backend)) continue;
     auto table = detail::make_prefill_table(platform, *backends, nullptr);
     table.named = table.find(prefill_backend);
-    if (table.named != nullptr) return environment_of(platform, std::move(table));
-    for (const PrefillBackend& backend : *backends) names.push_back(backend.name);
+    return environment_of(platform, std::move(table));
   }
   detail::throw_unknown_name("prefill_backend", prefill_backend, names);
 }

@@ -87,14 +87,17 @@ std::pair<PrefillQuestion, Evaluation> taken(const PrefillQueryDecision& decisio
   question.prediction = decision.prediction;
   // Without what a backend goes by, which evaluate() adds; but a decision may be made by hand.
   question.requested = is_requested(question);
-  const bool is_evaluated = evaluate(question).facts.requested == decision.facts.requested;
-  if (!is_evaluated) question.requested = decision.facts.requested;
+  Evaluation evaluation = evaluate(question);
+  if (evaluation.facts.requested != decision.facts.requested) {
+    question.requested = decision.facts.requested;
+    evaluation = evaluate(question);
+  }
   if (question.table == nullptr && question.kv_cache_quantized) {
     question.engines_answer = {decision.facts.backend_supports, decision.backend_reason};
   }
-  return {question,
-          {decision.facts, decision.outcome, decision.data_type, evaluate(question).row,
-           decision.prediction}};
+  return {
+      question,
+      {decision.facts, decision.outcome, decision.data_type, evaluation.row, decision.prediction}};
 }
 
 }  // namespace

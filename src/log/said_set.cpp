@@ -43,9 +43,10 @@ SaidSet::Claim::Claim(SaidSet& owner, std::uint64_t text_key, std::uint64_t deci
 }
 
 SaidSet::Claim::~Claim() {
+  if (!granted) return;
   const std::lock_guard lock(set.mutex_);
   Claim*& claim = set.claim_of(text);
-  if (claim != this) return;  // it was not granted, or a reset() was quicker
+  if (claim != this) return;  // a reset() was quicker
   claim = next;
   if (!written) return;
   set.enter(text, set.texts_, text_quota);

@@ -62,6 +62,7 @@ std::string why_not_on_device(const PrefillTable& table) {
 }
 
 std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
+  if (why == Hopeless::no) return {};
   constexpr std::string_view sentences[] = {
       "",
       "On this device ({}) no setting helps: {}.",
@@ -74,7 +75,7 @@ std::string nothing_helps(const PrefillQuestion& question, Hopeless why) {
   const PrefillTable& table = *question.table;
   std::string text = filled(sentences[static_cast<std::size_t>(why)], device_name(table.platform),
                             why_not_on_device(table));
-  if (why == Hopeless::no || why == Hopeless::decode) return text;
+  if (why == Hopeless::decode) return text;
   if (row_without_fp8(question) != nullptr && !question.is_required()) {
     text += " Prefill in the model's data type is the right choice here.";
   }
